@@ -1,0 +1,1 @@
+//! The crate domain, not yet begun.

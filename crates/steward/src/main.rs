@@ -1,0 +1,2 @@
+//! The program, not yet begun.
+fn main() {}

@@ -1,0 +1,2 @@
+-- Nothing to do in the file: SQLite has no row-level security. The same policies stand in
+-- crates/store/src/sqlite/guard_reads.sql and guard_writes.sql, which every connection of Steward runs before anything else.

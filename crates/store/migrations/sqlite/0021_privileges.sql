@@ -1,0 +1,2 @@
+-- Nothing to do in the file: SQLite has no roles to grant to. What app_user and app_service may touch on PostgreSQL stands in
+-- crates/store/src/sqlite/guard_reads.sql and guard_writes.sql.

@@ -1,0 +1,1 @@
+INSERT INTO agents (user_id, kind, created_at) VALUES ($1, $2, now())

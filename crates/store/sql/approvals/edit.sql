@@ -1,0 +1,1 @@
+SELECT arguments FROM approval_edits WHERE approval_id = $1

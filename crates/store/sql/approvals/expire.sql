@@ -1,0 +1,1 @@
+UPDATE approvals SET status = 'expired' WHERE status = 'pending' AND expires_at <= now() RETURNING id

@@ -1,0 +1,1 @@
+SELECT {columns} FROM approvals WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT (SELECT count(*) FROM audit_trail), (SELECT count(*) FROM audit_chain)

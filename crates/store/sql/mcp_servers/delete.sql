@@ -1,0 +1,1 @@
+DELETE FROM mcp_servers WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT {columns} FROM mcp_servers ORDER BY name LIMIT 200

@@ -1,0 +1,1 @@
+SELECT {columns} FROM mcp_servers WHERE name = $1

@@ -1,0 +1,1 @@
+DELETE FROM policies WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT {columns} FROM schedules WHERE is_active ORDER BY name LIMIT 100

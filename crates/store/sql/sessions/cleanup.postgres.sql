@@ -1,0 +1,1 @@
+SELECT cleanup_expired_sessions()::bigint

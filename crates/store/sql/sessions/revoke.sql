@@ -1,0 +1,1 @@
+UPDATE sessions SET is_revoked = true WHERE id = $1

@@ -1,0 +1,1 @@
+DELETE FROM setup_links

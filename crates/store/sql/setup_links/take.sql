@@ -1,0 +1,1 @@
+DELETE FROM setup_links WHERE token = $1 AND expires_at > now()

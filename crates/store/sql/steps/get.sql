@@ -1,0 +1,1 @@
+SELECT {columns} FROM steps WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT {columns} FROM task_queue WHERE task_id = $1

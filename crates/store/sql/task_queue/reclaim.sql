@@ -1,0 +1,2 @@
+UPDATE task_queue SET state = 'ready', worker = NULL, lease_until = NULL, ready_at = now()
+WHERE state = 'leased' AND (lease_until < now() OR worker LIKE $1) RETURNING task_id

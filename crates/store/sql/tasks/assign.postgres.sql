@@ -1,0 +1,1 @@
+SELECT assign_task($1, $2, current_user_id())::text

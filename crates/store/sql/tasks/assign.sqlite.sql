@@ -1,0 +1,5 @@
+UPDATE tasks SET assigned_to = $2 WHERE id = $1 AND (
+    has_permission(current_user_id(), 'task_assign')
+    OR (created_by = current_user_id() AND has_permission(current_user_id(), 'task_assign_own')))
+  AND ($2 IS NULL OR EXISTS (SELECT 1 FROM main.users u WHERE u.id = $2 AND u.status = 'active'))
+RETURNING ''

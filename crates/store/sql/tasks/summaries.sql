@@ -1,0 +1,1 @@
+SELECT {columns} FROM task_summary ORDER BY created_at DESC, id DESC LIMIT $1

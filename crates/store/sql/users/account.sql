@@ -1,0 +1,1 @@
+SELECT {columns} FROM accounts WHERE id = $1

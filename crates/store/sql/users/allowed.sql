@@ -1,0 +1,1 @@
+SELECT has_permission(current_user_id(), $1)

@@ -1,0 +1,1 @@
+SELECT {columns} FROM users WHERE lower(username) = lower($1) OR lower(email) = lower($1)

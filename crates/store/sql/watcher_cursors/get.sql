@@ -1,0 +1,1 @@
+SELECT cursor FROM watcher_cursors WHERE watcher_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM watchers WHERE id = $1

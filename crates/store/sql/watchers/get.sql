@@ -1,0 +1,1 @@
+SELECT {columns} FROM watchers WHERE id = $1

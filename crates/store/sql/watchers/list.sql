@@ -1,0 +1,1 @@
+SELECT {columns} FROM watchers ORDER BY name, id LIMIT 200

@@ -1,0 +1,1 @@
+UPDATE watchers SET is_active = $2 WHERE id = $1

@@ -1,0 +1,172 @@
+//! `approvals`, the calls they freeze, and the edits a deciding person made.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    tasks::Cursor,
+    value::{Scalar, row},
+};
+
+row! {
+    /// A question to a person.
+    pub struct Approval {
+        /// Id.
+        pub id: Uuid,
+        /// The task that waits.
+        pub task_id: Option<Uuid>,
+        /// `tool_call` or `outcome_unknown`.
+        pub action_type: String,
+        /// What is asked: `summary`, `server`, `tool`, `arguments`, `reason`, `outside` …
+        pub details: Option<Json>,
+        /// `pending`, `approved`, `rejected` or `expired` (which means no).
+        pub status: String,
+        /// Who asks: a user's id.
+        pub requested_by: String,
+        /// Who approved.
+        pub approved_by: Option<Uuid>,
+        /// When.
+        pub approved_at: Option<Timestamp>,
+        /// Who rejected.
+        pub rejected_by: Option<Uuid>,
+        /// When.
+        pub rejected_at: Option<Timestamp>,
+        /// Until when it may be decided.
+        pub expires_at: Option<Timestamp>,
+        /// When asked.
+        pub created_at: Timestamp,
+        /// When last changed.
+        pub updated_at: Timestamp,
+        /// What the deciding person said.
+        pub notes: Option<String>,
+    }
+}
+row! {
+    /// The call an approval decides, byte for byte, and what the person put in its place.
+    pub struct ApprovalCall {
+        /// The approval.
+        pub approval_id: Uuid,
+        /// The step that makes the call.
+        pub step_id: Uuid,
+        /// Server's name.
+        pub server: String,
+        /// Tool's name.
+        pub tool: String,
+        /// SHA-256 of the tool's definition when the person was asked.
+        pub definition_sha256: String,
+        /// Arguments, frozen.
+        pub arguments: String,
+        /// Their SHA-256.
+        pub arguments_sha256: String,
+    }
+}
+/// A frozen call with its edit, if there is one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrozenCall {
+    /// The call as asked.
+    pub call: ApprovalCall,
+    /// The person's arguments and their SHA-256.
+    pub edit: Option<(String, String)>,
+}
+impl crate::value::FromRow for FrozenCall {
+    const COLUMNS: &'static [&'static str] = ApprovalCall::COLUMNS;
+    fn from_row(row: &crate::value::Row) -> Result<Self> {
+        let next = ApprovalCall::COLUMNS.len();
+        let (arguments, hash): (Option<String>, Option<String>) =
+            (row.get(next, "edited_arguments")?, row.get(next + 1, "edited_sha256")?);
+        Ok(Self { call: ApprovalCall::from_row(row)?, edit: arguments.zip(hash) })
+    }
+}
+
+/// An approval to be asked for; the actor asks.
+#[derive(Debug, Clone)]
+pub struct NewApproval {
+    /// The task that waits.
+    pub task_id: Uuid,
+    /// `tool_call` or `outcome_unknown`.
+    pub action_type: String,
+    /// What is asked.
+    pub details: Json,
+    /// Until when it may be decided.
+    pub expires_at: Timestamp,
+}
+
+statements! {
+    CREATE: Approval = "approvals/create";
+    GET: Approval = "approvals/get";
+    LOCK: Approval = "approvals/lock";
+    LIST: Approval = "approvals/list";
+    APPROVE: Approval = "approvals/approve";
+    REJECT: Approval = "approvals/reject";
+    EXPIRE: Scalar<Uuid> = "approvals/expire";
+    ADD_CALL: ApprovalCall = "approvals/add_call";
+    CALL: FrozenCall = "approvals/call";
+    ADD_EDIT: ApprovalCall = "approvals/add_edit";
+    EDIT: Scalar<String> = "approvals/edit";
+}
+
+/// Asks; answers the approval's id.
+pub async fn create(actor: &Actor, on: impl Run, new: &NewApproval) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    let params = vec![id.into(), new.task_id.into(), (&new.action_type).into(), new.details.clone().into(), new.expires_at.into()];
+    on.execute(actor, &CREATE, params).await?;
+    Ok(id)
+}
+
+/// One approval, if the actor may see it.
+pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Approval>> {
+    on.optional(actor, &GET, vec![id.into()]).await
+}
+
+/// One open approval, locked until the transaction ends, if the actor may decide it.
+pub async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Approval>> {
+    on.optional(actor, &LOCK, vec![id.into()]).await
+}
+
+/// Approvals the actor may see, newest first, of a status and a task, after `cursor`.
+pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, task_id: Option<Uuid>, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Approval>> {
+    let params = vec![status.into(), task_id.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), limit.into()];
+    on.list(actor, &LIST, params).await
+}
+
+/// Approves. False: not open, or not the actor's to decide. The database wakes the work behind it.
+pub async fn approve(actor: &Actor, on: impl Run, id: Uuid, notes: Option<&str>) -> Result<bool> {
+    Ok(on.execute(actor, &APPROVE, vec![id.into(), notes.into()]).await? > 0)
+}
+
+/// Rejects. False: not open, or not the actor's to decide. The database wakes the work behind it.
+pub async fn reject(actor: &Actor, on: impl Run, id: Uuid, notes: Option<&str>) -> Result<bool> {
+    Ok(on.execute(actor, &REJECT, vec![id.into(), notes.into()]).await? > 0)
+}
+
+/// Lets every approval expire whose time is over, and answers which. For Steward itself only.
+pub async fn expire(actor: &Actor, on: impl Run) -> Result<Vec<Uuid>> {
+    Ok(on.list::<Scalar<Uuid>>(actor, &EXPIRE, Vec::new()).await?.into_iter().map(|s| s.0).collect())
+}
+
+/// Freezes the call that an approval decides.
+pub async fn add_call(actor: &Actor, on: impl Run, call: &ApprovalCall) -> Result<()> {
+    let params = vec![
+        call.approval_id.into(), call.step_id.into(), (&call.server).into(), (&call.tool).into(),
+        (&call.definition_sha256).into(), (&call.arguments).into(), (&call.arguments_sha256).into(),
+    ];
+    on.execute(actor, &ADD_CALL, params).await.map(drop)
+}
+
+/// The call an approval decides, with the person's edit.
+pub async fn call(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<FrozenCall>> {
+    on.optional(actor, &CALL, vec![id.into()]).await
+}
+
+/// Puts the actor's arguments in place of those asked for; possible once, while the approval is open.
+pub async fn add_edit(actor: &Actor, on: impl Run, id: Uuid, arguments: &str, arguments_sha256: &str) -> Result<()> {
+    on.execute(actor, &ADD_EDIT, vec![id.into(), arguments.into(), arguments_sha256.into()]).await.map(drop)
+}
+
+/// What the deciding person put in place of the arguments, as text.
+pub async fn edit(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<String>> {
+    Ok(on.optional::<Scalar<String>>(actor, &EDIT, vec![id.into()]).await?.map(|s| s.0))
+}

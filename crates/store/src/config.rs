@@ -1,0 +1,79 @@
+//! How to reach the database.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{Error, Result};
+
+/// Settings of the store, with the specification's pool as default ("Connection Pooling").
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the database is.
+    pub target: Target,
+    /// Connections at most (1–500).
+    pub pool_size: usize,
+    /// After how long an idle connection is closed.
+    pub idle_timeout: Duration,
+    /// How long to try to connect, and to wait for a free connection.
+    pub connect_timeout: Duration,
+}
+
+/// A database.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// A file, made when missing.
+    Sqlite(PathBuf),
+    /// A server.
+    Postgres(Box<tokio_postgres::Config>),
+}
+
+impl Config {
+    /// From `sqlite://PATH` or `postgres://…`, with the default pool.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let target = if let Some(path) = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
+            if path.is_empty() {
+                return Err(Error::Config("the database URL sqlite:// lacks the file's path".to_owned()));
+            }
+            Target::Sqlite(PathBuf::from(path))
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            let config = url.parse::<tokio_postgres::Config>().map_err(|e| {
+                let cause = std::error::Error::source(&e).map(|s| format!(": {s}")).unwrap_or_default();
+                Error::Config(format!("the database URL can't be read ({e}{cause})"))
+            })?;
+            Target::Postgres(Box::new(config))
+        } else {
+            return Err(Error::Config(
+                "the database URL must begin with sqlite:// or postgres:// (its value is not shown, as it may hold a password)".to_owned(),
+            ));
+        };
+        Ok(Self {
+            target,
+            pool_size: 20,
+            idle_timeout: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(30),
+        })
+    }
+
+    /// What is connected to, without secrets.
+    pub fn describe(&self) -> String {
+        match &self.target {
+            Target::Sqlite(path) => format!("SQLite {}", path.display()),
+            Target::Postgres(config) => format!(
+                "PostgreSQL {} database {} as {}",
+                config
+                    .get_hosts()
+                    .iter()
+                    .map(|h| match h {
+                        tokio_postgres::config::Host::Tcp(name) => name.clone(),
+                        #[cfg(unix)]
+                        tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+                    })
+                    .zip(config.get_ports().iter().copied().chain(std::iter::repeat(5432)))
+                    .map(|(h, p)| format!("{h}:{p}"))
+                    .collect::<Vec<_>>()
+                    .join(","),
+                config.get_dbname().unwrap_or("(default)"),
+                config.get_user().unwrap_or("(default)"),
+            ),
+        }
+    }
+}

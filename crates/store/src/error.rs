@@ -1,0 +1,107 @@
+//! What can go wrong in the store, in words that can be shown to a person.
+
+/// The store's one error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The actor may not do this. Nothing was changed.
+    #[error("you may not do this ({what}); ask an administrator for the permission")]
+    Refused {
+        /// Table or verb that refused.
+        what: String,
+    },
+    /// A rule of the schema refused the change. `constraint` is its name in the schema.
+    #[error("{message}")]
+    Constraint {
+        /// The constraint's name (`chk_…`, `uq_…`, `idx_…`), or the table and columns where it has none.
+        constraint: String,
+        /// What that means, for a person.
+        message: String,
+    },
+    /// The database can't be reached or doesn't answer in time.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// The pool or the queue of writes is full: try again in a moment.
+    #[error("the database is busy: {0}; try again in a moment")]
+    Busy(String),
+    /// The disk is full or can't be written.
+    #[error("the database can't be written: {0}; free some space or check the folder's permissions, then try again")]
+    Storage(String),
+    /// The schema is older, newer or other than this program expects.
+    #[error("{0}")]
+    Schema(String),
+    /// A row could not be read as what it should be.
+    #[error("the column {column} holds something unexpected: {reason}")]
+    Decode {
+        /// Column's name.
+        column: String,
+        /// What was found.
+        reason: String,
+    },
+    /// A file of an attachment or a key could not be used.
+    #[error("{0}")]
+    Vault(String),
+    /// A setting is wrong.
+    #[error("{0}")]
+    Config(String),
+    /// An earlier statement of the same transaction failed; all of it was rolled back.
+    #[error("the transaction was rolled back because a statement in it failed")]
+    RolledBack,
+    /// Anything else the database said.
+    #[error("the database refused the statement {statement}: {reason}")]
+    Database {
+        /// Name of the statement (`table/verb`).
+        statement: String,
+        /// What the database said.
+        reason: String,
+    },
+}
+
+/// A result of the store.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// Whether the same call may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Storage(_))
+    }
+
+    /// The constraint's name, if a constraint refused.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Constraint { constraint, .. } => Some(constraint),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn refused(what: impl Into<String>) -> Self {
+        Self::Refused { what: what.into() }
+    }
+
+    pub(crate) fn from_constraint(name: &str) -> Self {
+        Self::Constraint { constraint: name.to_owned(), message: explain(name) }
+    }
+}
+
+/// What a constraint means to the person whose change it refused.
+fn explain(name: &str) -> String {
+    let text = match name {
+        "idx_users_username" | "users_username_key" => "this user name is taken; choose another",
+        "idx_users_email" | "users_email_key" => "this e-mail address is in use; choose another",
+        "chk_role" => "the role must be admin, user or observer",
+        "chk_status" => "this status does not exist",
+        "chk_priority" => "the priority must be low, medium, high or critical",
+        "chk_due_date_not_past" => "a task can't be completed after its due date; move the due date first",
+        "chk_completed_at" => "only a completed task has a time of completion",
+        "chk_priority_duration" => "a critical task may be estimated at 1440 minutes (24 hours) at most",
+        "chk_task_dependencies" => {
+            "the dependencies must be existing tasks, each once, without a circle, and a task others depend on can't be deleted"
+        }
+        "chk_approval_final" => "this approval is already decided or expired; nothing was changed",
+        "chk_approval_not_expired" => "this approval has expired, which means no; nothing was changed",
+        "chk_approval_single_decision" => "an approval is either approved by somebody, rejected by somebody, or open",
+        "mcp_servers_name_key" => "a server of this name exists already; choose another name",
+        "policies_name_key" => "a policy of this name exists already; choose another name",
+        _ => return format!("the rule {name} of the database refused this; nothing was changed"),
+    };
+    text.to_owned()
+}

@@ -1,0 +1,92 @@
+//! `file_attachments`: files that hang on tasks. Their content is in the vault.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    value::{Scalar, row},
+};
+
+row! {
+    /// A file on a task.
+    pub struct Attachment {
+        /// Id.
+        pub id: Uuid,
+        /// Name shown: safe on any system; never a path.
+        pub filename: String,
+        /// Name as it came, at most 255 characters.
+        pub original_filename: String,
+        /// Type, guessed; never trusted.
+        pub mime_type: Option<String>,
+        /// Size of the content in bytes.
+        pub file_size: Option<i64>,
+        /// Where the vault keeps it, below its folder.
+        pub storage_path: String,
+        /// Who brought it.
+        pub uploaded_by: Option<Uuid>,
+        /// The task.
+        pub task_id: Option<Uuid>,
+        /// When.
+        pub created_at: Timestamp,
+        /// When it may be removed.
+        pub expires_at: Option<Timestamp>,
+        /// Whether the stored file is encrypted.
+        pub is_encrypted: bool,
+        /// SHA-256 of the content.
+        pub hash_checksum: Option<String>,
+    }
+}
+
+/// An attachment to be noted.
+#[derive(Debug, Clone)]
+pub struct NewAttachment {
+    /// Name shown.
+    pub filename: String,
+    /// Name as it came.
+    pub original_filename: String,
+    /// Type, guessed.
+    pub mime_type: Option<String>,
+    /// Size of the content in bytes.
+    pub file_size: i64,
+    /// Where the vault keeps it.
+    pub storage_path: String,
+    /// The task.
+    pub task_id: Uuid,
+    /// SHA-256 of the content.
+    pub hash_checksum: String,
+}
+
+statements! {
+    CREATE: Attachment = "file_attachments/create";
+    LIST: Attachment = "file_attachments/list";
+    GET: Attachment = "file_attachments/get";
+    STORED: Scalar<bool> = "file_attachments/stored";
+}
+
+/// Notes an encrypted file of the actor's on a task.
+pub async fn create(actor: &Actor, on: impl Run, new: &NewAttachment) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    let params = vec![
+        id.into(), (&new.filename).into(), (&new.original_filename).into(), new.mime_type.clone().into(), new.file_size.into(),
+        (&new.storage_path).into(), new.task_id.into(), true.into(), (&new.hash_checksum).into(),
+    ];
+    on.execute(actor, &CREATE, params).await?;
+    Ok(id)
+}
+
+/// Files of a task, at most 200.
+pub async fn list(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Vec<Attachment>> {
+    on.list(actor, &LIST, vec![task_id.into()]).await
+}
+
+/// One file's row.
+pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Attachment>> {
+    on.optional(actor, &GET, vec![id.into()]).await
+}
+
+/// Whether any row names this place in the vault.
+pub async fn is_stored(actor: &Actor, on: impl Run, storage_path: &str) -> Result<bool> {
+    Ok(on.one::<Scalar<bool>>(actor, &STORED, vec![storage_path.into()]).await?.0)
+}

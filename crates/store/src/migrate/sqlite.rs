@@ -1,0 +1,152 @@
+//! Migrations of SQLite: a verified copy first, then one transaction.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::{Applied, MIGRATIONS, Migration, Report, Status, drift::compare, pending};
+use crate::{
+    Error, Result,
+    sqlite::{Access, connect, refuse_affected_version, translate},
+    value::{now, time_text},
+};
+
+/// How long a second migration waits for the first.
+const WAIT: Duration = Duration::from_secs(120);
+
+fn fail(e: rusqlite::Error) -> Error {
+    translate("migrate", &e)
+}
+
+fn applied(connection: &Connection) -> Result<Vec<Applied>> {
+    let exists: bool = connection
+        .query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations')", [], |r| r.get(0))
+        .map_err(fail)?;
+    if !exists {
+        return Ok(Vec::new());
+    }
+    let mut statement =
+        connection.prepare("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version").map_err(fail)?;
+    let rows = statement
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get::<_, String>(3)?)))
+        .map_err(fail)?
+        .collect::<rusqlite::Result<Vec<_>>>()
+        .map_err(fail)?;
+    rows.into_iter()
+        .map(|(version, name, checksum, at)| {
+            let applied_at = at.parse().map_err(|e: jiff::Error| Error::Decode { column: "applied_at".to_owned(), reason: e.to_string() })?;
+            Ok(Applied { version, name, checksum, applied_at })
+        })
+        .collect()
+}
+
+pub(super) fn migrate(path: &Path, all: &'static [Migration]) -> Result<Report> {
+    refuse_affected_version(rusqlite::version_number())?;
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|e| Error::Storage(format!("the folder {} can't be made: {e}", folder.display())))?;
+    }
+    let (mut connection, _context) = connect(path, Access::Migrate, WAIT)?;
+    let before = applied(&connection)?;
+    if pending(&before, all, |m| m.sqlite)?.is_empty() {
+        return Ok(Report { applied: Vec::new(), copy: None });
+    }
+    let copy = match before.last() {
+        Some(last) => Some(verified_copy(&connection, path, last.version)?),
+        None => None,
+    };
+    let names = apply(&mut connection, all)?;
+    Ok(Report { applied: names, copy })
+}
+
+/// Applies what is missing in one transaction; a second process waits at its beginning.
+fn apply(connection: &mut Connection, all: &'static [Migration]) -> Result<Vec<String>> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+    let missing = pending(&applied(&tx)?, all, |m| m.sqlite)?;
+    tx.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, \
+         applied_at TEXT NOT NULL) STRICT",
+    )
+    .map_err(fail)?;
+    let mut names = Vec::new();
+    for migration in missing {
+        tx.execute_batch(migration.sqlite).map_err(|e| {
+            Error::Schema(format!("migration {} {} failed ({e}); the schema is as it was", migration.version, migration.name))
+        })?;
+        tx.execute(
+            "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
+            (migration.version, migration.name, migration.checksum(migration.sqlite), time_text(now())),
+        )
+        .map_err(fail)?;
+        names.push(migration.name.to_owned());
+    }
+    tx.commit().map_err(fail)?;
+    Ok(names)
+}
+
+/// A copy beside the database, checked for integrity and equal counts before anything is changed.
+fn verified_copy(source: &Connection, path: &Path, version: i32) -> Result<PathBuf> {
+    let refuse = |what: &str, e: &dyn std::fmt::Display| {
+        Error::Storage(format!("the copy that is made before migrating {what} ({e}); nothing was migrated"))
+    };
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".before-{version}-{}.copy", jiff::Timestamp::now().as_second()));
+    let target = path.with_file_name(name);
+    let mut copy = Connection::open(&target).map_err(|e| refuse("can't be opened", &e))?;
+    let backup = rusqlite::backup::Backup::new(source, &mut copy).map_err(|e| refuse("can't be begun", &e))?;
+    backup.run_to_completion(1000, Duration::ZERO, None).map_err(|e| refuse("can't be written", &e))?;
+    drop(backup);
+    let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)).map_err(|e| refuse("can't be checked", &e))?;
+    if verdict != "ok" {
+        return Err(refuse("is damaged", &verdict));
+    }
+    for table in ["users", "tasks", "audit_trail"] {
+        let count = |c: &Connection| c.query_row(&format!("SELECT count(*) FROM main.{table}"), [], |r| r.get::<_, i64>(0));
+        let (ours, theirs) = (count(source).map_err(fail)?, count(&copy).map_err(|e| refuse("can't be read", &e))?);
+        // Somebody may have written between copy and count; fewer rows in the copy's past is no loss.
+        if theirs > ours {
+            return Err(refuse("does not agree", &format!("{table}: {theirs} rows against {ours}")));
+        }
+    }
+    copy.close().map_err(|(_, e)| refuse("can't be closed", &e))?;
+    std::fs::File::open(&target).and_then(|f| f.sync_all()).map_err(|e| refuse("can't be made durable", &e))?;
+    Ok(target)
+}
+
+pub(super) fn status(path: &Path) -> Result<Status> {
+    let applied = if path.exists() { applied(&read_only(path)?)? } else { Vec::new() };
+    let missing = pending(&applied, MIGRATIONS, |m| m.sqlite)?;
+    Ok(Status {
+        engine: "SQLite",
+        version: rusqlite::version().to_owned(),
+        applied,
+        pending: missing.iter().map(|m| m.name.to_owned()).collect(),
+    })
+}
+
+pub(super) fn drift(path: &Path) -> Result<Vec<String>> {
+    let found = catalogue(&read_only(path)?)?;
+    let (mut scratch, _context) = connect(Path::new(":memory:"), Access::Migrate, WAIT)?;
+    apply(&mut scratch, MIGRATIONS)?;
+    Ok(compare(&catalogue(&scratch)?, &found))
+}
+
+fn read_only(path: &Path) -> Result<Connection> {
+    Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .map_err(|e| Error::Storage(format!("{} can't be opened: {e}", path.display())))
+}
+
+fn catalogue(connection: &Connection) -> Result<BTreeMap<String, String>> {
+    let mut statement = connection
+        .prepare("SELECT type || ' ' || name, COALESCE(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
+        .map_err(fail)?;
+    statement
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))
+        .map_err(fail)?
+        .collect::<rusqlite::Result<BTreeMap<_, _>>>()
+        .map_err(fail)
+}

@@ -1,0 +1,82 @@
+//! `notifications`: what people are told.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::{Actor, Result, Run, statement::statements, value::row};
+
+row! {
+    /// Something a person is told.
+    pub struct Notification {
+        /// Id.
+        pub id: Uuid,
+        /// Who is told.
+        pub user_id: Option<Uuid>,
+        /// In a few words.
+        pub title: String,
+        /// In full.
+        pub message: Option<String>,
+        /// `alert`, `approval`, `status`, `error` or `info`.
+        pub r#type: String,
+        /// `low`, `normal`, `high` …
+        pub priority: String,
+        /// `unread`, `read` or `archived`.
+        pub status: String,
+        /// What it is about: `task_id`, `approval_id` …
+        pub data: Option<Json>,
+        /// When read.
+        pub read_at: Option<Timestamp>,
+        /// When delivered; on the web at once.
+        pub sent_at: Option<Timestamp>,
+        /// When made.
+        pub created_at: Timestamp,
+        /// Not before.
+        pub scheduled_for: Option<Timestamp>,
+        /// `web`, `email`, `push` or `sms`.
+        pub channel: String,
+    }
+}
+
+/// A notification to be made.
+#[derive(Debug, Clone)]
+pub struct NewNotification {
+    /// Who is told.
+    pub user_id: Uuid,
+    /// In a few words; cut to 255 characters.
+    pub title: String,
+    /// In full.
+    pub message: Option<String>,
+    /// `alert`, `approval`, `status`, `error` or `info`.
+    pub r#type: &'static str,
+    /// What it is about.
+    pub data: Json,
+}
+
+statements! {
+    CREATE: Notification = "notifications/create";
+    LIST: Notification = "notifications/list";
+    SET_STATUS: Notification = "notifications/set_status";
+}
+
+/// Tells somebody on the web, at once.
+pub async fn create(actor: &Actor, on: impl Run, new: &NewNotification) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    let title: String = new.title.chars().take(255).collect();
+    let params = vec![
+        id.into(), new.user_id.into(), title.into(), new.message.clone().into(), new.r#type.into(), "normal".into(),
+        new.data.clone().into(), "web".into(), None::<Timestamp>.into(), crate::now().into(),
+    ];
+    on.execute(actor, &CREATE, params).await?;
+    Ok(id)
+}
+
+/// The actor's own notifications that are due, newest first.
+pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, limit: i64) -> Result<Vec<Notification>> {
+    on.list(actor, &LIST, vec![status.into(), limit.into()]).await
+}
+
+/// Marks one of the actor's own as `unread`, `read` or `archived`. False: none such.
+pub async fn set_status(actor: &Actor, on: impl Run, id: Uuid, status: &str) -> Result<bool> {
+    Ok(on.execute(actor, &SET_STATUS, vec![id.into(), status.into()]).await? > 0)
+}

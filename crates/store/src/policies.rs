@@ -1,0 +1,86 @@
+//! `policies`: the rules a tool call meets.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{Actor, Result, Run, statement::statements, value::row};
+
+row! {
+    /// A rule. The first active one that matches, by position, decides.
+    pub struct Policy {
+        /// Id.
+        pub id: Uuid,
+        /// 1, 2, …: order in which the rules are asked.
+        pub position: i32,
+        /// Name, unique.
+        pub name: String,
+        /// Glob over the server's name.
+        pub server: String,
+        /// Glob over the tool's name.
+        pub tool: String,
+        /// CEL condition; none holds always.
+        pub condition: Option<String>,
+        /// Whether an allowing rule reaches work on content from outside.
+        pub outside: bool,
+        /// `allow`, `ask` or `deny`.
+        pub effect: String,
+        /// Minutes a person has to decide.
+        pub approval_ttl_minutes: i32,
+        /// Whether it counts.
+        pub is_active: bool,
+        /// Who made it.
+        pub created_by: Option<Uuid>,
+        /// When made.
+        pub created_at: Timestamp,
+        /// When last changed.
+        pub updated_at: Timestamp,
+    }
+}
+
+/// A rule to be made.
+#[derive(Debug, Clone)]
+pub struct NewPolicy {
+    /// Order.
+    pub position: i32,
+    /// Name, unique.
+    pub name: String,
+    /// Glob over the server's name.
+    pub server: String,
+    /// Glob over the tool's name.
+    pub tool: String,
+    /// CEL condition.
+    pub condition: Option<String>,
+    /// Whether an allowing rule reaches work on content from outside.
+    pub outside: bool,
+    /// `allow`, `ask` or `deny`.
+    pub effect: String,
+    /// Minutes a person has to decide.
+    pub approval_ttl_minutes: i32,
+}
+
+statements! {
+    CREATE: Policy = "policies/create";
+    LIST: Policy = "policies/list";
+    DELETE: Policy = "policies/delete";
+}
+
+/// Adds a rule and answers its id.
+pub async fn create(actor: &Actor, on: impl Run, new: &NewPolicy) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    let params = vec![
+        id.into(), new.position.into(), (&new.name).into(), (&new.server).into(), (&new.tool).into(),
+        new.condition.clone().into(), new.outside.into(), (&new.effect).into(), new.approval_ttl_minutes.into(),
+    ];
+    on.execute(actor, &CREATE, params).await?;
+    Ok(id)
+}
+
+/// All rules in order, at most 500.
+pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Policy>> {
+    on.list(actor, &LIST, Vec::new()).await
+}
+
+/// Removes a rule. False: none such, or not allowed.
+pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
+    Ok(on.execute(actor, &DELETE, vec![id.into()]).await? > 0)
+}

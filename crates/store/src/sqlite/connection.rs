@@ -1,0 +1,195 @@
+//! One SQLite connection: its settings, its context, and statements on it.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+
+use super::{
+    functions::{self, ActorRole, Context, SharedContext},
+    translate,
+};
+use crate::{
+    Actor, Error, Principal, Result,
+    run::{Transaction, TransactionEngine},
+    statement::Statement,
+    value::{self, Row, Value},
+};
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The one writer.
+    Write,
+    /// A reader: SQLite refuses writes on it.
+    Read,
+    /// Migrations: functions, but no guard, so that the bare names are the tables.
+    Migrate,
+}
+
+/// A connection with a context; within a transaction once the writer has begun one.
+#[derive(Debug)]
+pub(crate) struct SqliteTransaction {
+    connection: Mutex<Connection>,
+    context: SharedContext,
+    actor: Mutex<Option<Actor>>,
+    failed: AtomicBool,
+}
+
+/// Opens a connection, wrapped for [`crate::run`].
+pub(crate) fn open(path: &Path, access: Access, busy_timeout: Duration) -> Result<Transaction> {
+    let (connection, context) = connect(path, access, busy_timeout)?;
+    Ok(Transaction(TransactionEngine::Sqlite(SqliteTransaction {
+        connection: Mutex::new(connection),
+        context,
+        actor: Mutex::new(None),
+        failed: AtomicBool::new(false),
+    })))
+}
+
+/// A bare connection with Steward's settings, functions and (unless it migrates) guard.
+pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Result<(Connection, SharedContext)> {
+    let fail = |e: rusqlite::Error| translate("open", &e);
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if access != Access::Read {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags).map_err(|e| {
+        Error::Storage(format!("{} can't be opened: {e}", path.display()))
+    })?;
+    connection.busy_timeout(busy_timeout).map_err(fail)?;
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 67108864; PRAGMA recursive_triggers = OFF;",
+        )
+        .map_err(fail)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    let context: SharedContext = Arc::new(Mutex::new(nobody(value::time_text(value::now()))));
+    functions::register(&connection, Arc::clone(&context)).map_err(fail)?;
+    if access != Access::Migrate {
+        connection.execute_batch(GUARD_READS).map_err(fail)?;
+        if access == Access::Write {
+            connection.execute_batch(GUARD_WRITES).map_err(fail)?;
+        } else {
+            connection.execute_batch("PRAGMA query_only = ON").map_err(fail)?;
+        }
+    }
+    Ok((connection, context))
+}
+
+const GUARD_READS: &str = include_str!("guard_reads.sql");
+const GUARD_WRITES: &str = include_str!("guard_writes.sql");
+
+impl SqliteTransaction {
+    /// Forgets the last transaction's actor and failure, and takes the time anew.
+    pub(super) fn restart(&self) {
+        self.failed.store(false, Ordering::Relaxed);
+        *lock(&self.actor) = None;
+        let mut context = lock(&self.context);
+        let mut now = value::time_text(value::now());
+        if now <= context.now {
+            // Times never stand still, so that rows keep their order.
+            now = context.now.parse::<jiff::Timestamp>().ok()
+                .and_then(|t| jiff::Timestamp::from_microsecond(t.as_microsecond() + 1).ok())
+                .map_or(now, value::time_text);
+        }
+        *context = nobody(now);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn control(&self, sql: &str) -> rusqlite::Result<()> {
+        lock(&self.connection).prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    pub(crate) fn rows(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>> {
+        self.watch(statement, |connection| {
+            self.become_actor(connection, actor)?;
+            let mut prepared = connection.prepare_cached(statement.sqlite())?;
+            let columns = prepared.column_count();
+            let mut rows = prepared.query(params_from_iter(params))?;
+            let mut out = Vec::new();
+            while let Some(row) = rows.next()? {
+                out.push(Row::Sqlite((0..columns).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?));
+            }
+            Ok(out)
+        })
+    }
+
+    pub(crate) fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
+        self.watch(statement, |connection| {
+            self.become_actor(connection, actor)?;
+            let changed = connection.prepare_cached(statement.sqlite())?.execute(params_from_iter(params))?;
+            Ok(changed as u64)
+        })
+    }
+
+    fn watch<T>(&self, statement: &'static Statement, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        if self.has_failed() {
+            return Err(Error::RolledBack);
+        }
+        let connection = lock(&self.connection);
+        let result = work(&connection).map_err(|e| translate(statement.name, &e));
+        if result.is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        } else if statement.writes() && (statement.name.starts_with("users/") || statement.name.starts_with("agents/")) {
+            // Rights may have changed: look again before the next statement.
+            *lock(&self.actor) = None;
+        }
+        result
+    }
+
+    /// Puts the actor's id, rights and request into the context that the guard and the triggers read.
+    fn become_actor(&self, connection: &Connection, actor: &Actor) -> rusqlite::Result<()> {
+        let mut current = lock(&self.actor);
+        if current.as_ref() == Some(actor) {
+            return Ok(());
+        }
+        let mut next = Context {
+            user_id: actor.user_id(),
+            role: if actor.principal == Principal::Service { ActorRole::Service } else { ActorRole::User },
+            ip_address: actor.ip_address.map(|ip| ip.to_string()),
+            user_agent: actor.user_agent.clone(),
+            ..nobody(lock(&self.context).now.clone())
+        };
+        if let Some(id) = next.user_id {
+            let mut rights = connection.prepare_cached(
+                "SELECT g.permission FROM main.users u JOIN main.role_permissions g ON g.role = u.role WHERE u.id = ?1 AND u.status = 'active'",
+            )?;
+            next.permissions = rights.query_map([id.to_string()], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+            next.is_agent = connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM main.agents WHERE user_id = ?1)")?
+                .query_row([id.to_string()], |r| r.get(0))?;
+        }
+        *lock(&self.context) = next;
+        *current = Some(actor.clone());
+        Ok(())
+    }
+}
+
+/// A lock whose holder panicked still guards a value that each transaction sets anew.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The context in which nobody acts.
+fn nobody(now: String) -> Context {
+    Context {
+        user_id: None,
+        role: ActorRole::User,
+        permissions: std::collections::BTreeSet::new(),
+        is_agent: false,
+        ip_address: None,
+        user_agent: None,
+        now,
+    }
+}

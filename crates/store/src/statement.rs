@@ -1,0 +1,160 @@
+//! Statements: one text for both databases, and the few mechanical rules that make SQLite read it.
+//!
+//! A statement lives in `sql/<table>/<verb>.sql`; where the engines must differ, in `<verb>.postgres.sql` and
+//! `<verb>.sqlite.sql`. `{columns}` stands for the row struct's columns (`{columns:t}` with an alias). For SQLite,
+//! `$1` becomes `?1`, `::type` goes, `= ANY($1)` becomes a look into a JSON list, row locks go (there is one writer),
+//! and what is written is `main.<table>`: the bare name is the guarded view (see `sqlite/guard_reads.sql`).
+
+use std::sync::{LazyLock, OnceLock};
+
+use regex::{Captures, Regex};
+
+/// A named statement.
+#[derive(Debug)]
+pub struct Statement {
+    /// `table/verb`.
+    pub name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+    columns: &'static [&'static str],
+    texts: OnceLock<Texts>,
+}
+
+#[derive(Debug)]
+struct Texts {
+    postgres: String,
+    sqlite: String,
+    writes: bool,
+}
+
+impl Statement {
+    pub(crate) const fn new(
+        name: &'static str,
+        postgres: &'static str,
+        sqlite: &'static str,
+        columns: &'static [&'static str],
+    ) -> Self {
+        Self { name, postgres, sqlite, columns, texts: OnceLock::new() }
+    }
+
+    fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| {
+            let postgres = expand(self.postgres, self.columns);
+            let sqlite = for_sqlite(&expand(self.sqlite, self.columns));
+            let writes = WRITE.is_match(&postgres) || WRITE.is_match(&sqlite);
+            Texts { postgres, sqlite, writes }
+        })
+    }
+
+    /// The text for PostgreSQL.
+    pub fn postgres(&self) -> &str {
+        &self.texts().postgres
+    }
+
+    /// The text for SQLite.
+    pub fn sqlite(&self) -> &str {
+        &self.texts().sqlite
+    }
+
+    /// Whether it changes anything.
+    pub fn writes(&self) -> bool {
+        self.texts().writes
+    }
+}
+
+#[allow(clippy::unwrap_used, reason = "constant patterns, compiled by every test")]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).unwrap()
+}
+static COMMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)--.*$"));
+static WRITE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(INSERT INTO|UPDATE [a-z_.]+|DELETE FROM)\b"));
+static COLUMNS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{columns(?::(\w+))?\}"));
+static PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$(\d+)"));
+static CAST: LazyLock<Regex> = LazyLock::new(|| pattern(r"::[a-z]+(\[\])?"));
+static ANY: LazyLock<Regex> = LazyLock::new(|| pattern(r"= ANY\s*\(\$(\d+)\)"));
+static LOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"FOR (NO KEY )?UPDATE( OF \w+)?( SKIP LOCKED| NOWAIT)?"));
+static TARGET: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"\b(INSERT INTO|UPDATE|DELETE FROM) ([a-z_]+)( AS [a-z]+)?"));
+
+fn expand(text: &str, columns: &[&str]) -> String {
+    let text = COMMENT.replace_all(text, "");
+    COLUMNS
+        .replace_all(text.trim(), |found: &Captures<'_>| {
+            let alias = found.get(1).map(|a| format!("{}.", a.as_str())).unwrap_or_default();
+            columns
+                .iter()
+                .map(|c| format!("{alias}{}", c.strip_prefix("r#").unwrap_or(c)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        })
+        .into_owned()
+}
+
+fn for_sqlite(text: &str) -> String {
+    let text = CAST.replace_all(text, "");
+    let text = LOCK.replace_all(&text, "");
+    let text = ANY.replace_all(&text, "IN (SELECT value FROM json_each(?$1))");
+    let text = PARAMETER.replace_all(&text, "?$1");
+    TARGET
+        .replace_all(&text, |found: &Captures<'_>| {
+            // `ON CONFLICT … DO UPDATE SET` names no table.
+            if &found[2] == "set" || found[2].eq_ignore_ascii_case("SET") {
+                found[0].to_owned()
+            } else {
+                format!("{} main.{}{}", &found[1], &found[2], found.get(3).map_or("", |m| m.as_str()))
+            }
+        })
+        .trim()
+        .to_owned()
+}
+
+/// Declares a table's statements and the list of them all.
+macro_rules! statements {
+    ($($(#[$meta:meta])* $ident:ident: $row:ty = $name:literal $($split:ident)?;)*) => {
+        $($crate::statement::statement!($(#[$meta])* $ident, $row, $name $(, $split)?);)*
+        /// Every statement of this file, for the test that prepares them.
+        #[cfg(test)]
+        pub(crate) static ALL: &[&$crate::statement::Statement] = &[$(&$ident),*];
+    };
+}
+macro_rules! statement {
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal) => {
+        $(#[$meta])*
+        static $ident: $crate::statement::Statement = $crate::statement::Statement::new(
+            $name,
+            include_str!(concat!("../sql/", $name, ".sql")),
+            include_str!(concat!("../sql/", $name, ".sql")),
+            <$row as $crate::value::FromRow>::COLUMNS,
+        );
+    };
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, split) => {
+        $(#[$meta])*
+        static $ident: $crate::statement::Statement = $crate::statement::Statement::new(
+            $name,
+            include_str!(concat!("../sql/", $name, ".postgres.sql")),
+            include_str!(concat!("../sql/", $name, ".sqlite.sql")),
+            <$row as $crate::value::FromRow>::COLUMNS,
+        );
+    };
+}
+pub(crate) use {statement, statements};
+
+#[cfg(test)]
+mod tests {
+    use super::{expand, for_sqlite};
+
+    #[test]
+    fn the_rules_for_sqlite() {
+        let text = expand("UPDATE tasks SET a = $1::text WHERE id = ANY($2) RETURNING {columns} -- why", &["id", "r#type"]);
+        assert_eq!(
+            for_sqlite(&text),
+            "UPDATE main.tasks SET a = ?1 WHERE id IN (SELECT value FROM json_each(?2)) RETURNING id, type"
+        );
+        assert_eq!(
+            for_sqlite("INSERT INTO x (a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET a = 1"),
+            "INSERT INTO main.x (a) VALUES (?1) ON CONFLICT (a) DO UPDATE SET a = 1"
+        );
+        assert_eq!(for_sqlite("SELECT 1 FROM q FOR UPDATE SKIP LOCKED LIMIT 1"), "SELECT 1 FROM q  LIMIT 1");
+        assert_eq!(expand("SELECT {columns:t} FROM tasks t", &["id", "a"]), "SELECT t.id, t.a FROM tasks t");
+    }
+}

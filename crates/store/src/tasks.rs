@@ -1,0 +1,228 @@
+//! `tasks`, their provenance, and the view `task_summary`.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    value::{Scalar, row},
+};
+
+row! {
+    /// A task.
+    pub struct Task {
+        /// Id.
+        pub id: Uuid,
+        /// Title, 1–255 characters.
+        pub title: String,
+        /// What is to be done.
+        pub description: Option<String>,
+        /// `pending`, `in_progress`, `completed`, `failed` or `cancelled`.
+        pub status: String,
+        /// `low`, `medium`, `high` or `critical`.
+        pub priority: String,
+        /// Whose work it is.
+        pub assigned_to: Option<Uuid>,
+        /// Who wants it done.
+        pub created_by: Option<Uuid>,
+        /// When made.
+        pub created_at: Timestamp,
+        /// When last changed.
+        pub updated_at: Timestamp,
+        /// When due.
+        pub due_date: Option<Timestamp>,
+        /// When completed; set exactly while the status is `completed`.
+        pub completed_at: Option<Timestamp>,
+        /// Minutes it should take; at most 1440 for a critical task.
+        pub estimated_duration: Option<i32>,
+        /// Minutes it took.
+        pub actual_duration: Option<i32>,
+        /// Anything else: `playbook`, `file`, `failure_reason`, `summary`, `original_due_date` …
+        pub metadata: Json,
+        /// Tasks that must be completed first.
+        pub dependencies: Vec<Uuid>,
+        /// Labels.
+        pub tags: Vec<String>,
+    }
+}
+row! {
+    /// A row of the view `task_summary`.
+    pub struct TaskSummary {
+        /// Id.
+        pub id: Uuid,
+        /// Title.
+        pub title: String,
+        /// Status.
+        pub status: String,
+        /// Priority.
+        pub priority: String,
+        /// Name of the assignee.
+        pub assigned_to_name: Option<String>,
+        /// When made.
+        pub created_at: Timestamp,
+        /// When last changed.
+        pub updated_at: Timestamp,
+        /// When due.
+        pub due_date: Option<Timestamp>,
+        /// Number of approvals asked for.
+        pub approval_requests: i64,
+        /// `overdue`, `due_soon` or `on_track`, by UTC days.
+        pub urgency_status: String,
+    }
+}
+row! {
+    /// Where a task came from; written once.
+    pub struct Provenance {
+        /// The task.
+        pub task_id: Uuid,
+        /// Whether its content comes from outside, and so is data and never an instruction.
+        pub outside: bool,
+        /// `watcher:inbox`, `desk`, `terminal` …
+        pub source: String,
+        /// What is known of it.
+        pub detail: Json,
+        /// When written.
+        pub created_at: Timestamp,
+    }
+}
+
+/// A task to be made; its creator is the actor.
+#[derive(Debug, Clone, serde::Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct NewTask {
+    /// Title, 1–255 characters.
+    pub title: String,
+    /// What is to be done.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// `low`, `medium` (default), `high` or `critical`.
+    #[serde(default = "medium")]
+    pub priority: String,
+    /// Whose work it is.
+    #[serde(default)]
+    pub assigned_to: Option<Uuid>,
+    /// When due.
+    #[serde(default)]
+    pub due_date: Option<Timestamp>,
+    /// Minutes it should take.
+    #[serde(default)]
+    pub estimated_duration: Option<i32>,
+    /// Anything else.
+    #[serde(default = "empty_object")]
+    pub metadata: Json,
+    /// Tasks that must be completed first.
+    #[serde(default)]
+    pub dependencies: Vec<Uuid>,
+    /// Labels.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+fn medium() -> String {
+    "medium".to_owned()
+}
+fn empty_object() -> Json {
+    Json::Object(serde_json::Map::new())
+}
+impl NewTask {
+    /// A task of medium priority with nothing but a title.
+    pub fn titled(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(), description: None, priority: medium(), assigned_to: None, due_date: None,
+            estimated_duration: None, metadata: empty_object(), dependencies: Vec::new(), tags: Vec::new(),
+        }
+    }
+}
+
+/// A place in a list ordered by newest first.
+pub type Cursor = (Timestamp, Uuid);
+
+statements! {
+    CREATE: Task = "tasks/create";
+    GET: Task = "tasks/get";
+    LOCK: Task = "tasks/lock";
+    LIST: Task = "tasks/list";
+    UPDATE: Task = "tasks/update";
+    SET_STATUS: Task = "tasks/set_status";
+    ASSIGN: Scalar<String> = "tasks/assign" split;
+    DELETE: Task = "tasks/delete";
+    SEARCH: Task = "tasks/search" split;
+    SUMMARIES: TaskSummary = "tasks/summaries";
+    ADD_PROVENANCE: Provenance = "task_provenance/create";
+    PROVENANCE: Provenance = "task_provenance/get";
+}
+
+/// Makes a task of the actor's and answers its id.
+pub async fn create(actor: &Actor, on: impl Run, new: &NewTask) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    let params = vec![
+        id.into(), (&new.title).into(), new.description.clone().into(), (&new.priority).into(), new.assigned_to.into(),
+        new.due_date.into(), new.estimated_duration.into(), new.metadata.clone().into(), new.dependencies.clone().into(),
+        new.tags.clone().into(),
+    ];
+    on.execute(actor, &CREATE, params).await?;
+    Ok(id)
+}
+
+/// One task, if the actor may see it.
+pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Task>> {
+    on.optional(actor, &GET, vec![id.into()]).await
+}
+
+/// One task, locked until the transaction ends, if the actor may change it.
+pub async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Task>> {
+    on.optional(actor, &LOCK, vec![id.into()]).await
+}
+
+/// Tasks the actor may see, newest first, of a status, after `cursor`.
+pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Task>> {
+    let params = vec![status.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), limit.into()];
+    on.list(actor, &LIST, params).await
+}
+
+/// Writes the editable columns of `task`. False: no such task, or not the actor's to change.
+pub async fn update(actor: &Actor, on: impl Run, task: &Task) -> Result<bool> {
+    let params = vec![
+        task.id.into(), (&task.title).into(), task.description.clone().into(), (&task.priority).into(), task.due_date.into(),
+        task.estimated_duration.into(), task.actual_duration.into(), task.metadata.clone().into(),
+        task.dependencies.clone().into(), task.tags.clone().into(),
+    ];
+    Ok(on.execute(actor, &UPDATE, params).await? > 0)
+}
+
+/// Writes status, due date and metadata. False: no such task, or not the actor's to change.
+pub async fn set_status(actor: &Actor, on: impl Run, task: &Task) -> Result<bool> {
+    let params = vec![task.id.into(), (&task.status).into(), task.due_date.into(), task.metadata.clone().into()];
+    Ok(on.execute(actor, &SET_STATUS, params).await? > 0)
+}
+
+/// Assigns a task (specification: `assign_task`); `None` takes it from everybody.
+pub async fn assign(actor: &Actor, on: impl Run, id: Uuid, assignee: Option<Uuid>) -> Result<()> {
+    on.one::<Scalar<String>>(actor, &ASSIGN, vec![id.into(), assignee.into()]).await.map(drop)
+}
+
+/// Deletes a task of one's own. False: no such task, or not the actor's.
+pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
+    Ok(on.execute(actor, &DELETE, vec![id.into()]).await? > 0)
+}
+
+/// Tasks whose title or description match, best first.
+pub async fn search(actor: &Actor, on: impl Run, query: &str, limit: i32) -> Result<Vec<Task>> {
+    on.list(actor, &SEARCH, vec![query.into(), limit.into()]).await
+}
+
+/// The newest rows of `task_summary` that the actor may see.
+pub async fn summaries(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<TaskSummary>> {
+    on.list(actor, &SUMMARIES, vec![limit.into()]).await
+}
+
+/// Writes where a task of the actor's came from; possible once.
+pub async fn add_provenance(actor: &Actor, on: impl Run, task_id: Uuid, outside: bool, source: &str, detail: Json) -> Result<()> {
+    on.execute(actor, &ADD_PROVENANCE, vec![task_id.into(), outside.into(), source.into(), detail.into()]).await.map(drop)
+}
+
+/// Where a task came from.
+pub async fn provenance(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Option<Provenance>> {
+    on.optional(actor, &PROVENANCE, vec![task_id.into()]).await
+}

@@ -1,0 +1,105 @@
+//! `watchers`, the events they have seen, and their cursors.
+
+use jiff::Timestamp;
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    value::{Scalar, row},
+};
+
+row! {
+    /// A watcher. It acts for the user who made it.
+    pub struct Watcher {
+        /// Id.
+        pub id: Uuid,
+        /// Name.
+        pub name: String,
+        /// `folder`.
+        pub watcher_type: String,
+        /// What its kind needs.
+        pub config: Option<Json>,
+        /// Whether it is to run.
+        pub is_active: bool,
+        /// When it last looked.
+        pub last_run: Option<Timestamp>,
+        /// What was wrong then.
+        pub last_error: Option<String>,
+        /// How often in a row.
+        pub error_count: i32,
+        /// When made.
+        pub created_at: Timestamp,
+        /// When last changed.
+        pub updated_at: Timestamp,
+        /// Whose.
+        pub created_by: Option<Uuid>,
+    }
+}
+
+statements! {
+    CREATE: Watcher = "watchers/create";
+    LIST: Watcher = "watchers/list";
+    GET: Watcher = "watchers/get";
+    SET_ACTIVE: Watcher = "watchers/set_active";
+    REPORT: Watcher = "watchers/report";
+    DELETE: Watcher = "watchers/delete";
+    ADD_EVENT: Watcher = "watcher_events/create";
+    KNOWN: Scalar<bool> = "watcher_events/known";
+    PUT_CURSOR: Watcher = "watcher_cursors/put";
+    GET_CURSOR: Scalar<Json> = "watcher_cursors/get";
+}
+
+/// Adds a watcher of the actor's and answers its id.
+pub async fn create(actor: &Actor, on: impl Run, name: &str, watcher_type: &str, config: Json) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    on.execute(actor, &CREATE, vec![id.into(), name.into(), watcher_type.into(), config.into()]).await?;
+    Ok(id)
+}
+
+/// Watchers the actor may see, by name, at most 200.
+pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Watcher>> {
+    on.list(actor, &LIST, Vec::new()).await
+}
+
+/// One watcher.
+pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Watcher>> {
+    on.optional(actor, &GET, vec![id.into()]).await
+}
+
+/// Says whether a watcher is to run. False: none such, or not allowed.
+pub async fn set_active(actor: &Actor, on: impl Run, id: Uuid, is_active: bool) -> Result<bool> {
+    Ok(on.execute(actor, &SET_ACTIVE, vec![id.into(), is_active.into()]).await? > 0)
+}
+
+/// Notes a look: an error counts up, none sets the count to zero. False: none such.
+pub async fn report(actor: &Actor, on: impl Run, id: Uuid, error: Option<&str>) -> Result<bool> {
+    Ok(on.execute(actor, &REPORT, vec![id.into(), error.into()]).await? > 0)
+}
+
+/// Removes a watcher with what it has seen. False: none such, or not allowed.
+pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
+    Ok(on.execute(actor, &DELETE, vec![id.into()]).await? > 0)
+}
+
+/// Notes an event under its key. False: it was noted before, and nothing was changed.
+pub async fn add_event(actor: &Actor, on: impl Run, watcher_id: Uuid, event_key: &str, task_id: Option<Uuid>, source: &str, fingerprint: &str) -> Result<bool> {
+    let params = vec![watcher_id.into(), event_key.into(), task_id.into(), source.into(), fingerprint.into()];
+    Ok(on.execute(actor, &ADD_EVENT, params).await? > 0)
+}
+
+/// Whether an event from this source with this fingerprint was noted.
+pub async fn known(actor: &Actor, on: impl Run, watcher_id: Uuid, source: &str, fingerprint: &str) -> Result<bool> {
+    Ok(on.one::<Scalar<bool>>(actor, &KNOWN, vec![watcher_id.into(), source.into(), fingerprint.into()]).await?.0)
+}
+
+/// Keeps how far the watcher has come.
+pub async fn put_cursor(actor: &Actor, on: impl Run, watcher_id: Uuid, cursor: Json) -> Result<()> {
+    on.execute(actor, &PUT_CURSOR, vec![watcher_id.into(), cursor.into()]).await.map(drop)
+}
+
+/// How far the watcher has come.
+pub async fn cursor(actor: &Actor, on: impl Run, watcher_id: Uuid) -> Result<Option<Json>> {
+    Ok(on.optional::<Scalar<Json>>(actor, &GET_CURSOR, vec![watcher_id.into()]).await?.map(|s| s.0))
+}

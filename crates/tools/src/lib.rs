@@ -1,0 +1,1 @@
+//! The crate tools, not yet begun.

@@ -1,0 +1,1 @@
+//! The crate web, not yet begun.
