@@ -1,1 +1,14 @@
-//! The crate domain, not yet begun.
+//! Rules and transactions that span tables: accounts, intake, work, decisions, playbooks, policy. No I/O of its own.
+
+pub mod accounts;
+pub mod decide;
+pub mod error;
+pub mod intake;
+pub mod playbook;
+pub mod policy;
+pub mod rules;
+pub mod servers;
+pub mod tasks;
+pub mod work;
+
+pub use error::{Error, Result};

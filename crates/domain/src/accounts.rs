@@ -1,0 +1,242 @@
+//! People and their log-ins: the first admin, passwords, sessions.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
+    password_hash::{SaltString, rand_core::OsRng},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+use rand::RngCore;
+use store::{
+    Actor, Store,
+    sessions::{self, Session},
+    users::{self, NewUser},
+};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::{Error, Result, playbook::sha256_hex};
+
+/// Name of the employee's row in `users`.
+pub const EMPLOYEE: &str = "employee";
+/// A session ends when it was not used for this long …
+const IDLE: SignedDuration = SignedDuration::from_hours(12);
+/// … and in any case after this.
+const ABSOLUTE: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Passwords hashed at once: each takes 19 MiB and a core.
+static HASHING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
+
+/// The parameters OWASP gives for Argon2id: 19 MiB, two passes, one lane.
+fn argon2() -> Argon2<'static> {
+    let params = Params::new(19 * 1024, 2, 1, None).unwrap_or_default();
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+}
+
+async fn hashing<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let busy = |_| Error::Store(store::Error::Busy("passwords are being checked".to_owned()));
+    let _permit = HASHING.acquire().await.map_err(busy)?;
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Store(store::Error::Busy(e.to_string())))?
+}
+
+/// The PHC string (Argon2id) of a password, which must have 12 to 1000 characters (NIST 800-63B asks for length, not
+/// for kinds of characters).
+pub async fn hash_password(password: String) -> Result<String> {
+    let length = password.chars().count();
+    if !(12..=1000).contains(&length) {
+        return Err(Error::invalid("password", format!("the password has {length} characters; it needs 12 to 1000 (four or five words make a good one)")));
+    }
+    hashing(move || {
+        let salt = SaltString::generate(&mut OsRng);
+        argon2()
+            .hash_password(password.as_bytes(), &salt)
+            .map(|h| h.to_string())
+            .map_err(|e| Error::invalid("password", format!("the password can't be hashed: {e}")))
+    })
+    .await
+}
+
+/// Whether a password is the one behind a hash. Without a hash as much work is done for nothing, so that the time
+/// taken does not tell whether an account exists.
+async fn verify_password(password: String, hash: Option<String>) -> Result<bool> {
+    hashing(move || {
+        let parsed = hash.as_deref().and_then(|h| PasswordHash::new(h).ok());
+        if let Some(parsed) = parsed {
+            return Ok(argon2().verify_password(password.as_bytes(), &parsed).is_ok());
+        }
+        let salt = SaltString::generate(&mut OsRng);
+        drop(argon2().hash_password(password.as_bytes(), &salt));
+        Ok(false)
+    })
+    .await
+}
+
+/// A fresh secret of 256 bits for a cookie or link, and its SHA-256, which is all the database holds.
+pub fn new_token() -> (String, String) {
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let token = URL_SAFE_NO_PAD.encode(bytes);
+    let hash = sha256_hex(&token);
+    (token, hash)
+}
+
+/// Whether set-up is still to be done: there is no active admin who is a person.
+pub async fn needs_setup(store: &Store) -> Result<bool> {
+    Ok(users::people_with_role(&Actor::service(), store, "admin").await?.is_empty())
+}
+
+/// A fresh one-time token for the set-up link, valid for 24 hours; older ones stop working.
+pub async fn new_setup_token(store: &Store) -> Result<String> {
+    let (token, hash) = new_token();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let service = Actor::service();
+                sessions::clear_setup_links(&service, tx).await?;
+                sessions::create_setup_link(&service, tx, &hash, store::now() + SignedDuration::from_hours(24)).await?;
+                Ok::<_, Error>(())
+            })
+        })
+        .await?;
+    Ok(token)
+}
+
+/// What set-up needs to know.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Log-in name, 1–100 characters.
+    pub username: String,
+    /// Address.
+    pub email: String,
+    /// Password in clear; hashed here.
+    pub password: String,
+    /// The token of the link, where set-up comes through one.
+    pub token: Option<String>,
+}
+
+/// Makes the first admin and the employee; refused when there is an admin already.
+pub async fn setup(store: &Store, setup: Setup) -> Result<Uuid> {
+    check_name(&setup.username)?;
+    check_email(&setup.email)?;
+    if !needs_setup(store).await? {
+        return Err(Error::Conflict("set-up was done before: there is an admin; log in, or let an admin add you with: steward user add".to_owned()));
+    }
+    let admin = NewUser {
+        username: setup.username,
+        email: setup.email,
+        password_hash: hash_password(setup.password).await?,
+        role: "admin".to_owned(),
+        first_name: None,
+        last_name: None,
+    };
+    let token = setup.token.map(|t| sha256_hex(&t));
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let service = Actor::service();
+                if let Some(token) = token
+                    && !sessions::take_setup_link(&service, tx, &token).await?
+                {
+                    return Err(Error::Conflict("this set-up link was used or is too old; start Steward again for a new one".to_owned()));
+                }
+                if !users::people_with_role(&service, tx, "admin").await?.is_empty() {
+                    return Err(Error::Conflict("set-up was done by somebody else in this moment; log in".to_owned()));
+                }
+                let id = users::create(&service, tx, &admin).await?;
+                if users::agent(&service, tx, EMPLOYEE).await?.is_none() {
+                    let employee = NewUser {
+                        username: EMPLOYEE.to_owned(),
+                        email: "employee@steward.invalid".to_owned(),
+                        // No password has this hash: the employee never logs in.
+                        password_hash: "!".to_owned(),
+                        role: "user".to_owned(),
+                        first_name: None,
+                        last_name: None,
+                    };
+                    let agent = users::create(&service, tx, &employee).await?;
+                    users::make_agent(&service, tx, agent, EMPLOYEE).await?;
+                }
+                sessions::clear_setup_links(&service, tx).await?;
+                Ok(id)
+            })
+        })
+        .await
+}
+
+/// Adds a user; for user administrators.
+pub async fn add_user(store: &Store, actor: &Actor, username: &str, email: &str, role: &str, password: String) -> Result<Uuid> {
+    check_name(username)?;
+    check_email(email)?;
+    check_role(role)?;
+    if !users::allowed(actor, store, "user_admin").await? {
+        return Err(store::Error::Refused { what: "users".to_owned() }.into());
+    }
+    let new = NewUser {
+        username: username.to_owned(),
+        email: email.to_owned(),
+        password_hash: hash_password(password).await?,
+        role: role.to_owned(),
+        first_name: None,
+        last_name: None,
+    };
+    Ok(users::create(actor, store, &new).await?)
+}
+
+/// Checks name (or address) and password and begins a session; answers the token for the cookie.
+pub async fn log_in(store: &Store, login: &str, password: String, ip: Option<IpAddr>, user_agent: Option<&str>) -> Result<(String, Session)> {
+    let service = Actor::service().from_request(ip, user_agent, None);
+    let found = if login.len() <= 255 { users::credentials(&service, store, login).await? } else { None };
+    let hash = found.as_ref().map(|c| c.password_hash.clone());
+    let right = password.len() <= 4000 && verify_password(password, hash).await?;
+    let credentials = found.filter(|c| right && c.status == "active").ok_or(Error::LogInRefused)?;
+    let session = begin_session(store, &service, credentials.id).await?;
+    users::touch_login(&service, store, credentials.id).await?;
+    Ok(session)
+}
+
+/// Begins a session of a user without a password: for the employee at start.
+pub async fn begin_session(store: &Store, service: &Actor, user_id: Uuid) -> Result<(String, Session)> {
+    let (token, hash) = new_token();
+    sessions::create(service, store, user_id, &hash, store::now() + IDLE, service.ip_address, service.user_agent.as_deref()).await?;
+    let session = sessions::by_token(service, store, &hash).await?.ok_or(Error::LogInRefused)?;
+    Ok((token, session))
+}
+
+/// The session behind a cookie's token, if it is valid; its end moves with use, at most once a minute is noted.
+pub async fn session(store: &Store, token: &str) -> Result<Option<Session>> {
+    if token.len() > 100 {
+        return Ok(None);
+    }
+    let service = Actor::service();
+    let Some(session) = sessions::by_token(&service, store, &sha256_hex(token)).await? else { return Ok(None) };
+    let now = store::now();
+    if now > session.created_at + ABSOLUTE {
+        return Ok(None);
+    }
+    if now.duration_since(session.last_accessed) > SignedDuration::from_secs(60) {
+        let end: Timestamp = (now + IDLE).min(session.created_at + ABSOLUTE);
+        sessions::touch(&service, store, session.id, end).await?;
+    }
+    Ok(Some(session))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let good = (1..=100).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+    if good { Ok(()) } else { Err(Error::invalid("username", "the user name needs 1 to 100 letters, digits, dots, dashes or underscores")) }
+}
+
+fn check_email(email: &str) -> Result<()> {
+    let good = email.len() <= 255
+        && email.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@'))
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    if good { Ok(()) } else { Err(Error::invalid("email", "the address must look like name@example.org and have at most 255 characters")) }
+}
+
+/// Refuses a role that does not exist.
+pub fn check_role(role: &str) -> Result<()> {
+    if ["admin", "user", "observer"].contains(&role) { Ok(()) } else { Err(Error::invalid("role", "the role must be admin, user or observer")) }
+}

@@ -1,0 +1,168 @@
+//! A person's decision: edit, decision, the work it releases and the audit row in one transaction.
+
+use serde_json::Value as Json;
+use store::{
+    Actor, Store,
+    approvals::{self, Approval},
+    mcp_servers, policies, tasks,
+};
+use uuid::Uuid;
+
+use crate::{
+    Error, Result,
+    playbook::{canonical_json, sha256_hex},
+    policy::{self, Call, Effect},
+};
+
+/// What a person says.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Yes or no.
+    pub approve: bool,
+    /// In the person's words, at most 4000 characters.
+    pub note: Option<String>,
+    /// Arguments to be used in place of those asked for; only with yes.
+    pub arguments: Option<Json>,
+}
+
+/// Decides an approval and answers it as it stands then. Who decides late, twice or without the right is told so, and
+/// nothing changes. An edit must fit the tool's schema and must not be denied by the policy.
+pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) -> Result<Approval> {
+    if decision.note.as_ref().is_some_and(|n| n.chars().count() > 4000) {
+        return Err(Error::invalid("note", "the note is longer than 4000 characters; shorten it"));
+    }
+    if decision.arguments.is_some() && !decision.approve {
+        return Err(Error::invalid("arguments", "arguments can be edited only when approving"));
+    }
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let Some(open) = approvals::lock(&actor, tx, id).await? else {
+                    return Err(why_not(&actor, tx, id).await?);
+                };
+                if open.expires_at.is_some_and(|end| end <= store::now()) {
+                    return Err(Error::Conflict("this approval has expired, which means no; nothing was changed".to_owned()));
+                }
+                if let Some(arguments) = &decision.arguments {
+                    let text = check_edit(&actor, tx, &open, arguments).await?;
+                    approvals::add_edit(&actor, tx, id, &text, &sha256_hex(&text)).await?;
+                }
+                let note = decision.note.as_deref();
+                let done = if decision.approve {
+                    approvals::approve(&actor, tx, id, note).await?
+                } else {
+                    approvals::reject(&actor, tx, id, note).await?
+                };
+                if !done {
+                    return Err(why_not(&actor, tx, id).await?);
+                }
+                approvals::get(&actor, tx, id).await?.ok_or_else(|| Error::NotFound(format!("approval {id}")))
+            })
+        })
+        .await
+}
+
+/// Why an approval can't be decided by the actor.
+async fn why_not(actor: &Actor, tx: &store::Transaction, id: Uuid) -> Result<Error> {
+    Ok(match approvals::get(actor, tx, id).await? {
+        None => Error::NotFound(format!("approval {id}")),
+        Some(a) if a.status == "pending" => store::Error::Refused { what: "approvals".to_owned() }.into(),
+        Some(a) => {
+            let who = match a.approved_by.or(a.rejected_by) {
+                Some(id) => store::users::names(actor, tx, vec![id]).await?.pop().map_or_else(|| "somebody".to_owned(), |u| u.username),
+                None => "nobody".to_owned(),
+            };
+            let when = a.approved_at.or(a.rejected_at).unwrap_or(a.updated_at);
+            Error::Conflict(format!("this approval is already {} (by {who} at {when:.0}); nothing was changed", a.status))
+        }
+    })
+}
+
+/// Checks edited arguments as the call itself is checked, and answers their canonical text.
+async fn check_edit(actor: &Actor, tx: &store::Transaction, open: &Approval, arguments: &Json) -> Result<String> {
+    if open.action_type == "outcome_unknown" {
+        return match arguments.get("resolution").and_then(Json::as_str) {
+            Some("done" | "retry") => Ok(canonical_json(arguments)),
+            _ => Err(Error::invalid("resolution", "say resolution=done (it happened) or resolution=retry (make the call again)")),
+        };
+    }
+    let frozen = approvals::call(actor, tx, open.id).await?.ok_or_else(|| Error::NotFound(format!("call of approval {}", open.id)))?.call;
+    let tool = mcp_servers::tool(actor, tx, &frozen.server, &frozen.tool).await?
+        .ok_or_else(|| Error::Conflict(format!("the server {} no longer offers the tool {}", frozen.server, frozen.tool)))?;
+    check_schema(&tool.input_schema, arguments)?;
+    let task_id = open.task_id.unwrap_or_default();
+    let task = tasks::get(actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
+    let outside = tasks::provenance(actor, tx, task_id).await?.is_some_and(|p| p.outside);
+    let rules = crate::rules::rules_of(policies::list(actor, tx).await?);
+    let task_json = serde_json::to_value(&task).unwrap_or_default();
+    let verdict = policy::decide(&rules, &Call { server: &frozen.server, tool: &frozen.tool, arguments, outside, task: &task_json });
+    if verdict.effect == Effect::Deny {
+        return Err(Error::invalid("arguments", format!("the policy denies the call with these arguments: {}", verdict.reason)));
+    }
+    Ok(canonical_json(arguments))
+}
+
+/// Checks arguments against a tool's JSON Schema; the error names each place.
+pub fn check_schema(schema: &Json, arguments: &Json) -> Result<()> {
+    let validator = jsonschema::validator_for(schema).map_err(|e| Error::invalid("schema", format!("the tool's own schema is broken ({e}); the server must be mended")))?;
+    let wrong: Vec<String> = validator
+        .iter_errors(arguments)
+        .take(5)
+        .map(|e| {
+            let place = e.instance_path().to_string();
+            if place.is_empty() { e.to_string() } else { format!("{place}: {e}") }
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(Error::invalid("arguments", format!("the arguments do not fit the tool: {}", wrong.join("; ")))) }
+}
+
+/// Puts `path=value` edits into arguments. A path is dotted (`options.depth`, `items.0`); a value stays text where the
+/// schema or the present value is text, and is read as JSON elsewhere, so that types survive.
+pub fn apply_edits(arguments: &Json, schema: Option<&Json>, edits: &[(String, String)]) -> Result<Json> {
+    let mut out = arguments.clone();
+    for (path, text) in edits {
+        let mut place = &mut out;
+        let mut kind = schema;
+        for key in path.split('.') {
+            kind = kind.and_then(|k| k.get("properties").and_then(|p| p.get(key)).or_else(|| k.get("items")));
+            place = match place {
+                Json::Array(items) => {
+                    let length = items.len();
+                    key.parse::<usize>().ok().and_then(|i| items.get_mut(i))
+                        .ok_or_else(|| Error::invalid(path.clone(), format!("the list has {length} entries; {key} is not one of them")))?
+                }
+                Json::Object(map) => map.entry(key).or_insert(Json::Null),
+                _ => return Err(Error::invalid(path.clone(), format!("there is nothing called {key} to set"))),
+            };
+        }
+        let is_text = place.is_string() || kind.and_then(|k| k.get("type")).and_then(Json::as_str) == Some("string");
+        *place = if is_text { Json::String(text.clone()) } else { serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone())) };
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{apply_edits, check_schema};
+
+    #[test]
+    fn edits_keep_their_types() {
+        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}, "deep": {"type": "object", "properties": {"x": {"type": "boolean"}}}}});
+        let edits = [("n", "7"), ("s", "7"), ("deep.x", "true"), ("list.1", "null")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let got = apply_edits(&json!({"n": 1, "s": "a", "deep": {}, "list": [1, 2]}), Some(&schema), &edits).unwrap();
+        assert_eq!(got, json!({"n": 7, "s": "7", "deep": {"x": true}, "list": [1, null]}));
+        assert!(apply_edits(&json!({"list": []}), None, &[("list.3".to_owned(), "1".to_owned())]).is_err());
+    }
+
+    #[test]
+    fn a_call_must_fit_the_schema() {
+        let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"], "additionalProperties": false});
+        assert!(check_schema(&schema, &json!({"path": "a"})).is_ok());
+        let said = check_schema(&schema, &json!({"path": 1})).unwrap_err().to_string();
+        assert!(said.contains("/path"), "{said}");
+        assert!(check_schema(&schema, &json!({})).is_err());
+    }
+}

@@ -1,0 +1,52 @@
+//! What can go wrong in the rules, in words for a person.
+
+use crate::playbook::PlaybookError;
+
+/// The domain's one error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// There is no such thing, or the actor may not see it.
+    #[error("there is no {0} here, or you may not see it")]
+    NotFound(String),
+    /// Somebody else was first, or the state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// A value is wrong. Nothing was changed.
+    #[error("{message}")]
+    Invalid {
+        /// Which field.
+        field: String,
+        /// What is wrong with it, and what would be right.
+        message: String,
+    },
+    /// Name or password is wrong, or the account is not active: which of them is not said.
+    #[error("the name or the password is wrong")]
+    LogInRefused,
+    /// The worker's lease was taken over; what it was about to write was not written.
+    #[error("the lease of this task passed to another worker")]
+    LeaseLost,
+    /// An event that was noted before; nothing was changed.
+    #[error("this event was noted before")]
+    Duplicate,
+    /// A playbook is wrong, each place with line and column.
+    #[error("the playbook {name} is wrong: {}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Playbook {
+        /// Its name or file.
+        name: String,
+        /// What and where.
+        errors: Vec<PlaybookError>,
+    },
+}
+
+/// A result of the domain.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A wrong value of a field.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), message: message.into() }
+    }
+}

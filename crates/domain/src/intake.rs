@@ -1,0 +1,69 @@
+//! From an event to a task: event key, task, file and cursor in one transaction, and so exactly once.
+
+use serde_json::Value as Json;
+use store::{
+    Actor, Store,
+    file_attachments::{self, NewAttachment},
+    tasks::{self, NewTask},
+    users, watchers,
+    watchers::Watcher,
+};
+use uuid::Uuid;
+
+use crate::{Error, Result, accounts::EMPLOYEE};
+
+/// Something a watcher noticed.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What makes it the same event when seen again; at most 255 bytes.
+    pub key: String,
+    /// Where it was seen.
+    pub source: String,
+    /// What shows that the source has not changed since; at most 255 bytes.
+    pub fingerprint: String,
+    /// The task that it becomes; assigned to the employee where it names nobody.
+    pub task: NewTask,
+    /// The file it brought.
+    pub attachment: Option<NewAttachment>,
+    /// What is known of where it came from.
+    pub detail: Json,
+    /// How far the watcher has come with it.
+    pub cursor: Json,
+}
+
+/// Makes the task of an event and answers its id; the watcher acts for the user who made it. An event whose key was
+/// noted before is refused with [`Error::Duplicate`] and changes nothing.
+pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uuid> {
+    let actor = acting_for(watcher)?;
+    let (watcher_id, source) = (watcher.id, format!("watcher:{}", watcher.name));
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let mut task = event.task;
+                if task.assigned_to.is_none() {
+                    task.assigned_to = users::agent(&actor, tx, EMPLOYEE).await?;
+                }
+                let id = tasks::create(&actor, tx, &task).await?;
+                tasks::add_provenance(&actor, tx, id, true, &source, event.detail).await?;
+                if let Some(mut attachment) = event.attachment {
+                    attachment.task_id = id;
+                    file_attachments::create(&actor, tx, &attachment).await?;
+                }
+                if !watchers::add_event(&actor, tx, watcher_id, &event.key, Some(id), &event.source, &event.fingerprint).await? {
+                    return Err(Error::Duplicate);
+                }
+                watchers::put_cursor(&actor, tx, watcher_id, event.cursor).await?;
+                watchers::report(&actor, tx, watcher_id, None).await?;
+                Ok(id)
+            })
+        })
+        .await
+}
+
+/// Under whose rights a watcher works.
+pub fn acting_for(watcher: &Watcher) -> Result<Actor> {
+    watcher
+        .created_by
+        .map(Actor::user)
+        .ok_or_else(|| Error::Conflict(format!("the watcher {} belongs to nobody any more; remove it and add it again", watcher.name)))
+}

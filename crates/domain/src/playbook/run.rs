@@ -1,0 +1,295 @@
+//! The interpreter: replays the journal over the playbook and says what is due where the journal ends. A pure
+//! function, so that it answers the same before and after a crash.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Value as Jinja;
+use serde_json::{Map, Value, json};
+
+use super::canonical::{canonical_json, depth};
+use super::error::{EvalError, PlaybookRunError};
+use super::matcher::Fit;
+use super::template::{MAX_DEPTH, MAX_VALUE_BYTES, jinja};
+use super::{MAX_RESULT_BYTES, Next, Outcome, OutcomeState, Playbook, Reaction, Step};
+
+pub(super) fn next(playbook: &Playbook, facts: &Value, journal: &[Outcome]) -> Result<Next, PlaybookRunError> {
+    let mut run = Run::new(playbook, facts, journal)?;
+    let next = run.replay()?;
+    let over = matches!(next, Next::Finish { .. } | Next::Fail { .. });
+    match journal.get(run.at) {
+        Some(extra) if over => Err(run.wrong_entry(extra, "nothing".to_owned())),
+        _ => Ok(next),
+    }
+}
+
+/// Facts and values as expressions see them before any step.
+pub(super) fn facts_context(facts: &Value, vars: &Map<String, Value>) -> Jinja {
+    let mut base = roots(facts);
+    base.insert("vars".to_owned(), jinja(vars));
+    Jinja::from(base)
+}
+
+fn roots(facts: &Value) -> BTreeMap<String, Jinja> {
+    let entries = facts.as_object().into_iter().flatten();
+    entries.map(|(name, fact)| (name.clone(), jinja(fact))).collect()
+}
+
+struct Run<'p> {
+    playbook: &'p Playbook,
+    journal: &'p [Outcome],
+    /// The journal's next entry.
+    at: usize,
+    /// What expressions see, `steps` and `failure` aside.
+    base: BTreeMap<String, Jinja>,
+    steps: BTreeMap<String, Jinja>,
+}
+
+/// How one step went, as far as the journal knows.
+enum Visit {
+    /// The journal ends here: this is due.
+    Due(Next),
+    /// It succeeded or was skipped.
+    Went,
+    /// It failed or was denied.
+    Failed(Failure),
+}
+
+struct Failure {
+    denied: bool,
+    error: String,
+    /// The reason a task fails with where the playbook gives none.
+    reason: String,
+    /// What expressions see as `failure`.
+    seen: Jinja,
+}
+
+impl<'p> Run<'p> {
+    fn new(playbook: &'p Playbook, facts: &'p Value, journal: &'p [Outcome]) -> Result<Self, PlaybookRunError> {
+        if !facts.is_object() {
+            return Err(PlaybookRunError::Facts { playbook: playbook.name.clone() });
+        }
+        let mut vars = Map::new();
+        for (name, tree) in &playbook.vars {
+            let value =
+                tree.eval(&facts_context(facts, &vars)).map_err(|e| e.at(format!("the value \"vars.{name}\"")))?;
+            vars.insert(name.clone(), value);
+        }
+        let mut choice = json!({ "rule": null, "captures": {} });
+        for rule in &playbook.choose {
+            let place = |what: &str| format!("{what} of rule {:?} under `choose`", rule.name);
+            let context = facts_context(facts, &vars);
+            if let Fit::Yes(captures) = rule.matcher.judge(facts, &context).map_err(|e| e.at(place("the condition")))? {
+                choice = json!({ "rule": rule.name, "captures": captures });
+                let mut base = roots(facts);
+                base.insert("vars".to_owned(), jinja(&vars));
+                base.insert("choice".to_owned(), jinja(&choice));
+                let context = Jinja::from(base);
+                for (name, tree) in &rule.set {
+                    let value = tree.eval(&context).map_err(|e| e.at(place(&format!("{name:?}"))))?;
+                    vars.insert(name.clone(), value);
+                }
+                break;
+            }
+        }
+        let mut base = roots(facts);
+        base.insert("vars".to_owned(), jinja(&vars));
+        base.insert("choice".to_owned(), jinja(&choice));
+        let not_run = jinja(&json!({ "state": "not_run" }));
+        let steps = playbook.all_steps().into_iter().map(|step| (step.name.clone(), not_run.clone())).collect();
+        Ok(Self { playbook, journal, at: 0, base, steps })
+    }
+
+    fn replay(&mut self) -> Result<Next, PlaybookRunError> {
+        let playbook = self.playbook;
+        for step in &playbook.steps {
+            match self.visit(step, None)? {
+                Visit::Due(next) => return Ok(next),
+                Visit::Went => {}
+                Visit::Failed(failure) => {
+                    if let Some(next) = self.react(step, &failure)? {
+                        return Ok(next);
+                    }
+                }
+            }
+        }
+        Ok(Next::Finish { summary: self.summary() })
+    }
+
+    /// Reads one step's outcome from the journal, or says what is due.
+    fn visit(&mut self, step: &Step, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
+        let Some(outcome) = self.journal.get(self.at) else {
+            return self.due(step, failure).map(Visit::Due);
+        };
+        if outcome.step != step.name {
+            return Err(self.wrong_entry(outcome, format!("step {:?}", step.name)));
+        }
+        self.at += 1;
+        let mut seen = Map::new();
+        if outcome.state != OutcomeState::Skipped {
+            let arguments = match &outcome.arguments {
+                Some(sent) => sent.clone(),
+                None => self.arguments(step, failure)?,
+            };
+            seen.insert("arguments".to_owned(), arguments);
+        }
+        let failed = match &outcome.state {
+            OutcomeState::Skipped => {
+                seen.insert("state".to_owned(), "skipped".into());
+                None
+            }
+            OutcomeState::Succeeded { result } => {
+                let text = text_of(result);
+                if result.get("isError") == Some(&Value::Bool(true)) {
+                    Some((
+                        false,
+                        if text.is_empty() { "the tool reported an error without a word".to_owned() } else { text },
+                    ))
+                } else {
+                    see_result(&mut seen, result, text);
+                    None
+                }
+            }
+            OutcomeState::Failed { error } => Some((false, error.clone())),
+            OutcomeState::Denied { reason } => Some((true, reason.clone())),
+        };
+        let visit = match failed {
+            None => Visit::Went,
+            Some((denied, error)) => {
+                let state = if denied { "denied" } else { "failed" };
+                seen.insert("state".to_owned(), state.into());
+                seen.insert("error".to_owned(), error.clone().into());
+                Visit::Failed(Failure {
+                    denied,
+                    reason: default_reason(step, denied, &error),
+                    seen: jinja(&json!({ "step": step.name, "state": state, "error": error })),
+                    error,
+                })
+            }
+        };
+        self.steps.insert(step.name.clone(), jinja(&seen));
+        Ok(visit)
+    }
+
+    /// What a step that has not run yet asks for.
+    fn due(&self, step: &Step, failure: Option<&Jinja>) -> Result<Next, PlaybookRunError> {
+        if let Some(when) = &step.when
+            && !when
+                .holds(&self.context(failure))
+                .map_err(|e| e.at(format!("the condition of step {:?}", step.name)))?
+        {
+            let reason = format!("its condition `{}` does not hold", when.source);
+            return Ok(Next::Skip { step: step.name.clone(), reason });
+        }
+        Ok(Next::Call {
+            step: step.name.clone(),
+            server: step.server.clone(),
+            tool: step.tool.clone(),
+            arguments: self.arguments(step, failure)?,
+        })
+    }
+
+    fn arguments(&self, step: &Step, failure: Option<&Jinja>) -> Result<Value, PlaybookRunError> {
+        let place = || format!("the arguments of step {:?}", step.name);
+        let arguments = step.arguments.eval(&self.context(failure)).map_err(|e| e.at(place()))?;
+        let levels = depth(&arguments);
+        if levels > MAX_DEPTH {
+            let reason = format!("they nest {levels} levels deep, at most {MAX_DEPTH} are possible");
+            return Err(EvalError::new("arguments", reason).at(place()));
+        }
+        let size = canonical_json(&arguments).len();
+        if size > MAX_VALUE_BYTES {
+            return Err(PlaybookRunError::TooLarge { what: place(), size, limit: MAX_VALUE_BYTES });
+        }
+        Ok(arguments)
+    }
+
+    /// What follows a failure: something to do, or `None` to go on with the next step.
+    fn react(&mut self, step: &Step, failure: &Failure) -> Result<Option<Next>, PlaybookRunError> {
+        let playbook = self.playbook;
+        let reaction: Option<&Reaction> = if failure.denied {
+            step.on_denied.as_ref().or(playbook.on_denied.as_ref())
+        } else {
+            step.on_failure.as_ref().or(playbook.on_failure.as_ref())
+        };
+        let Some(reaction) = reaction else {
+            return Ok(Some(Next::Fail { reason: failure.reason.clone() }));
+        };
+        for inner in &reaction.steps {
+            match self.visit(inner, Some(&failure.seen))? {
+                Visit::Due(next) => return Ok(Some(next)),
+                Visit::Went => {}
+                Visit::Failed(second) => {
+                    let reason =
+                        format!("{}. What should have followed did not work either: {}", failure.reason, second.reason);
+                    return Ok(Some(Next::Fail { reason }));
+                }
+            }
+        }
+        if reaction.go_on {
+            return Ok(None);
+        }
+        // The step's failure is what people must hear of, even if the sentence about it cannot be made.
+        let reason = match reaction.reason.as_ref().map(|template| template.text(&self.context(Some(&failure.seen)))) {
+            Some(Ok(reason)) => reason,
+            Some(Err(_)) if failure.error.is_empty() => failure.reason.clone(),
+            Some(Err(error)) => format!("{}. ({})", failure.reason, error.at("The playbook's own `reason`")),
+            None => failure.reason.clone(),
+        };
+        Ok(Some(Next::Fail { reason }))
+    }
+
+    /// What was done. The work stands, so a summary that cannot be made does not undo it.
+    fn summary(&self) -> String {
+        let done = self.journal.iter().filter(|o| matches!(o.state, OutcomeState::Succeeded { .. })).count();
+        let plain = format!("{}: {done} of {} steps done", self.playbook.name, self.playbook.steps.len());
+        match self.playbook.finish.as_ref().map(|template| template.text(&self.context(None))) {
+            None => plain,
+            Some(Ok(summary)) => summary,
+            Some(Err(error)) => format!("{plain}. ({})", error.at("The playbook's own `finish`")),
+        }
+    }
+
+    fn context(&self, failure: Option<&Jinja>) -> Jinja {
+        let mut context = self.base.clone();
+        context.insert("steps".to_owned(), Jinja::from(self.steps.clone()));
+        if let Some(failure) = failure {
+            context.insert("failure".to_owned(), failure.clone());
+        }
+        Jinja::from(context)
+    }
+
+    fn wrong_entry(&self, outcome: &Outcome, expected: String) -> PlaybookRunError {
+        PlaybookRunError::Journal { entry: self.at + 1, found: outcome.step.clone(), expected }
+    }
+}
+
+/// A person's own words stand as they are; they are the task's reason.
+fn default_reason(step: &Step, denied: bool, error: &str) -> String {
+    match (denied, error.trim().is_empty()) {
+        (true, false) => error.to_owned(),
+        (true, true) => format!("step {:?} ({}.{}) was not allowed", step.name, step.server, step.tool),
+        (false, _) => format!("step {:?} ({}.{}) failed: {error}", step.name, step.server, step.tool),
+    }
+}
+
+/// Puts a result where later steps can look at it; one that is too large keeps its state alone.
+fn see_result(seen: &mut Map<String, Value>, result: &Value, text: String) {
+    seen.insert("state".to_owned(), "succeeded".into());
+    if result.to_string().len() > MAX_RESULT_BYTES {
+        return;
+    }
+    let data = match result.get("structuredContent") {
+        Some(data) if !data.is_null() => data.clone(),
+        _ => serde_json::from_str::<Value>(&text).ok().filter(|v| v.is_object() || v.is_array()).unwrap_or_default(),
+    };
+    seen.insert("data".to_owned(), data);
+    seen.insert("text".to_owned(), text.into());
+    seen.insert("result".to_owned(), result.clone());
+}
+
+/// The texts of an MCP result, one below the other.
+fn text_of(result: &Value) -> String {
+    let parts = result.get("content").and_then(Value::as_array).into_iter().flatten();
+    let texts: Vec<&str> = parts.filter_map(|part| part.get("text").and_then(Value::as_str)).collect();
+    texts.join("\n")
+}

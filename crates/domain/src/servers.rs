@@ -1,0 +1,104 @@
+//! Adding servers, and approving what they offer.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use store::{
+    Actor, Store, Vault,
+    mcp_servers::{self, Server, ServerTool},
+    policies::NewPolicy,
+};
+use uuid::Uuid;
+
+use crate::{Error, Result, rules};
+
+/// A server to be added.
+#[derive(Debug, Clone)]
+pub struct NewServer {
+    /// Name: 1–100 letters, digits, dots, dashes or underscores.
+    pub name: String,
+    /// Program.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment; sealed before it is stored.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What ties a sealed environment to its server.
+pub fn purpose(name: &str) -> String {
+    format!("mcp_servers.environment:{name}")
+}
+
+/// Reading tools of the well-known filesystem server, which a rule allows from the start, also for work on content
+/// from outside: they change nothing. Making a folder is harmless and is needed before moving into it.
+const FILESYSTEM_READING: &str = "{read_file,read_text_file,read_media_file,read_multiple_files,list_directory,list_directory_with_sizes,directory_tree,search_files,get_file_info,list_allowed_directories,create_directory}";
+
+/// Adds a server. For the well-known filesystem server a rule for reading is added too; its name is answered.
+pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) -> Result<(Uuid, Option<String>)> {
+    let good = (1..=100).contains(&new.name.len()) && new.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    if !good {
+        return Err(Error::invalid("name", "a server's name needs 1 to 100 letters, digits, dots, dashes or underscores"));
+    }
+    if new.command.trim().is_empty() {
+        return Err(Error::invalid("command", "the program that starts the server is missing; give it with --command"));
+    }
+    let environment =
+        if new.environment.is_empty() { None } else { Some(vault.seal_json(&purpose(&new.name), &json!(new.environment))?) };
+    let is_filesystem = new.args.iter().any(|a| a.contains("server-filesystem"));
+    let id = mcp_servers::create(actor, store, &new.name, &new.command, new.args, environment).await?;
+    if !is_filesystem {
+        return Ok((id, None));
+    }
+    let rule = NewPolicy {
+        position: 0,
+        name: format!("{}: reading", new.name),
+        server: new.name.clone(),
+        tool: FILESYSTEM_READING.to_owned(),
+        condition: None,
+        outside: true,
+        effect: "allow".to_owned(),
+        approval_ttl_minutes: 1440,
+    };
+    let name = rule.name.clone();
+    match rules::add(store, actor, rule, None).await {
+        Ok(_) => Ok((id, Some(name))),
+        // Added, removed and added again: the rule stands already.
+        Err(Error::Store(e)) if e.constraint() == Some("policies_name_key") => Ok((id, Some(name))),
+        Err(e) => Err(e),
+    }
+}
+
+/// A server by name.
+pub async fn named(store: &Store, actor: &Actor, name: &str) -> Result<Server> {
+    mcp_servers::named(actor, store, name).await?.ok_or_else(|| Error::NotFound(format!("server {name}")))
+}
+
+/// Approves tools of a server as they were shown, by name or all, and answers those approved. A tool that changed
+/// meanwhile is refused.
+pub async fn approve_tools(store: &Store, actor: &Actor, server: &str, names: &[String], all: bool, repeatable: bool) -> Result<Vec<ServerTool>> {
+    let server = named(store, actor, server).await?;
+    let offered = mcp_servers::tools(actor, store, server.id).await?;
+    if let Some(unknown) = names.iter().find(|n| !offered.iter().any(|t| t.is_offered && t.name == **n)) {
+        return Err(Error::NotFound(format!("tool {unknown} of {}", server.name)));
+    }
+    let chosen: Vec<ServerTool> = offered.into_iter().filter(|t| t.is_offered && (all || names.contains(&t.name))).collect();
+    if chosen.is_empty() {
+        return Err(Error::Conflict(format!("{} has offered no tools yet; see: steward server tools {}", server.name, server.name)));
+    }
+    let (actor, approved) = (actor.clone(), chosen.clone());
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                for tool in chosen {
+                    if !mcp_servers::approve_tool(&actor, tx, tool.server_id, &tool.name, &tool.definition_sha256, repeatable).await? {
+                        // Either it changed in this moment, or the actor may not.
+                        return Err(store::Error::Refused { what: format!("server_tools: {}", tool.name) }.into());
+                    }
+                }
+                Ok(())
+            })
+        })
+        .await
+        .map(|()| approved)
+}

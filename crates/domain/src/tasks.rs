@@ -1,0 +1,94 @@
+//! What may be done with a task, beyond single statements.
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::json;
+use store::{
+    Actor, Run, Store,
+    notifications::{self, NewNotification},
+    tasks::{self, Task},
+};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+/// A task that the actor may see.
+pub async fn get(store: &Store, actor: &Actor, id: Uuid) -> Result<Task> {
+    tasks::get(actor, store, id).await?.ok_or_else(|| Error::NotFound(format!("task {id}")))
+}
+
+/// Begins, completes, fails or cancels a task. Completing an overdue one reschedules it to today and keeps the first
+/// date (ruling 05); the answer says so in words.
+pub async fn set_status(store: &Store, actor: &Actor, id: Uuid, status: &str, reason: Option<String>) -> Result<Option<String>> {
+    let (actor, status) = (actor.clone(), status.to_owned());
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let task = lock(&actor, tx, id).await?;
+                move_to(&actor, tx, task, &status, reason.as_deref()).await
+            })
+        })
+        .await
+}
+
+/// Locks a task for a change; says whether it is unknown or just not the actor's to change.
+async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Task> {
+    if let Some(task) = tasks::lock(actor, on, id).await? {
+        return Ok(task);
+    }
+    match tasks::get(actor, on, id).await? {
+        Some(_) => Err(store::Error::Refused { what: "tasks".to_owned() }.into()),
+        None => Err(Error::NotFound(format!("task {id}"))),
+    }
+}
+
+/// The moves a person or the employee may make.
+const MOVES: [(&str, &[&str]); 5] = [
+    ("pending", &["in_progress", "completed", "failed", "cancelled"]),
+    ("in_progress", &["pending", "completed", "failed", "cancelled"]),
+    ("failed", &["pending", "cancelled"]),
+    ("cancelled", &["pending"]),
+    ("completed", &["pending"]),
+];
+
+/// Moves a locked task to a status within a transaction, and answers what else the person must know.
+pub async fn move_to(actor: &Actor, on: impl Run, mut task: Task, status: &str, reason: Option<&str>) -> Result<Option<String>> {
+    let allowed = MOVES.iter().find(|(from, _)| *from == task.status).map_or(&[][..], |(_, to)| *to);
+    if !allowed.contains(&status) {
+        return Err(Error::Conflict(format!("a task that is {} can't become {status}; it can become {}", task.status, allowed.join(", "))));
+    }
+    let mut said = None;
+    let Some(metadata) = task.metadata.as_object_mut() else {
+        return Err(Error::invalid("metadata", "the task's metadata must be an object"));
+    };
+    metadata.remove("failure_reason");
+    if let Some(reason) = reason {
+        let field = if status == "completed" { "summary" } else { "failure_reason" };
+        metadata.insert(field.to_owned(), json!(reason));
+    }
+    if status == "completed"
+        && let Some(due) = task.due_date
+        && due < start_of_day(store::now())
+    {
+        let today = start_of_day(store::now());
+        metadata.entry("original_due_date").or_insert_with(|| json!(due.to_string()));
+        task.due_date = Some(today);
+        said = Some(format!("The task was due {}; its due date was moved to today and the first one kept.", day(due)));
+    }
+    status.clone_into(&mut task.status);
+    if tasks::set_status(actor, on, &task).await? { Ok(said) } else { Err(store::Error::Refused { what: "tasks".to_owned() }.into()) }
+}
+
+fn start_of_day(time: Timestamp) -> Timestamp {
+    time.to_zoned(TimeZone::UTC).start_of_day().map_or(time, |z| z.timestamp())
+}
+
+fn day(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).date().to_string()
+}
+
+/// Tells the person who wants a task done how it stands, within a transaction.
+pub async fn tell_creator(actor: &Actor, on: impl Run, task: &Task, kind: &'static str, title: String, message: Option<String>, approval: Option<Uuid>) -> Result<()> {
+    let Some(user_id) = task.created_by else { return Ok(()) };
+    let new = NewNotification { user_id, title, message, r#type: kind, data: json!({ "task_id": task.id, "approval_id": approval }) };
+    notifications::create(actor, on, &new).await.map(drop).map_err(Into::into)
+}

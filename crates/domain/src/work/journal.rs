@@ -1,0 +1,52 @@
+//! The journal as the playbook reads it.
+
+use serde_json::{Value as Json, json};
+use store::runs::Step;
+
+use super::Work;
+use crate::playbook::{Outcome, OutcomeState};
+
+/// What a playbook may know of its task; the same for the whole of a run.
+pub fn facts(work: &Work) -> Json {
+    let metadata = &work.task.metadata;
+    let part = |name: &str| metadata.get(name).cloned().unwrap_or(Json::Null);
+    json!({
+        "task": {
+            "id": work.task.id,
+            "title": work.task.title,
+            "description": work.task.description,
+            "priority": work.task.priority,
+            "tags": work.task.tags,
+            "created_at": work.task.created_at,
+            "due_date": work.task.due_date,
+        },
+        "file": part("file"),
+        "watcher": part("watcher"),
+        "outside": work.is_outside(),
+        "now": work.run.started_at,
+    })
+}
+
+/// The ended steps as outcomes, in order.
+pub fn outcomes(steps: &[Step]) -> Vec<Outcome> {
+    steps.iter().filter_map(outcome).collect()
+}
+
+fn outcome(step: &Step) -> Option<Outcome> {
+    let why = || step.error.clone().unwrap_or_else(|| step.state.clone());
+    let state = match step.state.as_str() {
+        "succeeded" => OutcomeState::Succeeded {
+            result: step.result.as_deref().and_then(|r| serde_json::from_str(r).ok()).unwrap_or(Json::Null),
+        },
+        "failed" => OutcomeState::Failed { error: why() },
+        "denied" => OutcomeState::Denied { reason: why() },
+        "skipped" => OutcomeState::Skipped,
+        _ => return None,
+    };
+    Some(Outcome { step: step.name.clone(), arguments: serde_json::from_str(&step.arguments).ok(), state })
+}
+
+/// The step that has not ended, if there is one: the last.
+pub fn pending_step(steps: &[Step]) -> Option<&Step> {
+    steps.last().filter(|s| !matches!(s.state.as_str(), "succeeded" | "failed" | "denied" | "skipped"))
+}
