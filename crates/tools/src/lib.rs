@@ -1,1 +1,35 @@
-//! The crate tools, not yet begun.
+//! MCP servers as Steward uses them: started, watched, called once per decision, and ended with all they started.
+//!
+//! A server is a program somebody else wrote. It is given a small environment, bounded time and memory, and no trust:
+//! what it says of its tools is hashed and must be approved by a person, and what its tools return is data.
+//!
+//! [`Supervisors`] keeps the wanted servers running; a [`ServerHandle`] calls one. Of every call that has no result a
+//! [`CallError`] says whether the server may have acted. [`probe`] asks a server what it offers where none runs.
+
+mod connection;
+mod definition;
+mod error;
+mod events;
+mod frozen;
+mod handle;
+mod leftovers;
+mod limits;
+mod lines;
+mod process;
+mod registry;
+mod result;
+mod session;
+mod spec;
+mod supervisor;
+
+pub use definition::{ToolDefinition, canonical_json};
+pub use error::{CallError, StartError};
+pub use events::{EventKind, ServerEvent};
+pub use handle::{ServerHandle, ToolCall};
+pub use leftovers::reap_leftovers;
+pub use limits::Limits;
+pub use registry::Supervisors;
+pub use result::CallResult;
+pub use session::probe;
+pub use spec::ServerSpec;
+pub use supervisor::{Context, supervise};
