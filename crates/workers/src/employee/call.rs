@@ -1,0 +1,96 @@
+//! The call itself: marked as started in a commit of its own, sent once, and its outcome written down.
+
+use std::time::Duration;
+
+use domain::{
+    playbook::MAX_RESULT_BYTES,
+    work::{Work, Worker},
+};
+use store::{approvals, mcp_servers::ServerTool, runs::Step};
+use tools::{CallError, ServerHandle, ToolCall};
+
+use super::{Employee, SERVER_PATIENCE, SERVER_RETRY, Turn};
+use crate::{Result, checkpoint};
+
+impl Employee {
+    /// Starts a step whose call is allowed, and ends it.
+    pub(super) async fn start(&self, worker: &Worker, work: &Work, step: &Step, arguments: String, tool: &ServerTool) -> Result<Turn> {
+        let Some(handle) = self.supervisors.handle(&step.server).filter(|h| h.tools().is_some()) else {
+            return self.wait_for_server(worker, work, step).await;
+        };
+        let sha256 = domain::playbook::sha256_hex(&arguments);
+        worker.start(&self.store, &work.lease, step.id, arguments.clone(), sha256).await?;
+        checkpoint::reached("step started");
+        let outcome = self.call(worker, work, &handle, tool, &step.tool, &arguments).await;
+        checkpoint::reached("call answered");
+        let (state, result, error) = match outcome {
+            Ok(result) => {
+                let mut json = result.json.to_string();
+                if json.len() > MAX_RESULT_BYTES {
+                    json = serde_json::json!({"truncated": true, "size_bytes": json.len(), "isError": result.is_error, "content": []}).to_string();
+                }
+                if result.is_error {
+                    let said: String = result.text.chars().take(2000).collect();
+                    ("failed", Some(json), Some(format!("the tool answered with an error: {said}")))
+                } else {
+                    ("succeeded", Some(json), None)
+                }
+            }
+            Err(CallError::Refused { code, message }) => {
+                let said: String = message.chars().take(2000).collect();
+                ("failed", None, Some(format!("the server refused the call: {said} (code {code})")))
+            }
+            Err(CallError::NotStarted { reason }) => {
+                worker.unsend(&self.store, &work.lease, step.id, work.lease.attempt).await?;
+                checkpoint::reached("start taken back");
+                self.logs.push("warning", "employee", &format!("{} of {}: {reason}", step.tool, step.server), Some(work.task.id));
+                return self.wait_for_server(worker, work, step).await;
+            }
+            Err(CallError::OutcomeUnknown { reason }) => {
+                self.logs.push("error", "employee", &format!("{} of {}: {reason}", step.tool, step.server), Some(work.task.id));
+                worker.outcome_unknown(&self.store, work, step, reason).await?;
+                checkpoint::reached("outcome asked");
+                return Ok(Turn::Leave);
+            }
+        };
+        worker.end(&self.store, &work.lease, step.id, state, result, error).await?;
+        checkpoint::reached("step ended");
+        Ok(Turn::Again)
+    }
+
+    /// Sends the call, renewing the lease while it lasts.
+    async fn call(&self, worker: &Worker, work: &Work, handle: &ServerHandle, tool: &ServerTool, name: &str, arguments: &str) -> std::result::Result<tools::CallResult, CallError> {
+        let call = handle.call(ToolCall { tool: name, definition_sha256: Some(&tool.definition_sha256), arguments, timeout: None });
+        tokio::pin!(call);
+        let third = self.lease.unsigned_abs() / 3;
+        let mut renewal = tokio::time::interval(third.max(Duration::from_millis(200)));
+        renewal.tick().await;
+        loop {
+            tokio::select! {
+                outcome = &mut call => return outcome,
+                _ = renewal.tick() => {
+                    if let Err(e) = worker.renew(&self.store, &work.lease).await {
+                        // The call can't be unsent. If the lease is lost, the writing of its outcome is refused.
+                        tracing::warn!(error = %e, "a lease could not be renewed during a call");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The server does not run: the task is taken up again a little later, and fails when that lasts too long.
+    async fn wait_for_server(&self, worker: &Worker, work: &Work, step: &Step) -> Result<Turn> {
+        let decided = match step.approval_id {
+            Some(id) => approvals::get(&worker.actor, &self.store, id).await?.map(|a| a.updated_at),
+            None => None,
+        };
+        let since = decided.unwrap_or(step.created_at);
+        if store::now().duration_since(since) > SERVER_PATIENCE {
+            let reason = format!("the server {} did not run for {} minutes; look at: steward server show {}", step.server, SERVER_PATIENCE.as_mins(), step.server);
+            worker.end(&self.store, &work.lease, step.id, "failed", None, Some(reason)).await?;
+            return Ok(Turn::Again);
+        }
+        worker.give_back(&self.store, &work.lease, SERVER_RETRY).await?;
+        Ok(Turn::Leave)
+    }
+}

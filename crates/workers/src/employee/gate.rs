@@ -1,0 +1,203 @@
+//! Before a call: the tool's approval, its schema, the policy, and a person's decision. Undecided, expired and any
+//! error mean no.
+
+use domain::{
+    decide::check_schema,
+    playbook::sha256_hex,
+    policy::{self, Effect, Verdict},
+    rules::rules_of,
+    work::{PlannedCall, Work, Worker},
+};
+use serde_json::{Value as Json, json};
+use store::{
+    approvals::{Approval, FrozenCall},
+    mcp_servers::{self, ServerTool},
+    policies,
+    runs::Step,
+};
+
+use super::{Employee, Turn};
+use crate::{Result, checkpoint};
+
+impl Employee {
+    async fn verdict(&self, worker: &Worker, work: &Work, server: &str, tool: &str, arguments: &Json) -> Result<Verdict> {
+        let rules = rules_of(policies::list(&worker.actor, &self.store).await?);
+        let task = serde_json::to_value(&work.task).unwrap_or(Json::Null);
+        let call = policy::Call { server, tool, arguments, outside: work.is_outside(), task: &task };
+        Ok(policy::decide(&rules, &call))
+    }
+
+    /// The tool as it may be used now, or why it may not.
+    async fn usable(&self, worker: &Worker, server: &str, tool: &str) -> Result<Result<ServerTool, String>> {
+        let found = mcp_servers::tool(&worker.actor, &self.store, server, tool).await?;
+        Ok(match found {
+            None => Err(format!("there is no tool {tool} of a server {server}; add the server, or correct the playbook")),
+            Some(t) if t.is_usable() => Ok(t),
+            Some(t) if !t.is_offered => Err(format!("the server {server} no longer offers the tool {tool}")),
+            Some(t) if t.approved_sha256.is_some() => {
+                Err(format!("the tool {tool} of {server} changed since it was approved; look at it and run: steward server approve-tools {server} {tool}"))
+            }
+            Some(_) => Err(format!("the tool {tool} of {server} is not approved for use; run: steward server approve-tools {server} {tool}")),
+        })
+    }
+
+    /// Journals a call that the playbook asks for, as the policy wants it.
+    pub(super) async fn plan(&self, worker: &Worker, work: &Work, call: PlannedCall, arguments: &Json) -> Result<Turn> {
+        let verdict = self.verdict(worker, work, &call.server, &call.tool, arguments).await?;
+        let tool = match self.usable(worker, &call.server, &call.tool).await? {
+            Ok(tool) => tool,
+            Err(reason) => return self.undone(worker, work, call, &verdict, reason).await,
+        };
+        if let Err(e) = check_schema(&tool.input_schema, arguments) {
+            return self.undone(worker, work, call, &verdict, e.to_string()).await;
+        }
+        match verdict.effect {
+            Effect::Deny => {
+                let reason = format!("the policy denies it: {}", verdict.reason);
+                self.undone(worker, work, call, &verdict, reason).await
+            }
+            Effect::Allow => {
+                worker.journal_allowed(&self.store, work, call, &verdict).await?;
+                checkpoint::reached("step allowed");
+                Ok(Turn::Again)
+            }
+            Effect::Ask => {
+                worker.ask(&self.store, work, None, call, &verdict, &tool).await?;
+                checkpoint::reached("approval asked");
+                Ok(Turn::Leave)
+            }
+        }
+    }
+
+    async fn undone(&self, worker: &Worker, work: &Work, call: PlannedCall, verdict: &Verdict, reason: String) -> Result<Turn> {
+        self.logs.push("warning", "employee", &format!("{} of {} was not called: {reason}", call.tool, call.server), Some(work.task.id));
+        worker.journal_undone(&self.store, work, call, "denied", Some(verdict), reason).await?;
+        checkpoint::reached("step denied");
+        Ok(Turn::Again)
+    }
+
+    /// Goes on with a step that did not end: the process stopped, or a decision came.
+    pub(super) async fn resume(&self, worker: &Worker, work: &Work, step: Step) -> Result<Turn> {
+        match step.state.as_str() {
+            "started" => self.resume_started(worker, work, &step).await,
+            "awaiting_approval" => match worker.decision(&self.store, &step).await? {
+                Some((approval, Some(frozen))) => self.resume_decided(worker, work, &step, approval, frozen).await,
+                _ => self.end_denied(worker, work, &step, "the approval it waited for is gone".to_owned()).await,
+            },
+            "outcome_unknown" => match worker.decision(&self.store, &step).await? {
+                Some((approval, _)) => self.resume_unknown(worker, work, &step, approval).await,
+                None => self.end_denied(worker, work, &step, "the question about its outcome is gone".to_owned()).await,
+            },
+            // Allowed (or planned) and never started: the rules may have changed since.
+            _ => self.resume_allowed(worker, work, &step).await,
+        }
+    }
+
+    async fn resume_allowed(&self, worker: &Worker, work: &Work, step: &Step) -> Result<Turn> {
+        let arguments: Json = serde_json::from_str(&step.arguments).unwrap_or(Json::Null);
+        let verdict = self.verdict(worker, work, &step.server, &step.tool, &arguments).await?;
+        let tool = match self.usable(worker, &step.server, &step.tool).await? {
+            Ok(tool) => tool,
+            Err(reason) => return self.end_denied(worker, work, step, reason).await,
+        };
+        match verdict.effect {
+            // A step that a person approved carries that approval; only a denial overrules it.
+            Effect::Allow => self.start(worker, work, step, step.arguments.clone(), &tool).await,
+            Effect::Ask if step.approval_id.is_some() => self.start(worker, work, step, step.arguments.clone(), &tool).await,
+            Effect::Deny => self.end_denied(worker, work, step, format!("the policy denies it: {}", verdict.reason)).await,
+            Effect::Ask => {
+                let call = PlannedCall {
+                    step: step.name.clone(),
+                    server: step.server.clone(),
+                    tool: step.tool.clone(),
+                    arguments: step.arguments.clone(),
+                    arguments_sha256: step.arguments_sha256.clone(),
+                };
+                worker.ask(&self.store, work, Some(step), call, &verdict, &tool).await?;
+                checkpoint::reached("approval asked");
+                Ok(Turn::Leave)
+            }
+        }
+    }
+
+    async fn resume_decided(&self, worker: &Worker, work: &Work, step: &Step, approval: Approval, frozen: FrozenCall) -> Result<Turn> {
+        match approval.status.as_str() {
+            "approved" => {}
+            "pending" => {
+                worker.wait(&self.store, &work.lease).await?;
+                return Ok(Turn::Leave);
+            }
+            "rejected" => {
+                let note = approval.notes.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| "rejected without a note".to_owned());
+                return self.end_denied(worker, work, step, note).await;
+            }
+            _ => return self.end_denied(worker, work, step, "nobody decided in time, which means no".to_owned()).await,
+        }
+        let (arguments, sha256) = frozen.edit.unwrap_or((frozen.call.arguments, frozen.call.arguments_sha256));
+        if sha256_hex(&arguments) != sha256 {
+            return self.end_denied(worker, work, step, "the approved arguments do not fit their hash; nothing was called".to_owned()).await;
+        }
+        let tool = match self.usable(worker, &step.server, &step.tool).await? {
+            Ok(tool) if tool.definition_sha256 == frozen.call.definition_sha256 => tool,
+            Ok(_) => return self.end_denied(worker, work, step, "the tool changed after the person was asked; ask again".to_owned()).await,
+            Err(reason) => return self.end_denied(worker, work, step, reason).await,
+        };
+        let value: Json = serde_json::from_str(&arguments).unwrap_or(Json::Null);
+        let verdict = self.verdict(worker, work, &step.server, &step.tool, &value).await?;
+        if verdict.effect == Effect::Deny {
+            return self.end_denied(worker, work, step, format!("a rule denies it since: {}", verdict.reason)).await;
+        }
+        self.start(worker, work, step, arguments, &tool).await
+    }
+
+    /// A call was in flight when its worker stopped: nobody knows, so a person is asked, unless the owner said that
+    /// the tool may be repeated.
+    async fn resume_started(&self, worker: &Worker, work: &Work, step: &Step) -> Result<Turn> {
+        if let Ok(tool) = self.usable(worker, &step.server, &step.tool).await?
+            && tool.repeatable
+        {
+            worker.unsend(&self.store, &work.lease, step.id, step.attempt).await?;
+            checkpoint::reached("repeatable step taken back");
+            return Ok(Turn::Again);
+        }
+        let reason = "Steward stopped while the call was under way; it may or may not have taken effect".to_owned();
+        worker.outcome_unknown(&self.store, work, step, reason).await?;
+        checkpoint::reached("outcome asked");
+        Ok(Turn::Leave)
+    }
+
+    async fn resume_unknown(&self, worker: &Worker, work: &Work, step: &Step, approval: Approval) -> Result<Turn> {
+        match approval.status.as_str() {
+            "approved" => {
+                let edit = worker.edit(&self.store, approval.id).await?;
+                let retry = edit.and_then(|e| serde_json::from_str::<Json>(&e).ok()).is_some_and(|e| e["resolution"] == "retry");
+                if !retry {
+                    let result = json!({"content": [{"type": "text", "text": "a person says that it happened"}], "isError": false});
+                    worker.end(&self.store, &work.lease, step.id, "succeeded", Some(result.to_string()), None).await?;
+                    checkpoint::reached("outcome declared");
+                    return Ok(Turn::Again);
+                }
+                match self.usable(worker, &step.server, &step.tool).await? {
+                    Ok(tool) => self.start(worker, work, step, step.arguments.clone(), &tool).await,
+                    Err(reason) => self.end_denied(worker, work, step, reason).await,
+                }
+            }
+            "pending" => {
+                worker.wait(&self.store, &work.lease).await?;
+                Ok(Turn::Leave)
+            }
+            other => {
+                let reason = approval.notes.unwrap_or_else(|| format!("its outcome is unknown (the question was {other})"));
+                worker.end(&self.store, &work.lease, step.id, "failed", None, Some(reason)).await?;
+                Ok(Turn::Again)
+            }
+        }
+    }
+
+    async fn end_denied(&self, worker: &Worker, work: &Work, step: &Step, reason: String) -> Result<Turn> {
+        self.logs.push("warning", "employee", &format!("{} of {} was not called: {reason}", step.tool, step.server), Some(work.task.id));
+        worker.end(&self.store, &work.lease, step.id, "denied", None, Some(reason)).await?;
+        checkpoint::reached("step denied");
+        Ok(Turn::Again)
+    }
+}

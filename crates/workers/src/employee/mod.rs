@@ -1,0 +1,226 @@
+//! The employee: claims its tasks and works on each, step by step, under the policy and people's decisions.
+//!
+//! Every step is journalled before and after its call (`domain::work`); what a call may do is decided from the
+//! database each time, so that a crash at any point resumes where the work stood and nothing is done twice.
+
+mod call;
+mod gate;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    accounts,
+    playbook::{Next, canonical_json, sha256_hex},
+    work::{self, PlannedCall, Work, Worker},
+};
+use jiff::SignedDuration;
+use serde_json::Value as Json;
+use store::{Actor, Store, task_queue::Lease, users};
+use tokio::{sync::Notify, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tools::Supervisors;
+
+use crate::{Error, Result, checkpoint, library::Library, logs::LogQueue};
+
+/// How often the queue is looked at without being woken.
+const POLL: Duration = Duration::from_millis(500);
+/// Tasks worked on at once by one node.
+const WORKERS: usize = 4;
+/// How long a task waits for a server that does not run, before it is taken up again …
+const SERVER_RETRY: SignedDuration = SignedDuration::from_secs(2);
+/// … and for how long in all, before it fails.
+const SERVER_PATIENCE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What the employee works with. Cloning shares it.
+#[derive(Clone)]
+pub struct Employee {
+    /// The database.
+    pub store: Store,
+    /// The running servers.
+    pub supervisors: Arc<Supervisors>,
+    /// The playbooks.
+    pub library: Library,
+    /// Where its log lines go.
+    pub logs: LogQueue,
+    /// Rung when there may be work.
+    pub wake: Arc<Notify>,
+    /// Name of this node, kept over restarts.
+    pub node: String,
+    /// How long a claim holds without being renewed.
+    pub lease: SignedDuration,
+}
+
+/// What follows after one move.
+enum Turn {
+    /// Look at the journal again and go on.
+    Again,
+    /// The task waits, is done, or was given back.
+    Leave,
+}
+
+impl Employee {
+    /// Works until `shutdown`. A call in flight then is waited for, up to its own limit.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut workers = JoinSet::new();
+        for number in 0..WORKERS {
+            let this = self.clone();
+            let shutdown = shutdown.clone();
+            workers.spawn(async move { this.work(number, shutdown).await });
+        }
+        while let Some(ended) = workers.join_next().await {
+            if let Err(e) = ended {
+                tracing::error!(error = %e, "a worker of the employee ended unexpectedly");
+            }
+        }
+    }
+
+    async fn work(&self, number: usize, shutdown: CancellationToken) {
+        let mut session = None;
+        let mut failing = false;
+        while !shutdown.is_cancelled() {
+            let worked = match self.one_task(number, &mut session, &shutdown).await {
+                Ok(worked) => {
+                    failing = false;
+                    worked
+                }
+                Err(Error::Domain(domain::Error::LeaseLost)) => {
+                    tracing::warn!("a task passed to another worker; this one leaves it");
+                    true
+                }
+                Err(e) => {
+                    if !failing {
+                        tracing::warn!(error = %e, "the employee could not go on; it tries again");
+                    }
+                    failing = true;
+                    false
+                }
+            };
+            if !worked {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(POLL) => {}
+                }
+            }
+        }
+    }
+
+    /// The employee's own session, begun anew where there is none; when it is revoked, or its user suspended, the
+    /// employee rests.
+    async fn signed_in(&self, session: &mut Option<String>) -> Result<Option<Actor>> {
+        let service = Actor::service().from_request(None, Some("steward employee"), None);
+        if session.is_none() {
+            let Some(id) = users::agent(&service, &self.store, accounts::EMPLOYEE).await? else { return Ok(None) };
+            match accounts::begin_session(&self.store, &service, id).await {
+                Ok((token, _)) => *session = Some(token),
+                Err(domain::Error::LogInRefused) => return Ok(None),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        let Some(token) = session else { return Ok(None) };
+        let found = accounts::session(&self.store, token).await?;
+        Ok(found.map(|s| Actor::user(s.user_id).from_request(None, Some("steward employee"), None)))
+    }
+
+    /// Claims a task and works on it as far as it goes. False: there was none.
+    async fn one_task(&self, number: usize, session: &mut Option<String>, shutdown: &CancellationToken) -> Result<bool> {
+        let Some(actor) = self.signed_in(session).await? else { return Ok(false) };
+        let worker = Worker { actor, name: format!("{}/{number}", self.node), lease: self.lease };
+        let Some(lease) = worker.claim(&self.store).await? else { return Ok(false) };
+        checkpoint::reached("claimed");
+        let result = self.work_on(&worker, &lease, shutdown).await;
+        if let Err(e) = &result
+            && !matches!(e, Error::Domain(domain::Error::LeaseLost))
+        {
+            // Whatever went wrong is tried again, not at once; a lost database ends the lease by itself.
+            self.logs.push("error", "employee", &format!("work on the task stopped: {e}"), Some(lease.task_id));
+            worker.give_back(&self.store, &lease, SignedDuration::from_secs(5)).await?;
+        }
+        result.map(|()| true)
+    }
+
+    async fn work_on(&self, worker: &Worker, lease: &Lease, shutdown: &CancellationToken) -> Result<()> {
+        loop {
+            let work = match work::reopen(worker, &self.store, lease).await? {
+                Some(work) => work,
+                None => match self.begin(worker, lease).await? {
+                    Some(work) => work,
+                    None => return Ok(()),
+                },
+            };
+            if shutdown.is_cancelled() {
+                return Ok(worker.give_back(&self.store, lease, SignedDuration::ZERO).await?);
+            }
+            let turn = match work::pending_step(&work.steps).cloned() {
+                Some(step) => self.resume(worker, &work, step).await?,
+                None => self.advance(worker, &work).await?,
+            };
+            if let Turn::Leave = turn {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Begins a run with the playbook the task names. `None`: it can't be, and the task has failed with the reason.
+    async fn begin(&self, worker: &Worker, lease: &Lease) -> Result<Option<Work>> {
+        let task = domain::tasks::get(&self.store, &worker.actor, lease.task_id).await?;
+        let named = task.metadata.get("playbook").and_then(Json::as_str).map(str::to_owned);
+        let found = match named {
+            None => Err("The task names no playbook, and no language model is set up: give it one, or do it yourself.".to_owned()),
+            Some(name) => {
+                let library = self.library.clone();
+                let read = tokio::task::spawn_blocking(move || library.get(&name).map(|(p, source)| (p.name().to_owned(), source)));
+                read.await.map_err(|e| Error::Internal(e.to_string()))?.map_err(|e| e.to_string())
+            }
+        };
+        match found {
+            Ok((name, source)) => {
+                let work = work::open(worker, &self.store, lease, &name, &source).await?;
+                checkpoint::reached("run begun");
+                Ok(Some(work))
+            }
+            Err(reason) => {
+                self.logs.push("warning", "employee", &format!("task {:?} failed: {reason}", task.title), Some(task.id));
+                worker.fail_unopened(&self.store, lease, reason).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Asks the run's own playbook what is next, and does it.
+    async fn advance(&self, worker: &Worker, work: &Work) -> Result<Turn> {
+        let playbook = crate::library::parse(&work.run.playbook, &work.run.playbook_source)?;
+        let facts = work::facts(work);
+        let next = match playbook.mismatch(&facts).filter(|_| work.steps.is_empty()) {
+            Some(reason) => Next::Fail { reason: format!("The playbook {} is not for this task: {reason}", playbook.name()) },
+            None => playbook.next(&facts, &work::outcomes(&work.steps)).unwrap_or_else(|e| Next::Fail { reason: e.to_string() }),
+        };
+        match next {
+            Next::Call { step, server, tool, arguments } => {
+                let text = canonical_json(&arguments);
+                let call = PlannedCall { step, server, tool, arguments_sha256: sha256_hex(&text), arguments: text };
+                self.plan(worker, work, call, &arguments).await
+            }
+            Next::Skip { step, reason } => {
+                let text = "{}".to_owned();
+                let call = PlannedCall { step, server: String::new(), tool: String::new(), arguments_sha256: sha256_hex(&text), arguments: text };
+                worker.journal_undone(&self.store, work, call, "skipped", None, reason).await?;
+                checkpoint::reached("step skipped");
+                Ok(Turn::Again)
+            }
+            Next::Finish { summary } => self.finish(worker, work, true, summary).await,
+            Next::Fail { reason } => self.finish(worker, work, false, reason).await,
+        }
+    }
+
+    async fn finish(&self, worker: &Worker, work: &Work, completed: bool, words: String) -> Result<Turn> {
+        let level = if completed { "info" } else { "warning" };
+        let how = if completed { "completed" } else { "failed" };
+        worker.finish(&self.store, work, completed, words.clone()).await?;
+        checkpoint::reached("finished");
+        self.logs.push(level, "employee", &format!("task {:?} {how}: {words}", work.task.title), Some(work.task.id));
+        // Tasks that waited for this one may be ready now.
+        self.wake.notify_waiters();
+        Ok(Turn::Leave)
+    }
+}

@@ -1,0 +1,229 @@
+//! Between a folder watcher and the store: the file streams into the vault, then event, task and file are one
+//! transaction. What was kept for a task that did not come to be is removed again.
+
+use std::path::Path;
+
+use domain::{
+    intake::{self, Event},
+    playbook::sha256_hex,
+};
+use futures_util::future::BoxFuture;
+use jiff::tz::TimeZone;
+use serde_json::{Value as Json, json};
+use store::{
+    Actor, Store, Vault,
+    file_attachments::NewAttachment,
+    notifications::{self, NewNotification},
+    tasks::NewTask,
+    users,
+    vault::Stored,
+    watchers::{self, Watcher},
+};
+use uuid::Uuid;
+
+use crate::{
+    logs::LogQueue,
+    watchers::folder::{Candidate, Duplicates, FolderConfig, Intake, IntakeError, Refusal, Taken},
+};
+
+/// The intake of one folder watcher.
+pub(crate) struct FolderIntake {
+    pub(crate) store: Store,
+    pub(crate) vault: Vault,
+    pub(crate) watcher: Watcher,
+    pub(crate) config: FolderConfig,
+    pub(crate) logs: LogQueue,
+    pub(crate) wake: std::sync::Arc<tokio::sync::Notify>,
+}
+
+impl FolderIntake {
+    fn actor(&self) -> Result<Actor, IntakeError> {
+        intake::acting_for(&self.watcher).map_err(IntakeError::new)
+    }
+
+    fn module(&self) -> String {
+        format!("watcher:{}", self.watcher.name)
+    }
+
+    async fn report(&self, error: Option<&str>) {
+        let actor = Actor::service();
+        if let Err(e) = watchers::report(&actor, &self.store, self.watcher.id, error).await {
+            tracing::warn!(watcher = %self.watcher.name, error = %e, "a watcher's state could not be written down");
+        }
+    }
+
+    async fn take_whole(&self, candidate: Candidate) -> Result<Taken, IntakeError> {
+        let (vault, max_bytes) = (self.vault.clone(), self.config.max_bytes);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut file = &candidate.file;
+            let stored = vault.store(&mut file, max_bytes)?;
+            let unchanged = candidate.is_unchanged().unwrap_or(false);
+            if !unchanged {
+                vault.remove(&stored.storage_path)?;
+            }
+            Ok::<_, store::Error>((candidate, stored, unchanged))
+        });
+        let (candidate, stored, unchanged) = read.await.map_err(IntakeError::new)?.map_err(IntakeError::new)?;
+        if !unchanged {
+            return Ok(Taken::Changed);
+        }
+        let place = stored.storage_path.clone();
+        let result = self.make_task(&candidate, stored).await;
+        if !matches!(result, Ok(Taken::Task(_))) {
+            let vault = self.vault.clone();
+            let removed = tokio::task::spawn_blocking(move || vault.remove(&place)).await;
+            if !matches!(removed, Ok(Ok(()))) {
+                tracing::warn!("the copy of a file that became no task could not be removed");
+            }
+        }
+        result
+    }
+
+    async fn make_task(&self, candidate: &Candidate, stored: Stored) -> Result<Taken, IntakeError> {
+        let actor = self.actor()?;
+        let key = match self.config.duplicates {
+            Duplicates::Once => format!("sha256:{}", stored.sha256),
+            Duplicates::Each => format!("each:{}", sha256_hex(&format!("{}\n{}", candidate.source, candidate.fingerprint))),
+        };
+        let assigned_to = match &self.config.assign_to {
+            None => None,
+            Some(name) => {
+                let user = users::named(&actor, &self.store, name).await.map_err(IntakeError::new)?;
+                Some(user.ok_or_else(|| IntakeError::new(format!("there is no user {name} to assign to; correct assign_to of the watcher")))?.id)
+            }
+        };
+        let file = self.file_facts(candidate, &stored);
+        let title: String = format!("File: {}", candidate.name).chars().take(255).collect();
+        let task = NewTask {
+            assigned_to,
+            priority: self.config.priority.clone().unwrap_or_else(|| "medium".to_owned()),
+            metadata: json!({ "playbook": self.config.playbook, "file": file, "watcher": self.watcher_facts() }),
+            ..NewTask::titled(title)
+        };
+        let attachment = NewAttachment {
+            filename: safe_name(&candidate.name),
+            original_filename: candidate.name.chars().take(255).collect(),
+            mime_type: file["mime_type"].as_str().map(str::to_owned),
+            file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
+            storage_path: stored.storage_path,
+            task_id: Uuid::nil(),
+            hash_checksum: stored.sha256,
+        };
+        let event = Event {
+            key,
+            source: candidate.source.clone(),
+            fingerprint: candidate.fingerprint.clone(),
+            task,
+            attachment: Some(attachment),
+            detail: json!({ "path": candidate.source, "sha256": file["sha256"], "raw_name_hex": candidate.raw_name.as_ref().map(hex::encode) }),
+            cursor: json!({ "last_source": candidate.source, "last_event_at": store::now() }),
+        };
+        match intake::intake(&self.store, &self.watcher, event).await {
+            Ok(id) => {
+                self.logs.push("info", &self.module(), &format!("{} became a task", candidate.name), Some(id));
+                self.wake.notify_waiters();
+                Ok(Taken::Task(id))
+            }
+            Err(domain::Error::Duplicate) => {
+                self.remember(&actor, "same", &candidate.source, &candidate.fingerprint).await?;
+                self.logs.push("info", &self.module(), &format!("{} has the content of an earlier file and became no second task", candidate.name), None);
+                Ok(Taken::Duplicate)
+            }
+            Err(e) => Err(IntakeError::new(e)),
+        }
+    }
+
+    /// Notes a file that becomes no task, so that it is not read again.
+    async fn remember(&self, actor: &Actor, why: &str, source: &str, fingerprint: &str) -> Result<bool, IntakeError> {
+        let key = format!("{why}:{}", sha256_hex(&format!("{source}\n{fingerprint}")));
+        watchers::add_event(actor, &self.store, self.watcher.id, &key, None, source, fingerprint).await.map_err(IntakeError::new)
+    }
+
+    fn watcher_facts(&self) -> Json {
+        let path = &self.config.path;
+        json!({
+            "name": self.watcher.name,
+            "path": path.to_string_lossy(),
+            "root": path.parent().unwrap_or(path).to_string_lossy(),
+        })
+    }
+
+    fn file_facts(&self, candidate: &Candidate, stored: &Stored) -> Json {
+        let day = candidate.modified.to_zoned(TimeZone::UTC).date();
+        let name = Path::new(&candidate.name);
+        json!({
+            "path": candidate.source,
+            "name": candidate.name,
+            "stem": name.file_stem().map(|s| s.to_string_lossy()),
+            "extension": name.extension().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default(),
+            "size_bytes": stored.size_bytes,
+            "mime_type": mime_guess::from_path(name).first_or_octet_stream().essence_str(),
+            "sha256": stored.sha256,
+            "modified_at": store::value::truncate(candidate.modified),
+            "year": format!("{:04}", day.year()),
+            "month": format!("{:02}", day.month()),
+            "day": format!("{:02}", day.day()),
+        })
+    }
+
+    async fn refuse(&self, refusal: Refusal) -> Result<(), IntakeError> {
+        let actor = self.actor()?;
+        if self.remember(&actor, refusal.kind.as_str(), &refusal.source, &refusal.fingerprint).await? {
+            self.logs.push("warning", &self.module(), &format!("{}: {}", refusal.name, refusal.reason), None);
+            if let Some(user_id) = self.watcher.created_by {
+                let told = NewNotification {
+                    user_id,
+                    title: format!("Left alone: {}", refusal.name),
+                    message: Some(refusal.reason),
+                    r#type: "error",
+                    data: json!({ "watcher_id": self.watcher.id, "path": refusal.source }),
+                };
+                notifications::create(&actor, &self.store, &told).await.map_err(IntakeError::new)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name that is safe on any system and never a path.
+fn safe_name(name: &str) -> String {
+    let clean: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
+    if clean.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { clean }
+}
+
+impl Intake for FolderIntake {
+    fn known<'a>(&'a self, source: &'a str, fingerprint: &'a str) -> BoxFuture<'a, Result<bool, IntakeError>> {
+        Box::pin(async move {
+            let actor = self.actor()?;
+            watchers::known(&actor, &self.store, self.watcher.id, source, fingerprint).await.map_err(IntakeError::new)
+        })
+    }
+    fn take(&self, candidate: Candidate) -> BoxFuture<'_, Result<Taken, IntakeError>> {
+        Box::pin(self.take_whole(candidate))
+    }
+    fn refused(&self, refusal: Refusal) -> BoxFuture<'_, Result<(), IntakeError>> {
+        Box::pin(self.refuse(refusal))
+    }
+    fn healthy(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.report(None))
+    }
+    fn failed<'a>(&'a self, error: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.logs.push("error", &self.module(), error, None);
+            self.report(Some(error)).await;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::safe_name;
+
+    #[test]
+    fn names_never_touch_a_path() {
+        for (name, safe) in [("../../etc/passwd", ".._.._etc_passwd"), ("a\nb", "a_b"), ("..", "file"), ("Rechnung März.pdf", "Rechnung März.pdf")] {
+            assert_eq!(safe_name(name), safe);
+        }
+        assert_eq!(safe_name(&"ä".repeat(400)).chars().count(), 255);
+    }
+}

@@ -1,0 +1,3 @@
+//! What notices things outside: one module for each kind of watcher.
+
+pub mod folder;

@@ -1,0 +1,106 @@
+//! Runs the watchers of the database: starts what is wanted, stops what is not, starts anew what changed.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde_json::Value as Json;
+use store::{
+    Actor, Store, Vault,
+    watchers::{self, Watcher},
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{folder_intake::FolderIntake, logs::LogQueue, watchers::folder};
+
+/// How often the database is asked which watchers are wanted.
+const POLL: Duration = Duration::from_millis(500);
+
+struct Running {
+    name: String,
+    config: Option<Json>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+/// Reconciles the running watchers with the database until `shutdown`.
+pub async fn keep_watching(store: Store, vault: Vault, logs: LogQueue, wake: Arc<Notify>, shutdown: CancellationToken) {
+    let mut running: HashMap<Uuid, Running> = HashMap::new();
+    loop {
+        match watchers::list(&Actor::service(), &store).await {
+            Ok(list) => reconcile(&mut running, list, &store, &vault, &logs, &wake, &shutdown).await,
+            Err(e) => tracing::warn!(error = %e, "the list of watchers can't be read; those that run go on"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = wake.notified() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+    for (_, one) in running {
+        end(one).await;
+    }
+}
+
+async fn reconcile(
+    running: &mut HashMap<Uuid, Running>,
+    list: Vec<Watcher>,
+    store: &Store,
+    vault: &Vault,
+    logs: &LogQueue,
+    wake: &Arc<Notify>,
+    shutdown: &CancellationToken,
+) {
+    let wanted: Vec<Watcher> = list.into_iter().filter(|w| w.is_active).collect();
+    let unwanted: Vec<Uuid> = running
+        .iter()
+        .filter(|(id, one)| !wanted.iter().any(|w| w.id == **id && w.name == one.name && w.config == one.config))
+        .map(|(id, _)| *id)
+        .collect();
+    for id in unwanted {
+        if let Some(one) = running.remove(&id) {
+            end(one).await;
+        }
+    }
+    for watcher in wanted {
+        if running.contains_key(&watcher.id) {
+            continue;
+        }
+        let stop = shutdown.child_token();
+        let (name, config) = (watcher.name.clone(), watcher.config.clone());
+        let id = watcher.id;
+        let task = match folder::parse(config.as_ref().unwrap_or(&Json::Null)) {
+            Ok(parsed) if watcher.watcher_type == "folder" => {
+                let intake = Arc::new(FolderIntake {
+                    store: store.clone(),
+                    vault: vault.clone(),
+                    watcher,
+                    config: parsed.clone(),
+                    logs: logs.clone(),
+                    wake: Arc::clone(wake),
+                });
+                Some(tokio::spawn(folder::run(parsed, intake, Arc::new(Notify::new()), stop.clone())))
+            }
+            other => {
+                let why = match other {
+                    Ok(_) => format!("there is no watcher of the type {}; remove it and add one of the type folder", watcher.watcher_type),
+                    Err(e) => e.to_string(),
+                };
+                if let Err(e) = watchers::report(&Actor::service(), store, id, Some(&why)).await {
+                    tracing::warn!(watcher = %name, error = %e, "a watcher's state could not be written down");
+                }
+                None
+            }
+        };
+        running.insert(id, Running { name, config, stop, task });
+    }
+}
+
+async fn end(one: Running) {
+    one.stop.cancel();
+    if let Some(task) = one.task
+        && let Err(e) = task.await
+    {
+        tracing::error!(watcher = %one.name, error = %e, "a watcher ended unexpectedly");
+    }
+}
