@@ -8,7 +8,7 @@ use crate::{
     Actor, Result, Run,
     statement::statements,
     tasks::Cursor,
-    value::{Scalar, row},
+    value::{Scalar, page, row},
 };
 
 row! {
@@ -97,7 +97,7 @@ pub struct NewApproval {
 statements! {
     CREATE: Approval = "approvals/create";
     GET: Approval = "approvals/get";
-    LOCK: Approval = "approvals/lock";
+    LOCK: Approval = "approvals/lock" split;
     LIST: Approval = "approvals/list";
     APPROVE: Approval = "approvals/approve";
     REJECT: Approval = "approvals/reject";
@@ -128,7 +128,7 @@ pub async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Approv
 
 /// Approvals the actor may see, newest first, of a status and a task, after `cursor`.
 pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, task_id: Option<Uuid>, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Approval>> {
-    let params = vec![status.into(), task_id.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), limit.into()];
+    let params = vec![status.into(), task_id.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
     on.list(actor, &LIST, params).await
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Error, Result, Run, canonical,
     statement::statements,
-    value::{FromRow, Row, row},
+    value::{FromRow, Row, page, row},
 };
 
 row! {
@@ -85,7 +85,7 @@ statements! {
 
 /// The newest rows the actor may see, of an entity.
 pub async fn list(actor: &Actor, on: impl Run, entity_type: Option<&str>, entity_id: Option<Uuid>, limit: i64) -> Result<Vec<AuditRow>> {
-    on.list(actor, &LIST, vec![entity_type.into(), entity_id.into(), limit.into()]).await
+    on.list(actor, &LIST, vec![entity_type.into(), entity_id.into(), page(limit)]).await
 }
 
 /// Checks the whole chain, a thousand links at a time.

@@ -77,7 +77,15 @@ impl Error {
         Self::Refused { what: what.into() }
     }
 
+    /// A constraint by its name in the schema. Where both an index of the specification and a constraint hold the same
+    /// rule, and where SQLite knows no name, one word stands for it on both databases.
     pub(crate) fn from_constraint(name: &str) -> Self {
+        let name = match name {
+            "users_username_key" => "idx_users_username",
+            "users_email_key" => "idx_users_email",
+            name if name.ends_with("_fkey") || name == "FOREIGN KEY constraint failed" => "foreign_key",
+            name => name,
+        };
         Self::Constraint { constraint: name.to_owned(), message: explain(name) }
     }
 }
@@ -85,8 +93,8 @@ impl Error {
 /// What a constraint means to the person whose change it refused.
 fn explain(name: &str) -> String {
     let text = match name {
-        "idx_users_username" | "users_username_key" => "this user name is taken; choose another",
-        "idx_users_email" | "users_email_key" => "this e-mail address is in use; choose another",
+        "idx_users_username" => "this user name is taken; choose another",
+        "idx_users_email" => "this e-mail address is in use; choose another",
         "chk_role" => "the role must be admin, user or observer",
         "chk_status" => "this status does not exist",
         "chk_priority" => "the priority must be low, medium, high or critical",
@@ -99,6 +107,8 @@ fn explain(name: &str) -> String {
         "chk_approval_final" => "this approval is already decided or expired; nothing was changed",
         "chk_approval_not_expired" => "this approval has expired, which means no; nothing was changed",
         "chk_approval_single_decision" => "an approval is either approved by somebody, rejected by somebody, or open",
+        "tasks_assignee_active" => "the assignee is no active user; choose another",
+        "foreign_key" => "something this names does not exist, or something else still needs it; nothing was changed",
         "mcp_servers_name_key" => "a server of this name exists already; choose another name",
         "policies_name_key" => "a policy of this name exists already; choose another name",
         _ => return format!("the rule {name} of the database refused this; nothing was changed"),

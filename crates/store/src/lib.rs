@@ -16,6 +16,8 @@ pub mod migrate;
 pub mod notifications;
 pub mod policies;
 mod postgres;
+#[cfg(test)]
+mod prepared;
 mod run;
 pub mod runs;
 pub mod schedules;

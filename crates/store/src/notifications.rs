@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::row};
+use crate::{Actor, Result, Run, statement::statements, value::{page, row}};
 
 row! {
     /// Something a person is told.
@@ -73,7 +73,7 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewNotification) -> Resul
 
 /// The actor's own notifications that are due, newest first.
 pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, limit: i64) -> Result<Vec<Notification>> {
-    on.list(actor, &LIST, vec![status.into(), limit.into()]).await
+    on.list(actor, &LIST, vec![status.into(), page(limit)]).await
 }
 
 /// Marks one of the actor's own as `unread`, `read` or `archived`. False: none such.

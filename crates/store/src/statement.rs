@@ -2,7 +2,7 @@
 //!
 //! A statement lives in `sql/<table>/<verb>.sql`; where the engines must differ, in `<verb>.postgres.sql` and
 //! `<verb>.sqlite.sql`. `{columns}` stands for the row struct's columns (`{columns:t}` with an alias). For SQLite,
-//! `$1` becomes `?1`, `::type` goes, `= ANY($1)` becomes a look into a JSON list, row locks go (there is one writer),
+//! `$1` becomes `?1`, `::type` and `COLLATE "C"` (the order of bytes, which is SQLite's own) go, `= ANY($1)` becomes a look into a JSON list, row locks go (there is one writer),
 //! and what is written is `main.<table>`: the bare name is the guarded view (see `sqlite/guard_reads.sql`).
 
 use std::sync::{LazyLock, OnceLock};
@@ -56,6 +56,12 @@ impl Statement {
         &self.texts().sqlite
     }
 
+    /// The row struct's columns.
+    #[cfg(test)]
+    pub(crate) fn columns(&self) -> &'static [&'static str] {
+        self.columns
+    }
+
     /// Whether it changes anything.
     pub fn writes(&self) -> bool {
         self.texts().writes
@@ -72,6 +78,7 @@ static COLUMNS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{columns(?::(\w+))
 static PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$(\d+)"));
 static CAST: LazyLock<Regex> = LazyLock::new(|| pattern(r"::[a-z]+(\[\])?"));
 static ANY: LazyLock<Regex> = LazyLock::new(|| pattern(r"= ANY\s*\(\$(\d+)\)"));
+static COLLATE: LazyLock<Regex> = LazyLock::new(|| pattern(r#" COLLATE "C""#));
 static LOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"FOR (NO KEY )?UPDATE( OF \w+)?( SKIP LOCKED| NOWAIT)?"));
 static TARGET: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\b(INSERT INTO|UPDATE|DELETE FROM) ([a-z_]+)( AS [a-z]+)?"));
@@ -92,6 +99,7 @@ fn expand(text: &str, columns: &[&str]) -> String {
 
 fn for_sqlite(text: &str) -> String {
     let text = CAST.replace_all(text, "");
+    let text = COLLATE.replace_all(&text, "");
     let text = LOCK.replace_all(&text, "");
     let text = ANY.replace_all(&text, "IN (SELECT value FROM json_each(?$1))");
     let text = PARAMETER.replace_all(&text, "?$1");

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::row};
+use crate::{Actor, Result, Run, statement::statements, value::{page, row}};
 
 row! {
     /// A line of the log.
@@ -66,12 +66,23 @@ statements! {
 
 /// Writes lines in one statement, at most 1000 at once.
 pub async fn append(actor: &Actor, on: impl Run, lines: &[NewLogLine]) -> Result<u64> {
-    let lines = serde_json::to_value(&lines[..lines.len().min(1000)])
+    let mut lines = serde_json::to_value(&lines[..lines.len().min(1000)])
         .map_err(|e| crate::Error::Decode { column: "system_logs".to_owned(), reason: e.to_string() })?;
+    show_nul(&mut lines);
     on.execute(actor, &CREATE, vec![lines.into()]).await
+}
+
+/// Neither database keeps a NUL in a text; a program's stray one must not cost the other lines.
+fn show_nul(json: &mut Json) {
+    match json {
+        Json::String(s) if s.contains('\0') => *s = s.replace('\0', "\u{2400}"),
+        Json::Array(list) => list.iter_mut().for_each(show_nul),
+        Json::Object(map) => map.values_mut().for_each(show_nul),
+        _ => {}
+    }
 }
 
 /// The newest lines the actor may see, of a level, a module and a task.
 pub async fn list(actor: &Actor, on: impl Run, level: Option<&str>, module: Option<&str>, task_id: Option<Uuid>, limit: i64) -> Result<Vec<LogLine>> {
-    on.list(actor, &LIST, vec![level.into(), module.into(), task_id.into(), limit.into()]).await
+    on.list(actor, &LIST, vec![level.into(), module.into(), task_id.into(), page(limit)]).await
 }

@@ -79,8 +79,7 @@ pub async fn release(actor: &Actor, on: impl Run, lease: &Lease, ready_at: Times
 /// Frees every lease that ran out, and those of workers whose name begins with `worker_prefix` (a node that starts
 /// again knows that its former workers are gone). For Steward itself only.
 pub async fn reclaim(actor: &Actor, on: impl Run, worker_prefix: Option<&str>) -> Result<Vec<Uuid>> {
-    let pattern = worker_prefix.map(|p| format!("{p}%"));
-    Ok(on.list::<Scalar<Uuid>>(actor, &RECLAIM, vec![pattern.into()]).await?.into_iter().map(|s| s.0).collect())
+    Ok(on.list::<Scalar<Uuid>>(actor, &RECLAIM, vec![worker_prefix.into()]).await?.into_iter().map(|s| s.0).collect())
 }
 
 /// A task's place in the queue, if it has one.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
-    value::{Scalar, row},
+    value::{Scalar, page, row},
 };
 
 row! {
@@ -141,7 +141,7 @@ pub type Cursor = (Timestamp, Uuid);
 statements! {
     CREATE: Task = "tasks/create";
     GET: Task = "tasks/get";
-    LOCK: Task = "tasks/lock";
+    LOCK: Task = "tasks/lock" split;
     LIST: Task = "tasks/list";
     UPDATE: Task = "tasks/update";
     SET_STATUS: Task = "tasks/set_status";
@@ -177,7 +177,7 @@ pub async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Task>>
 
 /// Tasks the actor may see, newest first, of a status, after `cursor`.
 pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Task>> {
-    let params = vec![status.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), limit.into()];
+    let params = vec![status.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
     on.list(actor, &LIST, params).await
 }
 
@@ -209,12 +209,12 @@ pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
 
 /// Tasks whose title or description match, best first.
 pub async fn search(actor: &Actor, on: impl Run, query: &str, limit: i32) -> Result<Vec<Task>> {
-    on.list(actor, &SEARCH, vec![query.into(), limit.into()]).await
+    on.list(actor, &SEARCH, vec![query.into(), limit.clamp(0, 500).into()]).await
 }
 
 /// The newest rows of `task_summary` that the actor may see.
 pub async fn summaries(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<TaskSummary>> {
-    on.list(actor, &SUMMARIES, vec![limit.into()]).await
+    on.list(actor, &SUMMARIES, vec![page(limit)]).await
 }
 
 /// Writes where a task of the actor's came from; possible once.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
-    value::{Scalar, row},
+    value::{Scalar, page, row},
 };
 
 row! {
@@ -141,7 +141,7 @@ pub async fn agent(actor: &Actor, on: impl Run, kind: &str) -> Result<Option<Uui
 
 /// Accounts by name: oneself, or all for a user administrator. At most `limit`, after the name `after`.
 pub async fn accounts(actor: &Actor, on: impl Run, after: Option<&str>, limit: i64) -> Result<Vec<Account>> {
-    on.list(actor, &ACCOUNTS, vec![after.into(), limit.into()]).await
+    on.list(actor, &ACCOUNTS, vec![after.into(), page(limit)]).await
 }
 
 /// One account, if the actor may see it.

@@ -49,6 +49,26 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
+impl Value {
+    /// Whether a text in it holds a NUL, which PostgreSQL refuses and SQLite would take for the end of the text.
+    pub(crate) fn has_nul(&self) -> bool {
+        fn within(json: &serde_json::Value) -> bool {
+            match json {
+                serde_json::Value::String(s) => s.contains('\0'),
+                serde_json::Value::Array(list) => list.iter().any(within),
+                serde_json::Value::Object(map) => map.iter().any(|(k, v)| k.contains('\0') || within(v)),
+                _ => false,
+            }
+        }
+        match self {
+            Self::Text(s) => s.contains('\0'),
+            Self::Texts(list) => list.iter().any(|s| s.contains('\0')),
+            Self::Json(json) => within(json),
+            _ => false,
+        }
+    }
+}
+
 impl ToSql for Value {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
         match self {
@@ -101,6 +121,14 @@ mod erased {
             serde_json::to_string(self)
         }
     }
+}
+
+/// Rows in one answer at most.
+const PAGE_ROWS: i64 = 1000;
+
+/// The LIMIT of a list: never negative, which SQLite takes for "all", and never unbounded.
+pub(crate) fn page(limit: i64) -> Value {
+    Value::Int(limit.clamp(0, PAGE_ROWS))
 }
 
 /// A moment as SQLite keeps it: UTC, six digits of fraction, `Z`; such texts sort by time.

@@ -6,11 +6,17 @@ DO $do$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = ''UTC''', current
 SET LOCAL timezone = 'UTC';
 
 -- FIX 02: app_user is named by the policies and never created (app_definer owns the SECURITY DEFINER functions).
-DO $do$ BEGIN
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_user')    THEN CREATE ROLE app_user    NOLOGIN NOBYPASSRLS; END IF;
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_definer') THEN CREATE ROLE app_definer NOLOGIN NOBYPASSRLS; END IF;
-  -- app_service is Steward itself at work where no person is known yet (log-in, supervision, expiry).
-  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'app_service') THEN CREATE ROLE app_service NOLOGIN NOBYPASSRLS; END IF;
+-- app_service is Steward itself at work where no person is known yet (log-in, supervision, expiry).
+DO $do$ DECLARE r text; BEGIN
+  FOREACH r IN ARRAY ARRAY['app_user', 'app_definer', 'app_service'] LOOP
+    -- Roles belong to the whole cluster: another database may be migrated at the same moment.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = r) THEN
+      BEGIN
+        EXECUTE format('CREATE ROLE %I NOLOGIN NOBYPASSRLS', r);
+      EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+      END;
+    END IF;
+  END LOOP;
   -- The migrating owner hands functions over to app_definer, and must be a member to do so.
   IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
     IF NOT pg_has_role(current_user, 'app_definer', 'MEMBER') THEN EXECUTE format('GRANT app_definer TO %I', current_user); END IF;

@@ -60,6 +60,7 @@ BEGIN
     END IF;
     RETURN NEW;
 END $fn$;
-CREATE TRIGGER chk_task_dependencies BEFORE INSERT OR UPDATE OF dependencies, id ON tasks FOR EACH ROW EXECUTE FUNCTION tasks_check_dependencies();
+-- (AFTER: row-level security has judged the row first, so nobody who may not write learns which tasks exist.)
+CREATE TRIGGER chk_task_dependencies AFTER INSERT OR UPDATE OF dependencies, id ON tasks FOR EACH ROW EXECUTE FUNCTION tasks_check_dependencies();
 -- (AFTER: a multi-row DELETE of a task together with its dependants is then allowed.)
 CREATE TRIGGER chk_task_dependencies_del AFTER DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION tasks_check_dependencies();

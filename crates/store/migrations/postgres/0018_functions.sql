@@ -19,18 +19,14 @@ BEGIN
     END IF;
     IF v_old.id IS NULL THEN RAISE EXCEPTION 'Task % not found', p_task_id USING ERRCODE = 'no_data_found'; END IF;
     IF p_assignee_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM public.users WHERE id = p_assignee_id AND status = 'active') THEN
-        RAISE EXCEPTION 'Assignee % is not an active user', p_assignee_id USING ERRCODE = 'foreign_key_violation';
+        RAISE EXCEPTION 'Assignee % is not an active user', p_assignee_id USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'tasks_assignee_active', TABLE = 'tasks';
     END IF;
 
+    -- Log the assignment: trg_tasks_audit writes the row 'task_assigned' with the old and the new assignee, for this
+    -- path and every other, so that an assignment stands in the audit exactly once.
     UPDATE public.tasks
     SET assigned_to = p_assignee_id, updated_at = CURRENT_TIMESTAMP
     WHERE id = p_task_id;
-
-    -- Log the assignment
-    INSERT INTO public.audit_trail (user_id, action, entity_type, entity_id, old_values, new_values)
-    VALUES (p_current_user_id, 'task_assigned', 'task', p_task_id,
-            jsonb_build_object('assigned_to', v_old.assigned_to),
-            jsonb_build_object('assigned_to', p_assignee_id));
 END;
 $fn$ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
 

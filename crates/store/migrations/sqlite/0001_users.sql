@@ -23,7 +23,7 @@ CREATE TABLE users (
 ) STRICT;
 
 CREATE TABLE role_permissions (
-    role TEXT NOT NULL CHECK (role IN ('admin', 'user', 'observer')),
+    role TEXT NOT NULL CONSTRAINT role_permissions_role_check CHECK (role IN ('admin', 'user', 'observer')),
     permission TEXT NOT NULL CHECK (length(permission) <= 100),
     PRIMARY KEY (role, permission)
 ) STRICT;

@@ -15,8 +15,8 @@ CREATE TABLE tasks (
     updated_at TEXT NOT NULL DEFAULT (now()) CHECK (updated_at GLOB '????-??-??T??:??:??.??????Z'),
     due_date TEXT CHECK (due_date GLOB '????-??-??T??:??:??.??????Z'),
     completed_at TEXT CHECK (completed_at GLOB '????-??-??T??:??:??.??????Z'),
-    estimated_duration INTEGER CHECK (estimated_duration BETWEEN 0 AND 2147483647), -- in minutes
-    actual_duration INTEGER CHECK (actual_duration BETWEEN 0 AND 2147483647),       -- in minutes
+    estimated_duration INTEGER CONSTRAINT tasks_estimated_duration_check CHECK (estimated_duration BETWEEN 0 AND 2147483647), -- in minutes
+    actual_duration INTEGER CONSTRAINT tasks_actual_duration_check CHECK (actual_duration BETWEEN 0 AND 2147483647),       -- in minutes
     metadata TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)),
     dependencies TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(dependencies) AND json_type(dependencies) = 'array'), -- array of task IDs this task depends on
     tags TEXT NOT NULL DEFAULT '[]' CHECK (json_valid(tags) AND json_type(tags) = 'array'),

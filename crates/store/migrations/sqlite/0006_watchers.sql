@@ -9,7 +9,7 @@ CREATE TABLE watchers (
     is_active INTEGER NOT NULL DEFAULT 1 CHECK (is_active IN (0, 1)),
     last_run TEXT CHECK (last_run GLOB '????-??-??T??:??:??.??????Z'),
     last_error TEXT,
-    error_count INTEGER NOT NULL DEFAULT 0 CHECK (error_count BETWEEN 0 AND 2147483647),
+    error_count INTEGER NOT NULL DEFAULT 0 CONSTRAINT watchers_error_count_check CHECK (error_count BETWEEN 0 AND 2147483647),
     created_at TEXT NOT NULL DEFAULT (now()) CHECK (created_at GLOB '????-??-??T??:??:??.??????Z'),
     updated_at TEXT NOT NULL DEFAULT (now()) CHECK (updated_at GLOB '????-??-??T??:??:??.??????Z'),
     created_by TEXT REFERENCES users(id) ON DELETE SET NULL

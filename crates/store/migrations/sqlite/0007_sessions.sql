@@ -5,7 +5,7 @@ CREATE TABLE sessions (
         substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))),
     user_id TEXT NOT NULL REFERENCES users(id) ON DELETE CASCADE,
     -- the SHA-256 of the token in hex; a raw token is refused
-    token TEXT NOT NULL CHECK (length(token) = 64 AND token NOT GLOB '*[^0-9a-f]*'),
+    token TEXT NOT NULL CONSTRAINT sessions_token_check CHECK (length(token) = 64 AND token NOT GLOB '*[^0-9a-f]*'),
     expires_at TEXT NOT NULL CHECK (expires_at GLOB '????-??-??T??:??:??.??????Z'),
     created_at TEXT NOT NULL DEFAULT (now()) CHECK (created_at GLOB '????-??-??T??:??:??.??????Z'),
     last_accessed TEXT NOT NULL DEFAULT (now()) CHECK (last_accessed GLOB '????-??-??T??:??:??.??????Z'),

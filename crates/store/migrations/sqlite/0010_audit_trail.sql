@@ -21,7 +21,7 @@ BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;
 -- The chain: each row's hash covers the row and the hash before it (crates/store/src/canonical.rs). SQLite has one
 -- writer at a time, so no lock is needed and nothing need wait for the commit.
 CREATE TABLE audit_chain (
-    seq INTEGER NOT NULL PRIMARY KEY CHECK (seq > 0),
+    seq INTEGER NOT NULL PRIMARY KEY CONSTRAINT audit_chain_seq_check CHECK (seq > 0),
     audit_id TEXT NOT NULL UNIQUE REFERENCES audit_trail(id),
     previous_sha256 TEXT NOT NULL CHECK (length(previous_sha256) <= 64),
     sha256 TEXT NOT NULL CHECK (length(sha256) <= 64)

@@ -1,7 +1,8 @@
 -- Indexes: users
 -- Case-insensitive (SQLite folds ASCII letters only).
-CREATE UNIQUE INDEX idx_users_username ON users(lower(username));
+-- (The newest is asked first: where name and address are both taken, the name is said, as on PostgreSQL.)
 CREATE UNIQUE INDEX idx_users_email ON users(lower(email));
+CREATE UNIQUE INDEX idx_users_username ON users(lower(username));
 CREATE INDEX idx_users_status ON users(status);
 -- Indexes: tasks
 CREATE INDEX idx_tasks_status ON tasks(status);

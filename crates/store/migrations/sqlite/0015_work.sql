@@ -18,7 +18,7 @@ CREATE TABLE task_queue (
     priority_rank INTEGER NOT NULL,
     ready_at TEXT NOT NULL DEFAULT (now()) CHECK (ready_at GLOB '????-??-??T??:??:??.??????Z'),
     worker TEXT CHECK (length(worker) <= 100),
-    attempt INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0), -- the fence: an older attempt may write nothing
+    attempt INTEGER NOT NULL DEFAULT 0 CONSTRAINT task_queue_attempt_check CHECK (attempt >= 0), -- the fence: an older attempt may write nothing
     lease_until TEXT CHECK (lease_until GLOB '????-??-??T??:??:??.??????Z'),
     CONSTRAINT chk_queue_state CHECK (state IN ('blocked', 'ready', 'waiting', 'leased')),
     CONSTRAINT chk_queue_lease CHECK ((state = 'leased') = (worker IS NOT NULL AND lease_until IS NOT NULL))
@@ -31,7 +31,7 @@ CREATE TABLE runs (
         (lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-' ||
         substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))),
     task_id TEXT NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
-    number INTEGER NOT NULL CHECK (number BETWEEN 1 AND 2147483647),
+    number INTEGER NOT NULL CONSTRAINT runs_number_check CHECK (number BETWEEN 1 AND 2147483647),
     playbook TEXT NOT NULL CHECK (length(playbook) <= 100),
     playbook_source TEXT NOT NULL,          -- frozen: a later edit of the playbook does not change a run
     playbook_sha256 TEXT NOT NULL CHECK (length(playbook_sha256) <= 64),
@@ -52,7 +52,7 @@ CREATE TABLE steps (
         substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))),
     run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
     task_id TEXT NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
-    ordinal INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 2147483647),
+    ordinal INTEGER NOT NULL CONSTRAINT steps_ordinal_check CHECK (ordinal BETWEEN 0 AND 2147483647),
     name TEXT NOT NULL CHECK (length(name) <= 100),
     server TEXT NOT NULL CHECK (length(server) <= 100),
     tool TEXT NOT NULL CHECK (length(tool) <= 255),
@@ -134,7 +134,7 @@ CREATE TABLE watcher_cursors (
 
 -- A link that makes the first admin, once.
 CREATE TABLE setup_links (
-    token TEXT NOT NULL PRIMARY KEY CHECK (length(token) = 64 AND token NOT GLOB '*[^0-9a-f]*'), -- SHA-256 of what the link carries
+    token TEXT NOT NULL PRIMARY KEY CONSTRAINT setup_links_token_check CHECK (length(token) = 64 AND token NOT GLOB '*[^0-9a-f]*'), -- SHA-256 of what the link carries
     expires_at TEXT NOT NULL CHECK (expires_at GLOB '????-??-??T??:??:??.??????Z'),
     created_at TEXT NOT NULL DEFAULT (now()) CHECK (created_at GLOB '????-??-??T??:??:??.??????Z')
 ) STRICT;

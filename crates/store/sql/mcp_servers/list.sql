@@ -1,1 +1,1 @@
-SELECT {columns} FROM mcp_servers ORDER BY name LIMIT 200
+SELECT {columns} FROM mcp_servers ORDER BY name COLLATE "C" LIMIT 200

@@ -1,1 +1,1 @@
-SELECT {columns} FROM server_tools WHERE server_id = $1 ORDER BY name LIMIT 1000
+SELECT {columns} FROM server_tools WHERE server_id = $1 ORDER BY name COLLATE "C" LIMIT 1000

@@ -1,1 +1,1 @@
-SELECT {columns} FROM accounts WHERE ($1 IS NULL OR username > $1) ORDER BY username LIMIT $2
+SELECT {columns} FROM accounts WHERE ($1::text IS NULL OR username COLLATE "C" > $1) ORDER BY username COLLATE "C" LIMIT $2

@@ -1,1 +1,1 @@
-SELECT {columns} FROM watchers ORDER BY name, id LIMIT 200
+SELECT {columns} FROM watchers ORDER BY name COLLATE "C", id LIMIT 200

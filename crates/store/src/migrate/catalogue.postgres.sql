@@ -17,7 +17,7 @@ SELECT kind || ' ' || name, definition FROM (
     UNION ALL
     SELECT 'index', relname::text, pg_get_indexdef(oid) FROM rel WHERE relkind IN ('i', 'I')
     UNION ALL
-    SELECT 'trigger', rel.relname || '.' || tgname, pg_get_triggerdef(t.oid) || ' enabled ' || tgenabled
+    SELECT 'trigger', rel.relname || '.' || tgname, pg_get_triggerdef(t.oid) || ' enabled ' || tgenabled::text
     FROM rel JOIN pg_trigger t ON t.tgrelid = rel.oid WHERE NOT tgisinternal
     UNION ALL
     SELECT 'policy', tablename || '.' || policyname, format('%s %s to %s using %s check %s', permissive, cmd, roles::text, qual, with_check)

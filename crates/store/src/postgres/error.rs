@@ -18,6 +18,8 @@ pub(crate) fn translate(statement: &str, error: &tokio_postgres::Error) -> Error
         return Error::refused(db.table().or_else(|| table_in(db.message())).unwrap_or(statement));
     }
     match code.code() {
+        // An earlier statement of the transaction failed.
+        "25P02" => Error::RolledBack,
         c if c.starts_with("23") => Error::from_constraint(db.constraint().unwrap_or_else(|| column(db))),
         "22001" => Error::Constraint { constraint: "length".to_owned(), message: "a text is longer than its column allows; shorten it".to_owned() },
         c if c.starts_with("22") => Error::Constraint { constraint: "format".to_owned(), message: format!("a value has the wrong form: {}", db.message()) },
@@ -25,7 +27,8 @@ pub(crate) fn translate(statement: &str, error: &tokio_postgres::Error) -> Error
         c if c.starts_with("53100") => Error::Storage(db.message().to_owned()),
         c if c.starts_with("53") => Error::Busy(db.message().to_owned()),
         c if c.starts_with("57P") || c.starts_with("08") || c.starts_with("25006") => Error::Unavailable(db.message().to_owned()),
-        "P0002" => Error::Constraint { constraint: "not_found".to_owned(), message: db.message().to_owned() },
+        // A row that is not there is refused like one that is not the actor's.
+        "P0002" => Error::refused(db.table().unwrap_or(statement)),
         "42P01" | "42703" | "42883" | "3F000" => Error::Schema(format!("the schema does not fit this Steward ({}); run: steward db migrate", db.message())),
         _ => Error::Database { statement: statement.to_owned(), reason: db.message().to_owned() },
     }

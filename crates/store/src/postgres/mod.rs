@@ -214,6 +214,9 @@ impl PostgresTransaction {
     }
 
     pub(crate) async fn rows(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Error::RolledBack);
+        }
         let (context, prepared) = self.watch(self.connection.prepare(statement).await)?;
         let (client, values, params) = (self.connection.client()?, ContextValues::of(actor), refs(params));
         let result = match self.take_turn(actor) {
@@ -234,6 +237,9 @@ impl PostgresTransaction {
     }
 
     pub(crate) async fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Error::RolledBack);
+        }
         let (context, prepared) = self.watch(self.connection.prepare(statement).await)?;
         let (client, values, params) = (self.connection.client()?, ContextValues::of(actor), refs(params));
         let result = match self.take_turn(actor) {

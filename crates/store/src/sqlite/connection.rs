@@ -12,8 +12,9 @@ use std::{
 use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use super::{
+    error::wrong_form,
     functions::{self, ActorRole, Context, SharedContext},
-    translate,
+    grants, translate,
 };
 use crate::{
     Actor, Error, Principal, Result,
@@ -107,12 +108,17 @@ impl SqliteTransaction {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Whether a transaction is open on the connection.
+    pub(super) fn has_begun(&self) -> bool {
+        !lock(&self.connection).is_autocommit()
+    }
+
     pub(super) fn control(&self, sql: &str) -> rusqlite::Result<()> {
         lock(&self.connection).prepare_cached(sql)?.execute([]).map(drop)
     }
 
     pub(crate) fn rows(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>> {
-        self.watch(statement, |connection| {
+        self.watch(actor, statement, params, |connection| {
             self.become_actor(connection, actor)?;
             let mut prepared = connection.prepare_cached(statement.sqlite())?;
             let columns = prepared.column_count();
@@ -126,19 +132,26 @@ impl SqliteTransaction {
     }
 
     pub(crate) fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
-        self.watch(statement, |connection| {
+        self.watch(actor, statement, params, |connection| {
             self.become_actor(connection, actor)?;
             let changed = connection.prepare_cached(statement.sqlite())?.execute(params_from_iter(params))?;
             Ok(changed as u64)
         })
     }
 
-    fn watch<T>(&self, statement: &'static Statement, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+    fn watch<T>(
+        &self, actor: &Actor, statement: &'static Statement, params: &[Value], work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         if self.has_failed() {
             return Err(Error::RolledBack);
         }
-        let connection = lock(&self.connection);
-        let result = work(&connection).map_err(|e| translate(statement.name, &e));
+        let result = if !grants::is_granted(actor, statement) {
+            Err(Error::refused(statement.name.split('/').next().unwrap_or_default()))
+        } else if params.iter().any(Value::has_nul) {
+            Err(wrong_form("a text holds a NUL character"))
+        } else {
+            work(&lock(&self.connection)).map_err(|e| translate(statement.name, &e))
+        };
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
         } else if statement.writes() && (statement.name.starts_with("users/") || statement.name.starts_with("agents/")) {

@@ -33,19 +33,42 @@ fn constraint(code: &ffi::Error, message: &str) -> Error {
     if message.contains("append-only") {
         return Error::refused("audit_trail");
     }
-    if code.extended_code == ffi::SQLITE_CONSTRAINT_DATATYPE {
-        return Error::Constraint { constraint: "format".to_owned(), message: message.to_owned() };
-    }
-    let name = message.rsplit(": ").next().unwrap_or(message);
-    let name = name.strip_prefix("index ").unwrap_or(name).trim_matches('\'');
-    if message.starts_with("CHECK") && name.starts_with("length(") {
-        return Error::Constraint { constraint: "length".to_owned(), message: "a text is longer than its column allows; shorten it".to_owned() };
-    }
-    // `UNIQUE constraint failed: users.username` bears the name PostgreSQL gives the same rule.
-    let name = match name.split_once('.') {
-        Some((table, column)) if message.starts_with("UNIQUE") && !column.contains(',') => format!("{table}_{column}_key"),
-        Some((_, column)) if message.starts_with("NOT NULL") => column.to_owned(),
-        _ => name.to_owned(),
+    let Some((rule, what)) = message.split_once(" constraint failed: ") else {
+        return if code.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY {
+            Error::from_constraint("foreign_key")
+        } else {
+            wrong_form(message)
+        };
     };
-    Error::from_constraint(&name)
+    match rule {
+        "UNIQUE" => Error::from_constraint(&unique(what)),
+        // `tasks.title`: PostgreSQL names the column.
+        "NOT NULL" => Error::from_constraint(what.rsplit('.').next().unwrap_or(what)),
+        "CHECK" if what.starts_with("length(") => {
+            Error::Constraint { constraint: "length".to_owned(), message: "a text is longer than its column allows; shorten it".to_owned() }
+        }
+        // A rule without a name guards a column's type.
+        "CHECK" if what.contains(' ') => wrong_form(what),
+        _ => Error::from_constraint(what),
+    }
+}
+
+pub(super) fn wrong_form(what: &str) -> Error {
+    Error::Constraint { constraint: "format".to_owned(), message: format!("a value has the wrong form: {what}") }
+}
+
+/// The name PostgreSQL gives a unique rule that SQLite calls by its columns (`runs.task_id, runs.number`) or its index.
+/// A test compares the list with the schema.
+pub(crate) fn unique(columns: &str) -> String {
+    if let Some(index) = columns.strip_prefix("index '") {
+        return index.trim_end_matches('\'').to_owned();
+    }
+    let (table, first) = columns.split(", ").next().and_then(|c| c.split_once('.')).unwrap_or((columns, ""));
+    match columns {
+        "sessions.token" => "idx_sessions_token".to_owned(),
+        "runs.task_id, runs.number" => "uq_runs_task_number".to_owned(),
+        "steps.run_id, steps.ordinal" => "uq_steps_run_ordinal".to_owned(),
+        "users.username" | "users.email" | "mcp_servers.name" | "policies.name" | "audit_chain.audit_id" => format!("{table}_{first}_key"),
+        _ => format!("{table}_pkey"),
+    }
 }

@@ -12,6 +12,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 use uuid::Uuid;
 
+use super::websearch;
 use crate::canonical::{self, AuditRow, Json};
 
 /// The two roles a statement can run as: PostgreSQL's `app_user` and `app_service`.
@@ -110,6 +111,10 @@ fn register_definer(conn: &Connection) -> Result<()> {
         call.get::<Value>(0)
     })?;
     conn.create_scalar_function("take_definer", 0, each_time, move |_| Ok(ticket.swap(false, Ordering::SeqCst)))?;
+    // For a rule that no CHECK of the table can hold.
+    conn.create_scalar_function("violate", 1, constant(), |call| -> Result<bool> {
+        Err(failed(format!("CHECK constraint failed: {}", text(call, 0)?.unwrap_or_default())))
+    })?;
     // For views of what the actor may not read at all.
     conn.create_scalar_function("refuse", 1, constant(), move |call| -> Result<bool> {
         Err(failed(format!("refused: {}", text(call, 0)?.unwrap_or_default())))
@@ -125,6 +130,7 @@ fn register_texts(conn: &Connection) -> Result<()> {
     conn.create_scalar_function("audit_canonical", 10, constant(), audit_canonical)?;
     conn.create_scalar_function("audit_values", -1, constant(), audit_values)?;
     conn.create_scalar_function("audit_changes", -1, constant(), audit_changes)?;
+    conn.create_scalar_function("websearch", 1, constant(), |call| Ok(text(call, 0)?.map(websearch::to_fts5)))?;
     conn.create_scalar_function("audit_part", 2, constant(), |call| {
         let index = call.get::<u32>(1)?;
         Ok(text(call, 0)?.and_then(|parts| parts.split(PART).nth(index as usize)).map(str::to_owned))

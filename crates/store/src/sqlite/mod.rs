@@ -3,10 +3,12 @@
 mod connection;
 mod error;
 pub(crate) mod functions;
+pub(crate) mod grants;
+mod websearch;
 mod writer;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::pin,
     sync::{Arc, Mutex},
     task::{Context as TaskContext, Poll, Waker},
@@ -19,6 +21,8 @@ pub(crate) use self::{
     connection::{Access, SqliteTransaction, connect, open},
     error::translate,
 };
+#[cfg(test)]
+pub(crate) use self::error::unique;
 use crate::{
     Actor, Error, Result,
     run::{BoxFuture, Transaction, TransactionEngine},
@@ -65,10 +69,6 @@ impl Sqlite {
             readers: Mutex::new(Vec::new()),
             reading: Semaphore::new(READERS),
         })))
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0.path
     }
 
     pub(crate) async fn rows(&self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<Vec<Row>> {
@@ -137,7 +137,10 @@ impl Sqlite {
     pub(crate) async fn close(&self) {
         self.0.reading.close();
         let (reply, answer) = oneshot::channel();
-        let last: writer::Job = Box::new(move |_| (false, Box::new(move |_| drop(reply.send(())))));
+        let last: writer::Job = Box::new(move |_| (false, Box::new(move |_| {
+                // Whoever closes may be gone.
+                let _ = reply.send(());
+            })));
         if self.0.writer.send(last).await.is_ok() {
             drop(answer.await);
         }

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, time::Instant};
 
 use tokio::sync::mpsc::Receiver;
 
-use super::{sqlite, translate};
+use super::{SqliteTransaction, sqlite, translate};
 use crate::{Error, run::Transaction};
 
 /// What is told to whoever waits, once the commit stands or failed.
@@ -48,6 +48,12 @@ pub(super) fn run(tx: Transaction, mut jobs: Receiver<Job>) {
 
 /// One transaction as a savepoint of the group.
 fn one(tx: &Transaction, job: Job) -> (bool, Reply) {
+    // A full disk can end the whole group's transaction. A savepoint would then commit on its own what the group's
+    // COMMIT goes on to call failed, so nothing more is begun.
+    if !sqlite(tx).is_ok_and(SqliteTransaction::has_begun) {
+        let (_, reply) = job(None);
+        return (false, Box::new(move |_| reply(Some(Error::Storage("an earlier write ended the transaction".to_owned())))));
+    }
     if let Err(e) = control(tx, "SAVEPOINT one") {
         let (_, reply) = job(None);
         return (false, Box::new(move |_| reply(Some(e))));

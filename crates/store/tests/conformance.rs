@@ -1,0 +1,30 @@
+//! Every verb of the store on both databases, with the same assertions: each scenario is written once.
+
+mod common;
+
+#[path = "conformance/approvals.rs"]
+mod approvals;
+#[path = "conformance/audit_trail.rs"]
+mod audit_trail;
+#[path = "conformance/files_and_logs.rs"]
+mod files_and_logs;
+#[path = "conformance/mcp_servers.rs"]
+mod mcp_servers;
+#[path = "conformance/notifications.rs"]
+mod notifications;
+#[path = "conformance/policies_and_schedules.rs"]
+mod policies_and_schedules;
+#[path = "conformance/runs.rs"]
+mod runs;
+#[path = "conformance/sessions.rs"]
+mod sessions;
+#[path = "conformance/task_queue.rs"]
+mod task_queue;
+#[path = "conformance/tasks.rs"]
+mod tasks;
+#[path = "conformance/transactions.rs"]
+mod transactions;
+#[path = "conformance/users.rs"]
+mod users;
+#[path = "conformance/watchers.rs"]
+mod watchers;

@@ -1,0 +1,83 @@
+//! `sessions` and set-up links.
+
+use store::{sessions, users};
+
+use crate::common::{Db, id, in_seconds, refusal};
+
+crate::on_both!(sessions_are_valid_while_they_are, sessions_are_the_services, set_up_links);
+
+fn token(c: char) -> String {
+    c.to_string().repeat(64)
+}
+
+async fn sessions_are_valid_while_they_are(db: &Db) {
+    let on = &db.store;
+    let ip = "2001:db8::1".parse().unwrap();
+    let made = sessions::create(&db.service, on, id(&db.bob), &token('a'), in_seconds(60), Some(ip), Some("Firefox")).await.unwrap();
+    let found = sessions::by_token(&db.service, on, &token('a')).await.unwrap().unwrap();
+    assert_eq!((found.id, found.user_id, found.username.as_str(), found.role.as_str(), found.is_agent), (made, id(&db.bob), "bob", "user", false));
+    assert!(sessions::by_token(&db.service, on, &token('b')).await.unwrap().is_none());
+    let later = in_seconds(7200);
+    sessions::touch(&db.service, on, made, later).await.unwrap();
+    let touched = sessions::by_token(&db.service, on, &token('a')).await.unwrap().unwrap();
+    assert!(touched.expires_at == later && touched.last_accessed > found.last_accessed);
+    let agents = sessions::create(&db.service, on, id(&db.employee), &token('b'), in_seconds(60), None, None).await.unwrap();
+    assert!(sessions::by_token(&db.service, on, &token('b')).await.unwrap().unwrap().is_agent);
+
+    // Not after its time, not of a suspended user, not after it was ended.
+    sessions::create(&db.service, on, id(&db.cat), &token('c'), in_seconds(-1), None, None).await.unwrap();
+    assert!(sessions::by_token(&db.service, on, &token('c')).await.unwrap().is_none());
+    sessions::create(&db.service, on, id(&db.sus), &token('d'), in_seconds(60), None, None).await.unwrap();
+    assert!(sessions::by_token(&db.service, on, &token('d')).await.unwrap().is_none());
+    users::set_status(&db.ada, on, id(&db.bob), "suspended").await.unwrap();
+    assert!(sessions::by_token(&db.service, on, &token('a')).await.unwrap().is_none());
+    users::set_status(&db.ada, on, id(&db.bob), "active").await.unwrap();
+    assert!(sessions::by_token(&db.service, on, &token('a')).await.unwrap().is_some());
+    for other in [&db.ada, &db.cat, &db.nobody] {
+        assert!(!sessions::revoke(other, on, made).await.unwrap(), "{other:?}");
+    }
+    assert!(sessions::revoke(&db.bob, on, made).await.unwrap());
+    assert!(sessions::by_token(&db.service, on, &token('a')).await.unwrap().is_none());
+    assert!(sessions::revoke(&db.service, on, agents).await.unwrap(), "the service ends a session at log-out");
+
+    assert_eq!(sessions::cleanup(&db.service, on).await.unwrap(), 3, "expired and revoked ones");
+    assert_eq!(sessions::cleanup(&db.service, on).await.unwrap(), 0);
+}
+
+async fn sessions_are_the_services(db: &Db) {
+    let on = &db.store;
+    let made = sessions::create(&db.service, on, id(&db.bob), &token('a'), in_seconds(60), None, None).await.unwrap();
+    for actor in [&db.ada, &db.bob, &db.employee, &db.admin_agent, &db.nobody] {
+        assert_eq!(refusal(sessions::create(actor, on, id(&db.bob), &token('e'), in_seconds(60), None, None).await), "refused");
+        assert_eq!(refusal(sessions::by_token(actor, on, &token('a')).await), "refused", "{actor:?} reads no token");
+        assert_eq!(refusal(sessions::touch(actor, on, made, in_seconds(1)).await), "refused");
+        assert_eq!(refusal(sessions::cleanup(actor, on).await), "refused");
+    }
+    let wrong = sessions::create(&db.service, on, id(&db.bob), "a-raw-token", in_seconds(60), None, None).await;
+    assert_eq!(refusal(wrong), "sessions_token_check");
+    let twice = sessions::create(&db.service, on, id(&db.cat), &token('a'), in_seconds(60), None, None).await;
+    assert_eq!(refusal(twice), "idx_sessions_token");
+    let ghost = sessions::create(&db.service, on, uuid::Uuid::now_v7(), &token('f'), in_seconds(60), None, None).await;
+    assert_eq!(refusal(ghost), "foreign_key");
+    let audit = store::audit_trail::list(&db.service, on, Some("session"), None, 10).await.unwrap();
+    assert!(!serde_json::to_string(&audit).unwrap().contains(&token('a')), "not even the hash stands in the audit");
+}
+
+async fn set_up_links(db: &Db) {
+    let on = &db.store;
+    sessions::create_setup_link(&db.service, on, &token('1'), in_seconds(60)).await.unwrap();
+    sessions::create_setup_link(&db.service, on, &token('2'), in_seconds(-1)).await.unwrap();
+    assert_eq!(refusal(sessions::create_setup_link(&db.service, on, &token('1'), in_seconds(60)).await), "setup_links_pkey");
+    assert_eq!(refusal(sessions::create_setup_link(&db.service, on, "raw", in_seconds(60)).await), "setup_links_token_check");
+    for actor in [&db.ada, &db.bob, &db.nobody] {
+        assert_eq!(refusal(sessions::create_setup_link(actor, on, &token('3'), in_seconds(60)).await), "refused");
+        assert_eq!(refusal(sessions::take_setup_link(actor, on, &token('1')).await), "refused");
+        assert_eq!(refusal(sessions::clear_setup_links(actor, on).await), "refused");
+    }
+    assert!(!sessions::take_setup_link(&db.service, on, &token('2')).await.unwrap(), "too old");
+    assert!(sessions::take_setup_link(&db.service, on, &token('1')).await.unwrap());
+    assert!(!sessions::take_setup_link(&db.service, on, &token('1')).await.unwrap(), "used up");
+    sessions::create_setup_link(&db.service, on, &token('4'), in_seconds(60)).await.unwrap();
+    sessions::clear_setup_links(&db.service, on).await.unwrap();
+    assert!(!sessions::take_setup_link(&db.service, on, &token('4')).await.unwrap());
+}
