@@ -1,1 +1,45 @@
-//! The crate web, not yet begun.
+//! HTTP: the desk's pages, the JSON API, health and metrics. The only crate that knows axum.
+//!
+//! A request passes one guard (host, time, headers, the look of errors), then a handler that calls verbs of `store`
+//! and `domain` with the actor of its session. Nothing is changed by GET, and no handler can read a form or a JSON
+//! body without the check against forged requests, since the check is part of reading it.
+
+mod api;
+mod app;
+mod assets;
+mod body;
+mod desk;
+mod fault;
+mod guard;
+mod health;
+mod hosts;
+mod origin;
+mod params;
+mod serve;
+mod session;
+#[cfg(test)]
+mod tests;
+mod throttle;
+
+use std::sync::Arc;
+
+use store::{Store, Vault};
+use tokio::sync::Notify;
+
+pub use serve::serve;
+
+/// What the pages and the API work with.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The database.
+    pub store: Store,
+    /// Seals secrets and keeps attachments.
+    pub vault: Vault,
+    /// Version shown and told.
+    pub version: &'static str,
+    /// Is rung after each successful change, so that workers look at once.
+    pub wake: Arc<Notify>,
+    /// Names under which the desk may be reached besides loopback and the address it listens on, as in
+    /// `desk.example.org`; a port is not part of the name.
+    pub allowed_hosts: Vec<String>,
+}

@@ -1,0 +1,58 @@
+//! The JSON API under `/v1`: rows as they are in the store, lists with a cursor, problem documents for refusals.
+
+mod approvals;
+mod auth;
+mod lists;
+mod tasks;
+
+use axum::{
+    Json, Router,
+    routing::{get, post},
+};
+use serde::Serialize;
+
+use crate::app::App;
+
+/// The API's addresses, below `/v1`.
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/auth/login", post(auth::login))
+        .route("/auth/logout", post(auth::logout))
+        .route("/auth/session", get(auth::session))
+        .route("/tasks", get(tasks::list).post(tasks::create))
+        .route("/tasks/{id}", get(tasks::get))
+        .route("/tasks/{id}/complete", post(tasks::complete))
+        .route("/tasks/{id}/runs", get(tasks::runs))
+        .route("/tasks/{id}/attachments", get(tasks::attachments))
+        .route("/approvals", get(approvals::list))
+        .route("/approvals/{id}", get(approvals::get))
+        .route("/approvals/{id}/decision", post(approvals::decide))
+        .route("/notifications", get(lists::notifications))
+        .route("/watchers", get(lists::watchers))
+        .route("/servers", get(lists::servers))
+        .route("/servers/{id}/tools", get(lists::tools))
+        .route("/policies", get(lists::policies))
+        .route("/logs", get(lists::logs))
+        .route("/audit", get(lists::audit))
+        .route("/status", get(lists::status))
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize)]
+pub(crate) struct List<T> {
+    data: Vec<T>,
+    /// Where the next page begins; none on the last one.
+    next: Option<String>,
+}
+
+impl<T> List<T> {
+    /// A page with the next one's cursor.
+    fn page((data, next): (Vec<T>, Option<String>)) -> Json<Self> {
+        Json(Self { data, next })
+    }
+
+    /// A list that is whole.
+    fn whole(data: Vec<T>) -> Json<Self> {
+        Json(Self { data, next: None })
+    }
+}

@@ -1,0 +1,104 @@
+//! What all handlers share, and the one router.
+
+use std::{net::SocketAddr, ops::Deref, sync::Arc, sync::atomic::AtomicU64};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jiff::Timestamp;
+use store::{Actor, Store};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::{State, api, assets, desk, fault::Fault, guard, health, hosts::Hosts, throttle::Throttle};
+
+/// Bodies hold at most this much.
+pub(crate) const BODY_BYTES: usize = 256 * 1024;
+
+/// What all handlers share; cloning is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub state: State,
+    pub hosts: Hosts,
+    pub throttle: Throttle,
+    pub started_at: Timestamp,
+    /// Answers by class: 1xx … 5xx.
+    pub answers: [AtomicU64; 5],
+}
+
+impl Deref for App {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl App {
+    /// For a server that listens on `listen`.
+    pub fn new(state: State, listen: SocketAddr) -> Self {
+        let hosts = Hosts::new(listen, &state.allowed_hosts);
+        let inner = Inner {
+            state,
+            hosts,
+            throttle: Throttle::default(),
+            started_at: store::now(),
+            answers: std::array::from_fn(|_| AtomicU64::new(0)),
+        };
+        Self(Arc::new(inner))
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.state.store
+    }
+
+    /// Rings for the workers after a change.
+    pub fn wake(&self) {
+        // One permit is kept where nobody waits yet, so that a change between two looks is not missed.
+        self.state.wake.notify_waiters();
+        self.state.wake.notify_one();
+    }
+}
+
+/// Names of users by id, for showing.
+pub(crate) async fn names(
+    app: &App,
+    actor: &Actor,
+    ids: impl IntoIterator<Item = uuid::Uuid>,
+) -> Result<std::collections::HashMap<uuid::Uuid, String>, Fault> {
+    let ids: std::collections::BTreeSet<_> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(std::collections::HashMap::new());
+    }
+    let users = store::users::names(actor, app.store(), ids.into_iter().collect()).await?;
+    Ok(users.into_iter().map(|u| (u.id, u.username)).collect())
+}
+
+/// Everything that can be asked for.
+pub(crate) fn router(app: App) -> Router {
+    Router::new()
+        .merge(desk::routes())
+        .nest("/v1", api::routes())
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/assets/{file}", get(assets::asset))
+        .fallback(|| async { Fault::not_found("page") })
+        .method_not_allowed_fallback(|| async { Fault::method_not_allowed() })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(app.clone(), guard::guard))
+        .with_state(app)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the payload over")]
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> Response {
+    let said =
+        payload.downcast_ref::<&str>().map(ToString::to_string).or_else(|| payload.downcast_ref::<String>().cloned());
+    Fault::internal(said.unwrap_or_else(|| "a handler panicked".to_owned())).into_response()
+}

@@ -1,0 +1,191 @@
+//! Small pieces that pages are made of: times, states, sizes, and text from outside shown so that it can't deceive.
+
+use std::{collections::HashMap, fmt::Write};
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+/// A moment, in UTC.
+pub(crate) fn time(at: Timestamp) -> Markup {
+    html! { time datetime=(format!("{at:.0}")) { (clock(at)) } }
+}
+
+/// A moment with how far it is from now.
+pub(crate) fn when(at: Timestamp, now: Timestamp) -> Markup {
+    html! { time datetime=(format!("{at:.0}")) title=(format!("{} UTC", clock(at))) { (distance(at, now)) } }
+}
+
+fn clock(at: Timestamp) -> String {
+    at.strftime("%-d %b %Y, %H:%M").to_string()
+}
+
+/// "in 3 h", "5 min ago".
+pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
+    let seconds = at.as_second() - now.as_second();
+    let text = match seconds.unsigned_abs() {
+        0..60 => return if seconds > 0 { "in less than a minute".to_owned() } else { "just now".to_owned() },
+        n @ 60..3600 => format!("{} min", n / 60),
+        n @ 3600..172_800 => format!("{} h", n / 3600),
+        n => format!("{} days", n / 86_400),
+    };
+    if seconds > 0 { format!("in {text}") } else { format!("{text} ago") }
+}
+
+/// How long something took.
+pub(crate) fn took(from: Timestamp, to: Timestamp) -> String {
+    match to.as_millisecond().saturating_sub(from.as_millisecond()).max(0) {
+        ms @ 0..1000 => format!("{ms} ms"),
+        ms @ 1000..60_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        ms @ 60_000..7_200_000 => format!("{} min", ms / 60_000),
+        ms => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// A state as a mark: colour, sign and word say the same.
+pub(crate) fn state(name: &str) -> Markup {
+    let (class, sign) = match name {
+        "completed" | "succeeded" | "approved" | "active" | "allow" | "allowed" => ("good", "✓"),
+        "failed" | "rejected" | "error" | "critical" | "deny" | "denied" => ("bad", "✕"),
+        "awaiting_approval" | "waiting for a decision" | "ask" | "quarantined" | "warning" => ("wait", "!"),
+        "outcome_unknown" => ("wait", "?"),
+        "in_progress" | "running" | "started" => ("now", "▸"),
+        _ => ("calm", "·"),
+    };
+    html! { span class={ "state " (class) } { span aria-hidden="true" { (sign) } " " (name.replace('_', " ")) } }
+}
+
+/// The mark of content from outside.
+pub(crate) fn outside_mark() -> Markup {
+    html! { span.state.outside { span aria-hidden="true" { "⇥" } " outside content" } }
+}
+
+/// Whether a character changes how text looks without being seen itself: controls, direction marks, zero widths.
+pub(crate) fn is_deceiving(c: char) -> bool {
+    matches!(c,
+        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Text with deceiving characters spelt out.
+pub(crate) fn visible(text: &str) -> String {
+    spell_out(text, |c, out| write!(out, "⟨U+{:04X}⟩", u32::from(c)))
+}
+
+/// Text that somebody else chose: its direction stays its own, and nothing in it hides.
+pub(crate) fn say(text: &str) -> Markup {
+    html! { bdi { (visible(text)) } }
+}
+
+/// Text cut to `most` characters.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        text.to_owned()
+    } else {
+        text.chars().take(most.saturating_sub(1)).collect::<String>() + "…"
+    }
+}
+
+/// JSON over several lines; deceiving characters as JSON's own escapes, so that it stays the same document.
+pub(crate) fn pretty(value: &Json) -> String {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    spell_out(&text, |c, out| c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}")))
+}
+
+/// Replaces each deceiving character by what `spell` writes for it.
+fn spell_out(text: &str, spell: impl Fn(char, &mut String) -> std::fmt::Result) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Writing into a String does not fail.
+        if !is_deceiving(c) || spell(c, &mut out).is_err() {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// JSON text as a block; what is no JSON is shown as it is.
+pub(crate) fn json_block(text: &str, label: &str) -> Markup {
+    let shown = serde_json::from_str::<Json>(text).map_or_else(|_| visible(text), |v| pretty(&v));
+    block(&shown, label)
+}
+
+/// A block of text that may scroll.
+pub(crate) fn block(text: &str, label: &str) -> Markup {
+    html! { pre tabindex="0" role="region" aria-label=(label) dir="ltr" { code { (text) } } }
+}
+
+/// Bytes, in words.
+pub(crate) fn size(bytes: i64) -> String {
+    let tenths = |unit: i64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        i64::MIN..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", tenths(1024)),
+        1_048_576..1_073_741_824 => format!("{} MiB", tenths(1_048_576)),
+        _ => format!("{} GiB", tenths(1_073_741_824)),
+    }
+}
+
+/// A hash, whole for machines and short for eyes.
+pub(crate) fn hash(sha256: &str) -> Markup {
+    html! { code.hash title=(sha256) { (cut(sha256, 13)) } }
+}
+
+/// What stands where there is nothing.
+pub(crate) fn empty(text: &str, hint: &Markup) -> Markup {
+    html! { div.empty { p { (text) } p.soft { (hint) } } }
+}
+
+/// Somebody's name.
+pub(crate) fn name_of(names: &HashMap<Uuid, String>, id: Option<Uuid>) -> Markup {
+    match id.map(|id| names.get(&id)) {
+        None => html! { span.soft { "nobody" } },
+        Some(None) => html! { span.soft { "somebody" } },
+        Some(Some(name)) => say(name),
+    }
+}
+
+/// Filters as links; the one in use is marked.
+pub(crate) fn tabs(label: &str, path: &str, field: &str, choices: &[(&str, &str)], current: &str) -> Markup {
+    html! {
+        nav.tabs aria-label=(label) {
+            @for (value, name) in choices {
+                a href=(if value.is_empty() { path.to_owned() } else { format!("{path}?{field}={value}") })
+                    aria-current=[(*value == current).then_some("true")] { (name) }
+            }
+        }
+    }
+}
+
+/// The way to the next page.
+pub(crate) fn older(next: Option<&str>, path: &str, filter: &[(&str, &str)]) -> Markup {
+    let Some(next) = next else { return html! {} };
+    let kept: String = filter.iter().filter(|(_, v)| !v.is_empty()).flat_map(|(k, v)| [*k, "=", *v, "&"]).collect();
+    html! { p.more { a rel="next" href={ (path) "?" (kept) "cursor=" (next) } { "Older" } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_hides() {
+        assert_eq!(visible("in\u{202e}fdp.exe"), "in⟨U+202E⟩fdp.exe");
+        assert_eq!(visible("März\n日本"), "März\n日本");
+        let value = serde_json::json!({"a": "x\u{202e}y", "b": "\u{e0041}"});
+        let shown = pretty(&value);
+        assert!(shown.contains("x\\u202ey"), "{shown}");
+        assert_eq!(serde_json::from_str::<Json>(&shown).unwrap(), value);
+    }
+
+    #[test]
+    fn sizes_and_times_in_words() {
+        assert_eq!([size(0), size(1023), size(1536), size(5 << 20)], ["0 B", "1023 B", "1.5 KiB", "5.0 MiB"]);
+        let at = |s| Timestamp::from_second(s).unwrap();
+        assert_eq!(distance(at(0), at(30)), "just now");
+        assert_eq!(distance(at(7200), at(0)), "in 2 h");
+        assert_eq!(distance(at(0), at(86_400 * 3)), "3 days ago");
+        assert_eq!(took(at(0), at(61)), "1 min");
+    }
+}

@@ -1,0 +1,116 @@
+//! The server itself: bounded connections, bounded time for headers, and an end that finishes what was begun.
+
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request},
+};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::util::MapRequest;
+
+use crate::{
+    State,
+    app::{self, App},
+};
+
+/// Connections at once; the next one waits to be accepted.
+const CONNECTIONS: usize = 512;
+/// From the last answer (or the connection's begin) to the end of the next request's headers.
+const HEADERS: Duration = Duration::from_secs(30);
+/// A connection takes no new request after this, so that none lives for ever.
+const AGE: Duration = Duration::from_secs(15 * 60);
+/// What is under way when a connection is to end has this long; longer than any answer may take.
+const LAST_ANSWER: Duration = Duration::from_secs(40);
+/// What is under way when Steward ends has this long.
+const GRACE: Duration = Duration::from_secs(10);
+/// Bytes of a request's head.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Serves the desk and the API until `shutdown`; then finishes what was begun, for at most ten seconds.
+pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) -> io::Result<()> {
+    let router = app::router(App::new(state, listener.local_addr()?));
+    let (slots, connections, cut) =
+        (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new(), CancellationToken::new());
+    while let Some((stream, peer, slot)) = next(&listener, &slots, &shutdown).await {
+        let (router, shutdown, cut) = (router.clone(), shutdown.clone(), cut.clone());
+        connections.spawn(async move {
+            let _slot = slot;
+            tokio::select! {
+                () = connection(stream, peer, router, &shutdown) => {}
+                () = cut.cancelled() => {}
+            }
+        });
+    }
+    drop(listener);
+    connections.close();
+    if time::timeout(GRACE, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections were cut because they did not end within ten seconds");
+    }
+    cut.cancel();
+    Ok(())
+}
+
+/// The next connection with its place; none when it is time to end.
+async fn next(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let accepted = async {
+        // The semaphore is never closed.
+        let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => return Some((stream, peer, slot)),
+                Err(e) => {
+                    // Out of descriptors, for example: others must end first.
+                    tracing::warn!(error = %e, "a connection could not be accepted");
+                    time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        accepted = accepted => accepted,
+    }
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: &CancellationToken) {
+    if let Err(e) = stream.set_nodelay(true) {
+        tracing::debug!(error = %e, "a connection stays without TCP_NODELAY");
+    }
+    let service = MapRequest::new(router, move |mut request: hyper::Request<hyper::body::Incoming>| -> Request {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.map(axum::body::Body::new)
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(HEAD_BYTES);
+    let mut work = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
+    let ended = tokio::select! {
+        ended = work.as_mut() => Some(ended),
+        () = shutdown.cancelled() => None,
+        () = time::sleep(AGE) => None,
+    };
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        work.as_mut().graceful_shutdown();
+        time::timeout(LAST_ANSWER, work).await.unwrap_or(Ok(()))
+    };
+    if let Err(e) = ended {
+        tracing::debug!(error = %e, "a connection ended early");
+    }
+}

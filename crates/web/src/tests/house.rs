@@ -1,0 +1,245 @@
+//! A house to test in: a database, a router, a browser that keeps its cookie, and an employee that asks.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, Response, StatusCode, header},
+};
+use domain::{
+    policy::{Effect, Verdict},
+    work::{self, PlannedCall, Work, Worker},
+};
+use jiff::SignedDuration;
+use serde_json::{Value as Json, json};
+use store::{
+    Actor, Config, Store, Vault, mcp_servers,
+    tasks::{self, NewTask},
+    users,
+};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::{State, app};
+
+pub(super) const PASSWORD: &str = "correct horse battery staple";
+
+/// Everything a test needs; the database ends with it.
+pub(super) struct House {
+    _folder: tempfile::TempDir,
+    pub store: Store,
+    router: Router,
+    pub state: State,
+    pub wake: Arc<tokio::sync::Notify>,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The token in the page's first form.
+    pub fn form_token(&self) -> String {
+        let (_, rest) = self.text.split_once("name=\"csrf\" value=\"").expect("a form with a token");
+        rest.split('"').next().unwrap().to_owned()
+    }
+}
+
+impl House {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::from_url(&format!("sqlite://{}", folder.path().join("steward.db").display())).unwrap();
+        store::migrate::migrate(&config).await.unwrap();
+        let store = Store::open(&config).await.unwrap();
+        let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments")).unwrap();
+        let wake = Arc::new(tokio::sync::Notify::new());
+        let state = State {
+            store: store.clone(),
+            vault,
+            version: "0.0.0-test",
+            wake: Arc::clone(&wake),
+            allowed_hosts: Vec::new(),
+        };
+        let router = app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap()));
+        Self { _folder: folder, store, router, wake, state }
+    }
+
+    /// With ada, the administrator.
+    pub async fn with_ada() -> (Self, Uuid) {
+        let house = Self::new().await;
+        let setup = domain::accounts::Setup {
+            username: "ada".to_owned(),
+            email: "ada@example.org".to_owned(),
+            password: PASSWORD.to_owned(),
+            token: None,
+        };
+        let ada = domain::accounts::setup(&house.store, setup).await.unwrap();
+        (house, ada)
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let answer: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = axum::body::to_bytes(body, 4 << 20).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// A session of a user, without a log-in.
+    pub async fn browser(&self, user: Uuid) -> Browser<'_> {
+        let (token, _) = domain::accounts::begin_session(&self.store, &Actor::service(), user).await.unwrap();
+        Browser {
+            house: self,
+            cookie: Some(format!("steward_session={token}")),
+            token: crate::origin::form_token(&token),
+        }
+    }
+
+    pub fn stranger(&self) -> Browser<'_> {
+        Browser { house: self, cookie: None, token: String::new() }
+    }
+
+    pub async fn add_user(&self, ada: Uuid, name: &str, role: &str) -> Uuid {
+        domain::accounts::add_user(
+            &self.store,
+            &Actor::user(ada),
+            name,
+            &format!("{name}@example.org"),
+            role,
+            PASSWORD.to_owned(),
+        )
+        .await
+        .unwrap()
+    }
+
+    /// A task of `owner` for the employee, in the middle of which it asks to move a file. Answers task and approval.
+    pub async fn asked(&self, owner: Uuid, ada: Uuid) -> (Uuid, Uuid) {
+        let tool = self.tool(ada).await;
+        let (worker, work) = self.at_work(owner).await;
+        let verdict =
+            Verdict { effect: Effect::Ask, rule: None, reason: "no rule matched".to_owned(), approval_ttl_minutes: 60 };
+        let approval = worker.ask(&self.store, &work, None, move_call(), &verdict, &tool).await.unwrap();
+        (work.task.id, approval)
+    }
+
+    /// A started move of which nobody knows whether it happened. Answers task and approval.
+    pub async fn unknown(&self, owner: Uuid, ada: Uuid) -> (Uuid, Uuid) {
+        self.tool(ada).await;
+        let (worker, work) = self.at_work(owner).await;
+        let (store, call) = (&self.store, move_call());
+        let verdict = Verdict {
+            effect: Effect::Allow,
+            rule: None,
+            reason: "a rule allows it".to_owned(),
+            approval_ttl_minutes: 60,
+        };
+        let step = worker.journal_allowed(store, &work, call.clone(), &verdict).await.unwrap();
+        worker.start(store, &work.lease, step, call.arguments, call.arguments_sha256).await.unwrap();
+        let work = work::reopen(&worker, store, &work.lease).await.unwrap().unwrap();
+        let approval =
+            worker.outcome_unknown(store, &work, &work.steps[0], "Steward was stopped".to_owned()).await.unwrap();
+        (work.task.id, approval)
+    }
+
+    async fn at_work(&self, owner: Uuid) -> (Worker, Work) {
+        let employee = users::agent(&Actor::service(), &self.store, domain::accounts::EMPLOYEE).await.unwrap().unwrap();
+        let mut new = NewTask::titled("File away: Rechnung März 2026.pdf");
+        new.assigned_to = Some(employee);
+        let actor = Actor::user(owner);
+        let task = tasks::create(&actor, &self.store, &new).await.unwrap();
+        tasks::add_provenance(&actor, &self.store, task, true, "watcher:inbox", json!({})).await.unwrap();
+        let worker =
+            Worker { actor: Actor::user(employee), name: "test/1".to_owned(), lease: SignedDuration::from_secs(60) };
+        let lease = worker.claim(&self.store).await.unwrap().expect("a task to claim");
+        let work = work::open(&worker, &self.store, &lease, "file-away", "name: file-away").await.unwrap();
+        (worker, work)
+    }
+
+    async fn tool(&self, ada: Uuid) -> mcp_servers::ServerTool {
+        let (ada, service) = (Actor::user(ada), Actor::service());
+        if let Some(tool) = mcp_servers::tool(&ada, &self.store, "files", "move_file").await.unwrap() {
+            return tool;
+        }
+        let id = mcp_servers::create(&ada, &self.store, "files", "files-server", Vec::new(), None).await.unwrap();
+        let schema = json!({"type": "object", "required": ["source", "destination"], "additionalProperties": false,
+            "properties": {"source": {"type": "string"}, "destination": {"type": "string"}}});
+        mcp_servers::see_tool(&service, &self.store, id, "move_file", Some("Moves a file"), &schema, &"a".repeat(64))
+            .await
+            .unwrap();
+        mcp_servers::approve_tool(&ada, &self.store, id, "move_file", &"a".repeat(64), false).await.unwrap();
+        mcp_servers::tool(&ada, &self.store, "files", "move_file").await.unwrap().unwrap()
+    }
+}
+
+fn move_call() -> PlannedCall {
+    let arguments =
+        domain::playbook::canonical_json(&json!({"source": "/inbox/a.pdf", "destination": "/archive/a.pdf"}));
+    PlannedCall {
+        step: "move".to_owned(),
+        server: "files".to_owned(),
+        tool: "move_file".to_owned(),
+        arguments_sha256: domain::playbook::sha256_hex(&arguments),
+        arguments,
+    }
+}
+
+/// A browser with (or without) a session's cookie.
+pub(super) struct Browser<'a> {
+    house: &'a House,
+    pub cookie: Option<String>,
+    /// The session's form token.
+    pub token: String,
+}
+
+impl Browser<'_> {
+    pub fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        let mut builder = Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:8000");
+        if let Some(cookie) = &self.cookie {
+            builder = builder.header(header::COOKIE, cookie);
+        }
+        builder
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.house.send(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// A form as a browser sends it from our own page, with the session's token.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut all = vec![("csrf", self.token.as_str())];
+        all.extend(fields);
+        self.post_raw(path, &all, &[("sec-fetch-site", "same-origin")]).await
+    }
+
+    pub async fn post_raw(&self, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+        let body: Vec<String> = fields.iter().map(|(k, v)| format!("{}={}", encode(k), encode(v))).collect();
+        let mut builder =
+            self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        for (name, value) in headers {
+            builder = builder.header(*name, *value);
+        }
+        self.house.send(builder.body(Body::from(body.join("&"))).unwrap()).await
+    }
+
+    pub async fn post_json(&self, path: &str, body: &Json) -> Answer {
+        let builder = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        self.house.send(builder.body(Body::from(body.to_string())).unwrap()).await
+    }
+}
+
+fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
