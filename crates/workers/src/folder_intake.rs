@@ -1,7 +1,10 @@
 //! Between a folder watcher and the store: the file streams into the vault, then event, task and file are one
 //! transaction. What was kept for a task that did not come to be is removed again.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+};
 
 use domain::{
     intake::{self, Event},
@@ -23,7 +26,7 @@ use uuid::Uuid;
 
 use crate::{
     logs::LogQueue,
-    watchers::folder::{Candidate, Duplicates, FolderConfig, Intake, IntakeError, Refusal, Taken},
+    watchers::folder::{Candidate, Duplicates, FolderConfig, Intake, IntakeError, Refusal, Round, Taken},
 };
 
 /// The intake of one folder watcher.
@@ -34,7 +37,17 @@ pub(crate) struct FolderIntake {
     pub(crate) config: FolderConfig,
     pub(crate) logs: LogQueue,
     pub(crate) wake: std::sync::Arc<tokio::sync::Notify>,
+    pub(crate) health: std::sync::Arc<Health>,
 }
+
+/// What the last looks said, so that `last_run` moves while all is well, at most once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    failing: AtomicBool,
+    noted_s: AtomicI64,
+}
+/// How often a look in which all was well is noted.
+const NOTE_EVERY_S: i64 = 60;
 
 impl FolderIntake {
     fn actor(&self) -> Result<Actor, IntakeError> {
@@ -46,10 +59,9 @@ impl FolderIntake {
     }
 
     async fn report(&self, error: Option<&str>) {
-        let actor = Actor::service();
-        if let Err(e) = watchers::report(&actor, &self.store, self.watcher.id, error).await {
-            tracing::warn!(watcher = %self.watcher.name, error = %e, "a watcher's state could not be written down");
-        }
+        self.health.failing.store(error.is_some(), Ordering::Relaxed);
+        self.health.noted_s.store(store::now().as_second(), Ordering::Relaxed);
+        note(&self.store, &self.watcher, error).await;
     }
 
     async fn take_whole(&self, candidate: Candidate) -> Result<Taken, IntakeError> {
@@ -185,6 +197,12 @@ impl FolderIntake {
     }
 }
 
+async fn note(store: &Store, watcher: &Watcher, error: Option<&str>) {
+    if let Err(e) = watchers::report(&Actor::service(), store, watcher.id, error).await {
+        tracing::warn!(watcher = %watcher.name, error = %e, "a watcher's state could not be written down");
+    }
+}
+
 /// A name that is safe on any system and never a path.
 fn safe_name(name: &str) -> String {
     let clean: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
@@ -203,6 +221,15 @@ impl Intake for FolderIntake {
     }
     fn refused(&self, refusal: Refusal) -> BoxFuture<'_, Result<(), IntakeError>> {
         Box::pin(self.refuse(refusal))
+    }
+    fn looked(&self, round: Round) {
+        let now = store::now().as_second();
+        let due = now - self.health.noted_s.load(Ordering::Relaxed) >= NOTE_EVERY_S;
+        if round.listed && due && !self.health.failing.load(Ordering::Relaxed) {
+            self.health.noted_s.store(now, Ordering::Relaxed);
+            let (store, watcher) = (self.store.clone(), self.watcher.clone());
+            tokio::spawn(async move { note(&store, &watcher, None).await });
+        }
     }
     fn healthy(&self) -> BoxFuture<'_, ()> {
         Box::pin(self.report(None))

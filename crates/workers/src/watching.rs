@@ -78,6 +78,7 @@ async fn reconcile(
                     config: parsed.clone(),
                     logs: logs.clone(),
                     wake: Arc::clone(wake),
+                    health: Arc::default(),
                 });
                 Some(tokio::spawn(folder::run(parsed, intake, Arc::new(Notify::new()), stop.clone())))
             }

@@ -99,7 +99,8 @@ impl Employee {
                 tokio::select! {
                     () = shutdown.cancelled() => return,
                     () = self.wake.notified() => {}
-                    () = tokio::time::sleep(POLL) => {}
+                    // The further workers look more rarely by themselves; whoever finds work rings for them.
+                    () = tokio::time::sleep(POLL * (u32::try_from(number).unwrap_or(0) + 1)) => {}
                 }
             }
         }
@@ -128,6 +129,7 @@ impl Employee {
         let worker = Worker { actor, name: format!("{}/{number}", self.node), lease: self.lease };
         let Some(lease) = worker.claim(&self.store).await? else { return Ok(false) };
         checkpoint::reached("claimed");
+        self.wake.notify_waiters();
         let result = self.work_on(&worker, &lease, shutdown).await;
         if let Err(e) = &result
             && !matches!(e, Error::Domain(domain::Error::LeaseLost))

@@ -1,0 +1,197 @@
+//! `steward approval`: what waits for a person, and the decision.
+
+use domain::decide::{self, Decision, apply_edits};
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::{
+    approvals::{self, Approval},
+    mcp_servers,
+};
+use uuid::Uuid;
+
+use super::{Context, Json, Limit, not_found};
+use crate::{Error, Result, output};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// What waits for a decision (or was decided), newest first
+    List {
+        /// Those with another status
+        #[arg(long, default_value = "pending", value_parser = ["pending", "approved", "rejected", "expired"])]
+        status: String,
+        /// Whatever their status
+        #[arg(long, conflicts_with = "status")]
+        all: bool,
+        /// Only those of this task
+        #[arg(long, value_name = "ID")]
+        task: Option<Uuid>,
+        #[command(flatten)]
+        limit: Limit,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// One approval with the exact call it decides
+    Show {
+        id: Uuid,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Say yes; the call runs exactly as shown, or as you set it
+    Approve {
+        id: Uuid,
+        /// Put a value in place of the one asked for: `destination=/home/ada/x`; where an outcome is unknown,
+        /// `resolution=done` (it happened; also without --set) or `resolution=retry` (call again)
+        #[arg(long, value_name = "PATH=VALUE", value_parser = parse_edit)]
+        set: Vec<(String, String)>,
+        #[command(flatten)]
+        rest: Rest,
+    },
+    /// Say no; the call never runs
+    Reject {
+        id: Uuid,
+        #[command(flatten)]
+        rest: Rest,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Rest {
+    /// A word to whoever reads it later
+    #[arg(long)]
+    note: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+fn parse_edit(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((path, value)) if !path.is_empty() => Ok((path.to_owned(), value.to_owned())),
+        _ => Err("write it as PATH=VALUE, such as destination=/home/ada/x".to_owned()),
+    }
+}
+
+/// The kind of approval that asks what became of a call.
+const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+
+pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::List { status, all, task, limit, json } => {
+            let status = (!all).then_some(status.as_str());
+            let found = approvals::list(&ctx.actor, &ctx.store, status, task, None, limit.limit).await?;
+            output::list(json.json, &found, "nothing waits for a decision", &["id", "asks", "status", "until", "task"], |a| {
+                vec![
+                    a.id.to_string(),
+                    asks(a),
+                    a.status.clone(),
+                    output::maybe_time(a.expires_at),
+                    a.task_id.map(|id| id.to_string()).unwrap_or_default(),
+                ]
+            })
+        }
+        Command::Show { id, json } => show(ctx, id, json.json).await,
+        Command::Approve { id, set, rest } => {
+            let arguments = edited(ctx, id, &set).await?;
+            decide(ctx, id, Decision { approve: true, note: rest.note, arguments }, rest.json.json).await
+        }
+        Command::Reject { id, rest } => {
+            decide(ctx, id, Decision { approve: false, note: rest.note, arguments: None }, rest.json.json).await
+        }
+    }
+}
+
+/// What is asked, in a few words.
+pub(super) fn asks(approval: &Approval) -> String {
+    let detail = |key: &str| approval.details.as_ref().and_then(|d| d.get(key)).and_then(Value::as_str);
+    match (detail("summary"), detail("server"), detail("tool")) {
+        (Some(summary), ..) => summary.to_owned(),
+        (None, Some(server), Some(tool)) => format!("{}: {server}/{tool}", approval.action_type),
+        _ => approval.action_type.clone(),
+    }
+}
+
+async fn get(ctx: &Context, id: Uuid) -> Result<Approval> {
+    approvals::get(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("approval", &id.to_string()))
+}
+
+/// The arguments after a person's edits; none where nothing was edited.
+async fn edited(ctx: &Context, id: Uuid, edits: &[(String, String)]) -> Result<Option<Value>> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    if get(ctx, id).await?.action_type == OUTCOME_UNKNOWN {
+        return Ok(Some(apply_edits(&json!({}), None, edits)?));
+    }
+    let frozen = approvals::call(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("call of approval", &id.to_string()))?.call;
+    let tool = mcp_servers::tool(&ctx.actor, &ctx.store, &frozen.server, &frozen.tool).await?;
+    Ok(Some(apply_edits(&arguments_of(&frozen.arguments)?, tool.as_ref().map(|t| &t.input_schema), edits)?))
+}
+
+fn arguments_of(text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|e| Error::Internal(format!("the frozen arguments are no JSON: {e}")))
+}
+
+async fn decide(ctx: &Context, id: Uuid, decision: Decision, json: bool) -> Result<()> {
+    let retries = decision.arguments.as_ref().is_some_and(|a| a["resolution"] == "retry");
+    let was_edited = decision.arguments.is_some();
+    let decided = decide::decide(&ctx.store, &ctx.actor, id, decision).await?;
+    if json {
+        return output::json(&decided);
+    }
+    let is_unknown = decided.action_type == OUTCOME_UNKNOWN;
+    output::line(match (decided.status.as_str(), was_edited) {
+        ("approved", _) if is_unknown && retries => "Noted: the call is made again.".to_owned(),
+        ("approved", _) if is_unknown => "Noted: the call happened, and the work goes on.".to_owned(),
+        ("rejected", _) if is_unknown => "Noted: the call failed.".to_owned(),
+        ("approved", false) => "Approved: the call runs exactly as it was shown.".to_owned(),
+        ("approved", true) => "Approved with what you set in place.".to_owned(),
+        ("rejected", _) => "Rejected: the call does not run.".to_owned(),
+        (other, _) => format!("The approval is {other}."),
+    })
+}
+
+/// An approval with its call, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    approval: &'a Approval,
+    call: Option<Value>,
+    edited_arguments: Option<Value>,
+}
+
+async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
+    let approval = get(ctx, id).await?;
+    let frozen = approvals::call(&ctx.actor, &ctx.store, id).await?;
+    let edited = frozen.as_ref().and_then(|f| f.edit.as_ref()).map(|(text, _)| arguments_of(text)).transpose()?;
+    let arguments = frozen.as_ref().map(|f| arguments_of(&f.call.arguments)).transpose()?;
+    if json {
+        let call = frozen.as_ref().zip(arguments).map(|(f, arguments)| {
+            json!({ "server": f.call.server, "tool": f.call.tool, "arguments": arguments, "arguments_sha256": f.call.arguments_sha256, "step_id": f.call.step_id })
+        });
+        return output::json(&Whole { approval: &approval, call, edited_arguments: edited });
+    }
+    let names = ctx.names([approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()]).await?;
+    let detail = |key: &str| approval.details.as_ref().and_then(|d| d.get(key));
+    let text = |key: &str| detail(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let outside = detail("outside").and_then(Value::as_bool).unwrap_or(false);
+    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
+    let mut rows = vec![
+        ("id", approval.id.to_string()),
+        ("asks", output::safe(&asks(&approval))),
+        ("status", approval.status.clone()),
+        ("kind", approval.action_type.clone()),
+        ("task", approval.task_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("asked by", approval.requested_by.parse().map_or_else(|_| approval.requested_by.clone(), |id| names.of(Some(id)))),
+        ("asked", output::time(approval.created_at)),
+        ("until", output::maybe_time(approval.expires_at)),
+        ("why", text("reason")),
+        ("outside", if outside { "the work is on content from outside".to_owned() } else { String::new() }),
+        ("tool", frozen.as_ref().map(|f| format!("{}/{}", f.call.server, f.call.tool)).unwrap_or_default()),
+        ("arguments", arguments.as_ref().map(pretty).unwrap_or_default()),
+        ("set instead", edited.as_ref().map(pretty).unwrap_or_default()),
+        ("decided by", names.of(approval.approved_by.or(approval.rejected_by))),
+        ("decided", output::maybe_time(approval.approved_at.or(approval.rejected_at))),
+        ("note", approval.notes.clone().unwrap_or_default()),
+    ];
+    rows.retain(|(_, value)| !value.is_empty());
+    output::fields(&rows)
+}

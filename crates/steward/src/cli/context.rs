@@ -1,0 +1,141 @@
+//! The open database and the person at the terminal: every command works under that person's own rights.
+
+use std::collections::HashMap;
+
+use store::{
+    Actor, Store, Vault, migrate,
+    users::{self, User},
+};
+use uuid::Uuid;
+use workers::library::Library;
+
+use super::{blocking, not_found};
+use crate::{Error, Result, config::Config};
+
+/// What a command works with.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) config: Config,
+    pub(super) store: Store,
+    /// The person, with what the audit trail wants to know.
+    pub(super) actor: Actor,
+    pub(super) user: User,
+}
+
+/// Opens a database that exists and has this program's schema.
+pub(super) async fn open_store(config: &Config) -> Result<Store> {
+    if let Some(file) = config.sqlite_file()
+        && !file.exists()
+    {
+        return Err(Error::refused(format!(
+            "there is no database at {}; start Steward first (steward), or make it with: steward setup",
+            file.display()
+        )));
+    }
+    migrate::require_current(&config.database).await?;
+    Ok(Store::open(&config.database).await?)
+}
+
+impl Context {
+    /// Opens the database and finds out who acts.
+    pub(super) async fn open(config: Config, acting_as: Option<&str>) -> Result<Self> {
+        let store = open_store(&config).await?;
+        let user = match who(&store, acting_as).await {
+            Ok(user) => user,
+            Err(e) => {
+                store.close().await;
+                return Err(e);
+            }
+        };
+        let program = concat!("steward/", env!("CARGO_PKG_VERSION"), " terminal");
+        let actor = Actor::user(user.id).from_request(None, Some(program), None);
+        Ok(Self { config, store, actor, user })
+    }
+
+    pub(super) async fn close(self) {
+        self.store.close().await;
+    }
+
+    /// The vault; its key is made when missing.
+    pub(super) async fn vault(&self) -> Result<Vault> {
+        let config = self.config.clone();
+        blocking(move || config.vault()).await
+    }
+
+    pub(super) fn library(&self) -> Library {
+        Library::open(&self.config.playbooks_dir())
+    }
+
+    /// Refuses a playbook that is not there or is wrong.
+    pub(super) async fn check_playbook(&self, name: &str) -> Result<()> {
+        let (library, name) = (self.library(), name.to_owned());
+        blocking(move || match library.get(&name) {
+            Ok(_) => Ok(()),
+            Err(domain::Error::NotFound(_)) => {
+                let known: Vec<String> = library.names().into_iter().map(|e| e.name).collect();
+                Err(Error::refused(format!("there is no playbook {name:?}; there are: {}", known.join(", "))))
+            }
+            Err(e) => Err(e.into()),
+        })
+        .await
+    }
+
+    /// Names of users, for showing; an id without a name shows as itself.
+    pub(super) async fn names(&self, ids: impl IntoIterator<Item = Option<Uuid>>) -> Result<Names> {
+        let mut ids: Vec<Uuid> = ids.into_iter().flatten().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Ok(Names(HashMap::new()));
+        }
+        let users = users::names(&self.actor, &self.store, ids).await?;
+        Ok(Names(users.into_iter().map(|u| (u.id, u.username)).collect()))
+    }
+
+    /// A user by name or id.
+    pub(super) async fn user_named(&self, name: &str) -> Result<User> {
+        let found = match name.parse::<Uuid>() {
+            Ok(id) => users::names(&self.actor, &self.store, vec![id]).await?.pop(),
+            Err(_) => users::named(&self.actor, &self.store, name).await?,
+        };
+        found.ok_or_else(|| not_found("user", name))
+    }
+}
+
+/// Names by id.
+pub(super) struct Names(HashMap<Uuid, String>);
+
+impl Names {
+    pub(super) fn of(&self, id: Option<Uuid>) -> String {
+        id.map(|id| self.0.get(&id).cloned().unwrap_or_else(|| id.to_string())).unwrap_or_default()
+    }
+}
+
+/// The person who acts: the one named, or the only admin.
+async fn who(store: &Store, acting_as: Option<&str>) -> Result<User> {
+    let service = Actor::service();
+    let Some(name) = acting_as else {
+        let mut admins = users::people_with_role(&service, store, "admin").await?;
+        return match (admins.pop(), admins.is_empty()) {
+            (Some(admin), true) => Ok(admin),
+            (Some(last), false) => {
+                let names: Vec<String> = admins.into_iter().chain([last]).map(|u| u.username).collect();
+                Err(Error::refused(format!(
+                    "there are several admins ({}); say who acts with --as USERNAME (or STEWARD_AS)",
+                    names.join(", ")
+                )))
+            }
+            (None, _) => Err(Error::refused("nobody is set up yet; run: steward setup --username NAME --email ADDRESS")),
+        };
+    };
+    let user = users::named(&service, store, name).await?;
+    let user = user.ok_or_else(|| Error::refused(format!("there is no user {name:?} to act as; see: steward user list")))?;
+    if user.status != "active" {
+        return Err(Error::refused(format!("the user {name} is {} and can't act; an admin can lift that: steward user suspend {name} --lift", user.status)));
+    }
+    let account = users::account(&Actor::user(user.id), store, user.id).await?;
+    if account.is_none_or(|a| a.is_agent) {
+        return Err(Error::refused(format!("{name} is an agent; at the terminal only a person acts, so name one with --as USERNAME")));
+    }
+    Ok(user)
+}

@@ -1,0 +1,86 @@
+//! `steward db`: migrations, how the schema stands, and what differs from what the migrations make.
+
+use store::migrate;
+
+use super::{Json, blocking};
+use crate::{Error, Result, config::Config, output};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Bring the schema up to date, all or nothing; on SQLite a verified copy is made first
+    Migrate,
+    /// Engine, version, applied and pending migrations
+    Status(Json),
+    /// What differs between the live schema and what the migrations make; exit 1 if anything
+    Drift(Json),
+}
+
+pub(super) async fn run(config: Config, command: Command) -> Result<()> {
+    match command {
+        Command::Migrate => bring_up_to_date(config).await,
+        Command::Status(Json { json }) => status(&config, json).await,
+        Command::Drift(Json { json }) => drift(&config, json).await,
+    }
+}
+
+async fn bring_up_to_date(config: Config) -> Result<()> {
+    if config.sqlite_file().is_some_and(|file| file.starts_with(&config.data_dir)) {
+        let folder = config.clone();
+        blocking(move || folder.ensure_data_dir()).await?;
+    }
+    let report = migrate::migrate(&config.database).await?;
+    if let Some(copy) = report.copy {
+        output::line(format!("A verified copy of the database as it was stands at {}.", copy.display()))?;
+    }
+    if report.applied.is_empty() {
+        return output::line(format!("{} is up to date; nothing was changed.", config.database.describe()));
+    }
+    output::line(format!("Applied {} to {}: {}.", count(report.applied.len(), "migration"), config.database.describe(), report.applied.join(", ")))
+}
+
+async fn status(config: &Config, json: bool) -> Result<()> {
+    let status = migrate::status(&config.database).await?;
+    if json {
+        return output::json(&status);
+    }
+    output::fields(&[
+        ("engine", status.engine.to_owned()),
+        ("version", status.version),
+        ("database", config.database.describe()),
+        ("applied", status.applied.len().to_string()),
+        ("pending", if status.pending.is_empty() { "none".to_owned() } else { status.pending.len().to_string() }),
+    ])?;
+    let applied = status.applied.iter().map(|m| vec![m.version.to_string(), m.name.clone(), output::time(m.applied_at)]);
+    let next = status.applied.last().map_or(1, |m| m.version + 1);
+    let pending = (next..).zip(&status.pending).map(|(version, name)| vec![version.to_string(), name.clone(), "pending".to_owned()]);
+    output::line(format!("\n{}", output::table(&["migration", "name", "applied"], applied.chain(pending))))?;
+    if status.pending.is_empty() { Ok(()) } else { output::line("\nTo apply what is pending: steward db migrate") }
+}
+
+async fn drift(config: &Config, json: bool) -> Result<()> {
+    if let Some(file) = config.sqlite_file()
+        && !file.exists()
+    {
+        return Err(Error::refused(format!("there is no database at {}; make it with: steward db migrate", file.display())));
+    }
+    let lines = migrate::drift(&config.database).await?;
+    if json {
+        output::json(&lines)?;
+    } else {
+        for line in &lines {
+            output::line(output::safe(line))?;
+        }
+    }
+    if lines.is_empty() {
+        return if json { Ok(()) } else { output::line("The live schema is what the migrations make.") };
+    }
+    Err(Error::refused(format!(
+        "the live schema differs in {} from what the migrations make; undo what was changed by hand, or restore a backup",
+        count(lines.len(), "place")
+    )))
+}
+
+/// `1 place`, `2 places`.
+pub(super) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

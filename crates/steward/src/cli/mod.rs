@@ -1,0 +1,279 @@
+//! The commands: what can be said on the command line, and who carries it out. One file a noun.
+#![allow(clippy::doc_markdown, reason = "these comments are the help that people read")]
+
+mod approval;
+mod audit;
+mod context;
+mod db;
+mod doctor;
+mod folders;
+mod health;
+mod logs;
+mod notify;
+mod password;
+mod playbook;
+mod policy;
+mod server;
+mod server_tools;
+mod setup;
+mod status;
+mod task;
+mod task_show;
+mod user;
+mod watcher;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, value_parser};
+
+use workers::logs::LogQueue;
+
+use self::context::Context;
+use crate::{
+    Result,
+    config::{Config, Flags},
+    logging,
+    serve::{self, Only},
+};
+
+const FIRST_STEPS: &str = "\
+First steps:
+  steward                                            start; prints the desk's address
+  steward setup --username ada --email ada@example.org
+  steward server add files --command npx --arg -y --arg @modelcontextprotocol/server-filesystem --arg ~/steward
+  steward server tools files
+  steward server approve-tools files --all
+  steward watcher add inbox --type folder --config '{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}'
+  steward approval list                              what waits for a decision
+
+Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on stderr), 2 wrong usage.
+Settings: flags, then environment (DATABASE_URL, REDIS_URL, STEWARD_…), then steward.toml, then defaults; the keys are
+database_url, redis_url, data_dir, listen, allowed_hosts, master_key_file, pool_size, idle_timeout_s, connect_timeout_s,
+lease_s.";
+
+/// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
+#[derive(Debug, Parser)]
+#[command(name = "steward", version, after_help = FIRST_STEPS, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    /// Act as this user; without it, as the only admin [env: STEWARD_AS]
+    #[arg(long = "as", global = true, value_name = "USERNAME", help_heading = "Settings (also in steward.toml)")]
+    acting_as: Option<String>,
+    /// Serve only the web, or only the work (watchers, employee, servers)
+    #[arg(long, value_enum)]
+    only: Option<Only>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process (as without any command)
+    Serve {
+        /// Serve only the web, or only the work (watchers, employee, servers)
+        #[arg(long, value_enum)]
+        only: Option<Only>,
+    },
+    /// Make the first admin and the employee
+    Setup(setup::Args),
+    /// The database: migrate, status, drift
+    #[command(subcommand)]
+    Db(db::Command),
+    #[command(flatten)]
+    Acting(Acting),
+    /// Look for what is wrong, and say how to mend it
+    Doctor(doctor::Args),
+}
+
+/// Commands that a person carries out on the database.
+#[derive(Debug, Subcommand)]
+enum Acting {
+    /// People and agents
+    #[command(subcommand)]
+    User(user::Command),
+    /// Tasks
+    #[command(subcommand)]
+    Task(task::Command),
+    /// What waits for a decision, and deciding it
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// What notices things outside
+    #[command(subcommand)]
+    Watcher(watcher::Command),
+    /// MCP servers and the tools they offer
+    #[command(subcommand)]
+    Server(server::Command),
+    /// Rules that say which calls run, ask or are refused
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Written steps the employee follows
+    #[command(subcommand)]
+    Playbook(playbook::Command),
+    /// What you were told
+    #[command(subcommand)]
+    Notify(notify::Command),
+    /// What happened, for the operator
+    Logs(logs::Args),
+    /// Who changed what, and the proof that nothing was altered
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// How things stand, at a glance
+    Status(status::Args),
+}
+
+/// A whole invocation.
+#[derive(Debug)]
+pub struct Invocation {
+    cli: Cli,
+    settings_file: Option<PathBuf>,
+}
+
+const SETTINGS_FILE: &str = "settings_file";
+
+/// Reads the command line. The error is clap's: help, version or wrong usage.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
+    let matches = with_settings_file(Cli::command()).try_get_matches_from(args)?;
+    let settings_file = deepest_settings_file(&matches);
+    let cli = Cli::from_arg_matches(&matches)?;
+    if cli.only.is_some() && !matches!(cli.command, None | Some(Command::Serve { .. })) {
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, "--only goes with serve alone"));
+    }
+    Ok(Invocation { cli, settings_file })
+}
+
+/// Adds `--config FILE` to every command that has no `--config` of its own. clap's own global arguments can't do that.
+fn with_settings_file(mut command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, with_settings_file);
+    }
+    if command.get_arguments().any(|a| a.get_long() == Some("config")) {
+        return command;
+    }
+    command.arg(
+        Arg::new(SETTINGS_FILE)
+            .long("config")
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .help_heading("Settings (also in steward.toml)")
+            .help("The file of settings; without it steward.toml in the data folder, if there is one"),
+    )
+}
+
+fn deepest_settings_file(matches: &ArgMatches) -> Option<PathBuf> {
+    let deeper = matches.subcommand().and_then(|(_, sub)| deepest_settings_file(sub));
+    deeper.or_else(|| matches.try_get_one::<PathBuf>(SETTINGS_FILE).ok().flatten().cloned())
+}
+
+/// Carries an invocation out.
+pub async fn run(invocation: Invocation) -> Result<()> {
+    let Invocation { cli, settings_file } = invocation;
+    let flags = cli.flags;
+    let config = blocking(move || Config::load(&flags, settings_file.as_deref())).await?;
+    let acting_as = cli.acting_as.or_else(|| std::env::var("STEWARD_AS").ok().filter(|name| !name.is_empty()));
+    let serves = matches!(cli.command, None | Some(Command::Serve { .. }));
+    // A command says what it has to say itself; what lies below it is told only to whoever asks.
+    if !serves && std::env::var_os("STEWARD_LOG").is_some() {
+        logging::start(None);
+    }
+    match cli.command {
+        None => start(config, cli.only).await,
+        Some(Command::Serve { only }) => start(config, only.or(cli.only)).await,
+        Some(Command::Setup(args)) => setup::run(config, args).await,
+        Some(Command::Db(command)) => db::run(config, command).await,
+        Some(Command::Doctor(args)) => doctor::run(config, acting_as.as_deref(), args).await,
+        // A file can be checked without a database.
+        Some(Command::Acting(Acting::Playbook(playbook::Command::Check(args)))) => playbook::check(args).await,
+        Some(Command::Acting(command)) => {
+            let ctx = Context::open(config, acting_as.as_deref()).await?;
+            let result = act(&ctx, command).await;
+            ctx.close().await;
+            result
+        }
+    }
+}
+
+/// Serves until it is asked to stop.
+async fn start(config: Config, only: Option<Only>) -> Result<()> {
+    let folder = config.clone();
+    blocking(move || folder.ensure_data_dir()).await?;
+    let logs = LogQueue::default();
+    logging::start(Some(logs.clone()));
+    serve::run(config, logs, only).await
+}
+
+async fn act(ctx: &Context, command: Acting) -> Result<()> {
+    match command {
+        Acting::User(command) => user::run(ctx, command).await,
+        Acting::Task(command) => task::run(ctx, command).await,
+        Acting::Approval(command) => approval::run(ctx, command).await,
+        Acting::Watcher(command) => watcher::run(ctx, command).await,
+        Acting::Server(command) => server::run(ctx, command).await,
+        Acting::Policy(command) => policy::run(ctx, command).await,
+        Acting::Playbook(command) => playbook::run(ctx, command).await,
+        Acting::Notify(command) => notify::run(ctx, command).await,
+        Acting::Logs(args) => logs::run(ctx, args).await,
+        Acting::Audit(command) => audit::run(ctx, command).await,
+        Acting::Status(args) => status::run(ctx, args).await,
+    }
+}
+
+/// `--json`, for every command that answers something.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Json {
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// How many rows a list shows.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Limit {
+    /// How many at most, 1 to 500
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(i64).range(1..=500))]
+    limit: i64,
+}
+
+/// Runs work that blocks off the async threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| crate::Error::Internal(e.to_string()))?
+}
+
+/// There is no such thing, or the person may not see it: which of them is not said.
+fn not_found(what: &str, name: &str) -> crate::Error {
+    domain::Error::NotFound(format!("{what} {name}")).into()
+}
+
+/// A write that changed nothing although the row is there.
+fn not_allowed(what: &str) -> crate::Error {
+    store::Error::Refused { what: what.to_owned() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Acting, Cli, Command, parse, with_settings_file};
+
+    fn args(line: &str) -> Vec<std::ffi::OsString> {
+        line.split(' ').map(Into::into).collect()
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        with_settings_file(Cli::command()).debug_assert();
+    }
+
+    #[test]
+    fn the_settings_file_is_taken_anywhere_but_where_config_means_something_else() {
+        for line in ["steward --config f task list", "steward task --config f list", "steward task list --config f", "steward --config f", "steward serve --config f"] {
+            assert_eq!(parse(args(line)).unwrap().settings_file.unwrap().to_str(), Some("f"), "{line}");
+        }
+        let both = parse(args("steward --config f watcher add inbox --type folder --config {}")).unwrap();
+        assert_eq!(both.settings_file.unwrap().to_str(), Some("f"));
+        assert!(matches!(both.cli.command, Some(Command::Acting(Acting::Watcher(_)))));
+        assert!(parse(args("steward --only web task list")).is_err());
+        assert!(parse(args("steward --only web")).is_ok());
+    }
+}

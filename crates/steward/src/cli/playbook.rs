@@ -1,0 +1,185 @@
+//! `steward playbook`: the written steps at hand, checking one, and running one on a file.
+
+use std::path::{Path, PathBuf};
+
+use domain::accounts::EMPLOYEE;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+use serde_json::{Value, json};
+use store::{
+    file_attachments::{self, NewAttachment},
+    tasks::{self, NewTask, Task},
+    users,
+    vault::Stored,
+};
+use uuid::Uuid;
+use workers::{library, watchers::folder::display_name};
+
+use super::{Context, Json, blocking, db::count, not_found};
+use crate::{Error, Result, output};
+
+/// The largest file that is taken, in bytes; as for the folder watcher.
+const MAX_FILE_BYTES: u64 = 2 << 30;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// The playbooks at hand: yours, and those that come with Steward
+    List(Json),
+    /// Read a playbook's file and name every mistake with line and column
+    Check(Check),
+    /// Make a task for the employee: this playbook, on this file
+    Run {
+        /// The playbook's name
+        name: String,
+        /// The file it is for
+        #[arg(long)]
+        file: PathBuf,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// The YAML file
+    file: PathBuf,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::List(json) => {
+            let library = ctx.library();
+            let found = blocking(move || Ok(library.names())).await?;
+            output::list(json.json, &found, "no playbooks", &["name", "from", "what it is for", "mistakes"], |e| {
+                vec![e.name.clone(), e.origin.clone(), e.description.clone().unwrap_or_default(), e.errors.join("; ")]
+            })
+        }
+        Command::Check(args) => check(args).await,
+        Command::Run { name, file, json } => start(ctx, name, file, json.json).await,
+    }
+}
+
+/// A step as `check --json` shows it.
+#[derive(Debug, Serialize)]
+struct Step {
+    name: String,
+    server: String,
+    tool: String,
+}
+
+/// Checks a file; needs no database.
+pub(super) async fn check(args: Check) -> Result<()> {
+    let (file, name) = (args.file.clone(), args.file.display().to_string());
+    let playbook = blocking(move || {
+        let text = library::read(&file).map_err(|e| Error::refused(e.message))?;
+        Ok(library::parse(&name, &text)?)
+    })
+    .await?;
+    let steps: Vec<Step> = playbook
+        .steps()
+        .iter()
+        .map(|s| Step { name: s.name.to_owned(), server: s.server.to_owned(), tool: s.tool.to_owned() })
+        .collect();
+    if args.json.json {
+        return output::json(&json!({ "name": playbook.name(), "description": playbook.description(), "steps": steps }));
+    }
+    output::line(format!("The playbook {} is right; it has {}:", playbook.name(), count(steps.len(), "step")))?;
+    output::line(output::table(&["step", "tool"], steps.iter().map(|s| vec![s.name.clone(), format!("{}/{}", s.server, s.tool)])))
+}
+
+async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result<()> {
+    ctx.check_playbook(&name).await?;
+    let vault = ctx.vault().await?;
+    let keeper = vault.clone();
+    let (facts, attachment) = blocking(move || {
+        let path = std::path::absolute(&file).map_err(|e| Error::file(format!("{} can't be read", file.display()), e))?;
+        let fail = |e| Error::file(format!("{} can't be read", path.display()), e);
+        let mut opened = std::fs::File::open(&path).map_err(fail)?;
+        let meta = opened.metadata().map_err(fail)?;
+        if !meta.is_file() {
+            return Err(Error::refused(format!("{} is no plain file; name one", path.display())));
+        }
+        let modified = meta.modified().ok().and_then(|t| Timestamp::try_from(t).ok()).unwrap_or_else(store::now);
+        let stored = keeper.store(&mut opened, MAX_FILE_BYTES)?;
+        Ok(describe(&path, modified, stored))
+    })
+    .await?;
+    let place = attachment.storage_path.clone();
+    let task = match make(ctx, name, facts, attachment).await {
+        Ok(task) => task,
+        Err(e) => {
+            // The copy belongs to nothing.
+            blocking(move || Ok(vault.remove(&place)?)).await?;
+            return Err(e);
+        }
+    };
+    if json {
+        return output::json(&task);
+    }
+    output::line(format!("Made the task {} “{}” for the employee. See how it goes: steward task show {0}", task.id, output::safe(&task.title)))
+}
+
+/// A file's facts, as playbooks know them, and its row.
+fn describe(path: &Path, modified: Timestamp, stored: Stored) -> (Value, NewAttachment) {
+    let name = display_name(path.file_name().unwrap_or_default());
+    let (day, parts) = (modified.to_zoned(TimeZone::UTC).date(), Path::new(&name));
+    let mime_type = mime_guess::from_path(parts).first_or_octet_stream().essence_str().to_owned();
+    let parent = path.parent().unwrap_or(path);
+    let facts = json!({
+        "file": {
+            "path": display_name(path),
+            "name": name,
+            "stem": parts.file_stem().map(|s| s.to_string_lossy()),
+            "extension": parts.extension().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default(),
+            "size_bytes": stored.size_bytes,
+            "mime_type": mime_type,
+            "sha256": stored.sha256,
+            "modified_at": store::value::truncate(modified),
+            "year": format!("{:04}", day.year()),
+            "month": format!("{:02}", day.month()),
+            "day": format!("{:02}", day.day()),
+        },
+        // As if a watcher had found it where it lies.
+        "watcher": {
+            "name": "terminal",
+            "path": display_name(parent),
+            "root": display_name(parent.parent().unwrap_or(parent)),
+        },
+    });
+    let safe: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
+    let attachment = NewAttachment {
+        filename: if safe.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { safe },
+        original_filename: name.chars().take(255).collect(),
+        mime_type: Some(mime_type),
+        file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
+        storage_path: stored.storage_path,
+        task_id: Uuid::nil(),
+        hash_checksum: stored.sha256,
+    };
+    (facts, attachment)
+}
+
+/// Task, provenance and file in one transaction. The file's content is from outside, whoever names it.
+async fn make(ctx: &Context, playbook: String, facts: Value, mut attachment: NewAttachment) -> Result<Task> {
+    let actor = ctx.actor.clone();
+    let title: String = format!("File: {}", attachment.original_filename).chars().take(255).collect();
+    let mut new = NewTask::titled(title);
+    let detail = json!({ "path": facts["file"]["path"], "sha256": facts["file"]["sha256"] });
+    new.metadata = facts;
+    new.metadata["playbook"] = Value::String(playbook);
+    ctx.store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let employee = users::agent(&actor, tx, EMPLOYEE).await?;
+                new.assigned_to = Some(employee.ok_or_else(|| Error::refused("there is no employee yet; run: steward setup --username NAME --email ADDRESS"))?);
+                let id = tasks::create(&actor, tx, &new).await?;
+                tasks::add_provenance(&actor, tx, id, true, "terminal", detail).await?;
+                attachment.task_id = id;
+                file_attachments::create(&actor, tx, &attachment).await?;
+                tasks::get(&actor, tx, id).await?.ok_or_else(|| not_found("task", &id.to_string()))
+            })
+        })
+        .await
+}

@@ -1,0 +1,155 @@
+//! `steward policy`: the rules, and which of them decides a call.
+
+use domain::{
+    policy::{self, Call, DEFAULT_APPROVAL_TTL_MINUTES},
+    rules,
+};
+use serde_json::{Value, json};
+use store::{
+    policies::{self, NewPolicy, Policy},
+    tasks,
+};
+use uuid::Uuid;
+
+use super::{Context, Json, not_allowed, not_found};
+use crate::{Error, Result, output};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// The rules in order: the first that matches decides, and where none does, a person is asked
+    List(Json),
+    /// Add a rule
+    Add(Add),
+    /// Say which rule decides a call; nothing is called
+    Test(Test),
+    /// Remove a rule
+    Remove {
+        /// Its name or id
+        rule: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Add {
+    /// Its name
+    name: String,
+    /// What happens with the calls it matches
+    #[arg(long, value_parser = ["allow", "ask", "deny"])]
+    effect: String,
+    /// Which servers: a pattern such as files, or *
+    #[arg(long, default_value = "*")]
+    server: String,
+    /// Which tools: a pattern such as read_*, or {move_file,write_file}
+    #[arg(long, default_value = "*")]
+    tool: String,
+    /// A condition in CEL over args, task, server, tool and outside, such as: args.path.startsWith("/home/ada/")
+    #[arg(long, value_name = "CEL")]
+    condition: Option<String>,
+    /// An allowing rule reaches work on content from outside too
+    #[arg(long)]
+    outside: bool,
+    /// Its place; the lowest is tried first. Without it the rule goes last
+    #[arg(long, value_name = "N")]
+    position: Option<i32>,
+    /// Minutes a person has to decide; no decision means no
+    #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_APPROVAL_TTL_MINUTES)]
+    ttl_minutes: i32,
+    #[command(flatten)]
+    json: Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Test {
+    /// The server's name
+    #[arg(long)]
+    server: String,
+    /// The tool's name
+    #[arg(long)]
+    tool: String,
+    /// The call's arguments in JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    args: String,
+    /// The work is on content from outside
+    #[arg(long)]
+    outside: bool,
+    /// The task the call belongs to, for rules that look at it
+    #[arg(long, value_name = "ID")]
+    task: Option<Uuid>,
+    #[command(flatten)]
+    json: Json,
+}
+
+pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::List(json) => {
+            let found = policies::list(&ctx.actor, &ctx.store).await?;
+            output::list(json.json, &found, "no rules: every call asks", &["position", "name", "effect", "server", "tool", "outside", "condition"], |p| {
+                vec![
+                    p.position.to_string(),
+                    if p.is_active { p.name.clone() } else { format!("{} (off)", p.name) },
+                    p.effect.clone(),
+                    p.server.clone(),
+                    p.tool.clone(),
+                    if p.outside { "yes" } else { "no" }.to_owned(),
+                    p.condition.clone().unwrap_or_default(),
+                ]
+            })
+        }
+        Command::Add(args) => add(ctx, args).await,
+        Command::Test(args) => test(ctx, args).await,
+        Command::Remove { rule } => remove(ctx, &rule).await,
+    }
+}
+
+async fn add(ctx: &Context, args: Add) -> Result<()> {
+    let new = NewPolicy {
+        position: 0,
+        name: args.name.clone(),
+        server: args.server,
+        tool: args.tool,
+        condition: args.condition,
+        outside: args.outside,
+        effect: args.effect.clone(),
+        approval_ttl_minutes: args.ttl_minutes,
+    };
+    let id = rules::add(&ctx.store, &ctx.actor, new, args.position).await?;
+    if args.json.json {
+        let added = policies::list(&ctx.actor, &ctx.store).await?.into_iter().find(|p| p.id == id);
+        return output::json(&added);
+    }
+    output::line(format!("Added the rule “{}” ({}).", output::safe(&args.name), args.effect))
+}
+
+async fn test(ctx: &Context, args: Test) -> Result<()> {
+    let arguments: Value = serde_json::from_str(&args.args).map_err(|e| Error::refused(format!("--args is no JSON ({e}); write it as '{{\"path\": \"/home/ada/x\"}}'")))?;
+    let (task, outside) = match args.task {
+        None => (json!({}), args.outside),
+        Some(id) => {
+            let task = domain::tasks::get(&ctx.store, &ctx.actor, id).await?;
+            let is_outside = tasks::provenance(&ctx.actor, &ctx.store, id).await?.is_some_and(|p| p.outside);
+            let task = serde_json::to_value(&task).map_err(|e| Error::Internal(e.to_string()))?;
+            (task, args.outside || is_outside)
+        }
+    };
+    let rules = rules::rules_of(policies::list(&ctx.actor, &ctx.store).await?);
+    let call = Call { server: &args.server, tool: &args.tool, arguments: &arguments, outside, task: &task };
+    let verdict = policy::decide(&rules, &call);
+    if args.json.json {
+        return output::json(&verdict);
+    }
+    let effect = serde_json::to_value(verdict.effect).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    output::fields(&[
+        ("effect", effect),
+        ("rule", verdict.rule.map_or_else(|| "none".to_owned(), |(_, name)| name)),
+        ("why", verdict.reason),
+    ])
+}
+
+async fn remove(ctx: &Context, name: &str) -> Result<()> {
+    let is_named = |p: &Policy| p.name == name || name.parse() == Ok(p.id);
+    let found = policies::list(&ctx.actor, &ctx.store).await?.into_iter().find(is_named).ok_or_else(|| not_found("rule", name))?;
+    if !policies::delete(&ctx.actor, &ctx.store, found.id).await? {
+        return Err(not_allowed("policies"));
+    }
+    output::line(format!("Removed the rule “{}”.", output::safe(&found.name)))
+}

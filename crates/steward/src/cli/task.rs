@@ -1,0 +1,264 @@
+//! `steward task`: making, listing and moving tasks.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde_json::json;
+use store::tasks::{self, NewTask, Task};
+use uuid::Uuid;
+
+use super::{Context, Json, Limit, not_allowed, not_found, task_show};
+use crate::{Error, Result, output};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Add a task
+    Add(Add),
+    /// Your tasks, newest first
+    List {
+        /// Only those with this status
+        #[arg(long, value_parser = ["pending", "in_progress", "completed", "failed", "cancelled"])]
+        status: Option<String>,
+        #[command(flatten)]
+        limit: Limit,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// One task with its runs, steps, files and approvals
+    Show {
+        id: Uuid,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Give a task to somebody
+    Assign {
+        id: Uuid,
+        /// Who works on it: a name, or `employee`
+        #[arg(required_unless_present = "nobody")]
+        user: Option<String>,
+        /// Take it from whoever has it
+        #[arg(long, conflicts_with = "user")]
+        nobody: bool,
+    },
+    /// Say that work on a task has begun
+    Start { id: Uuid },
+    /// Say that a task is done
+    Complete {
+        id: Uuid,
+        /// What was done
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Give a task up
+    Cancel {
+        id: Uuid,
+        /// Why
+        #[arg(long)]
+        note: Option<String>,
+    },
+    /// Tasks whose title or description match, best first
+    Search {
+        #[arg(required = true)]
+        words: Vec<String>,
+        #[command(flatten)]
+        limit: Limit,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Show or change what must be completed before a task
+    Depends {
+        id: Uuid,
+        /// A task that must be completed first
+        #[arg(long, value_name = "ID")]
+        on: Vec<Uuid>,
+        /// A task that need not be completed first any more
+        #[arg(long, value_name = "ID")]
+        not_on: Vec<Uuid>,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Add {
+    /// What it is, in a few words
+    title: String,
+    /// What is to be done
+    #[arg(long)]
+    description: Option<String>,
+    #[arg(long, default_value = "medium", value_parser = ["low", "medium", "high", "critical"])]
+    priority: String,
+    /// Who works on it: a name, or `employee`
+    #[arg(long, value_name = "USER")]
+    assign: Option<String>,
+    /// When it is due: 2026-12-24, or 2026-12-24T15:00:00Z
+    #[arg(long, value_parser = parse_due)]
+    due: Option<Timestamp>,
+    /// Minutes it should take
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(i32).range(0..))]
+    estimate: Option<i32>,
+    /// A label; may be said several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// A task that must be completed first; may be said several times
+    #[arg(long = "depends", value_name = "ID")]
+    depends: Vec<Uuid>,
+    /// The playbook the employee follows
+    #[arg(long)]
+    playbook: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+/// A day (UTC) or a moment.
+fn parse_due(text: &str) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment);
+    }
+    let day = text.parse::<Date>().ok().and_then(|d| d.to_zoned(TimeZone::UTC).ok());
+    day.map(|z| z.timestamp()).ok_or_else(|| "write a day as 2026-12-24 or a moment as 2026-12-24T15:00:00Z".to_owned())
+}
+
+pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Add(args) => add(ctx, args).await,
+        Command::List { status, limit, json } => {
+            let found = tasks::list(&ctx.actor, &ctx.store, status.as_deref(), None, limit.limit).await?;
+            list(ctx, &found, json.json, "no tasks").await
+        }
+        Command::Show { id, json } => task_show::run(ctx, id, json.json).await,
+        Command::Assign { id, user, .. } => assign(ctx, id, user.as_deref()).await,
+        Command::Start { id } => set_status(ctx, id, "in_progress", None).await,
+        Command::Complete { id, note } => set_status(ctx, id, "completed", note).await,
+        Command::Cancel { id, note } => set_status(ctx, id, "cancelled", note).await,
+        Command::Search { words, limit, json } => {
+            let limit = i32::try_from(limit.limit).unwrap_or(50);
+            let found = tasks::search(&ctx.actor, &ctx.store, &words.join(" "), limit).await?;
+            list(ctx, &found, json.json, "no task matches").await
+        }
+        Command::Depends { id, on, not_on, json } => depends(ctx, id, on, not_on, json.json).await,
+    }
+}
+
+/// Makes a task of the person's, noting that it came from the terminal.
+async fn add(ctx: &Context, args: Add) -> Result<()> {
+    if args.title.trim().is_empty() || args.title.chars().count() > 255 {
+        return Err(Error::refused("a task's title needs 1 to 255 characters; say the rest with --description"));
+    }
+    let assigned_to = match &args.assign {
+        Some(name) => Some(ctx.user_named(name).await?.id),
+        None => None,
+    };
+    let mut metadata = json!({});
+    if let Some(playbook) = &args.playbook {
+        ctx.check_playbook(playbook).await?;
+        metadata["playbook"] = json!(playbook);
+    }
+    let new = NewTask {
+        description: args.description,
+        priority: args.priority,
+        assigned_to,
+        due_date: args.due,
+        estimated_duration: args.estimate,
+        metadata,
+        dependencies: args.depends,
+        tags: args.tags,
+        ..NewTask::titled(args.title)
+    };
+    let actor = ctx.actor.clone();
+    let task = ctx
+        .store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let id = tasks::create(&actor, tx, &new).await?;
+                tasks::add_provenance(&actor, tx, id, false, "terminal", json!({})).await?;
+                tasks::get(&actor, tx, id).await?.ok_or_else(|| not_found("task", &id.to_string()))
+            })
+        })
+        .await?;
+    if args.json.json {
+        return output::json(&task);
+    }
+    output::line(format!("Added the task {} “{}”.", task.id, output::safe(&task.title)))
+}
+
+async fn list(ctx: &Context, found: &[Task], json: bool, empty: &str) -> Result<()> {
+    let names = ctx.names(found.iter().map(|t| t.assigned_to)).await?;
+    output::list(json, found, empty, &["id", "title", "status", "priority", "assigned to", "due", "made"], |t| {
+        vec![
+            t.id.to_string(),
+            t.title.clone(),
+            t.status.clone(),
+            t.priority.clone(),
+            names.of(t.assigned_to),
+            output::maybe_time(t.due_date),
+            output::time(t.created_at),
+        ]
+    })
+}
+
+async fn assign(ctx: &Context, id: Uuid, user: Option<&str>) -> Result<()> {
+    // Looked up first, so that an unknown task is told from one that is not the person's to give away.
+    domain::tasks::get(&ctx.store, &ctx.actor, id).await?;
+    let assignee = match user {
+        Some(name) => Some(ctx.user_named(name).await?),
+        None => None,
+    };
+    tasks::assign(&ctx.actor, &ctx.store, id, assignee.as_ref().map(|u| u.id)).await?;
+    output::line(match assignee {
+        Some(user) => format!("{} has the task now.", user.username),
+        None => "Nobody has the task now.".to_owned(),
+    })
+}
+
+async fn set_status(ctx: &Context, id: Uuid, status: &str, note: Option<String>) -> Result<()> {
+    let said = domain::tasks::set_status(&ctx.store, &ctx.actor, id, status, note).await?;
+    output::line(format!("The task is {} now.", status.replace('_', " ")))?;
+    said.map_or(Ok(()), output::line)
+}
+
+async fn depends(ctx: &Context, id: Uuid, on: Vec<Uuid>, not_on: Vec<Uuid>, json: bool) -> Result<()> {
+    let task = if on.is_empty() && not_on.is_empty() {
+        domain::tasks::get(&ctx.store, &ctx.actor, id).await?
+    } else {
+        let actor = ctx.actor.clone();
+        ctx.store.transaction(move |tx| Box::pin(async move { change_dependencies(&actor, tx, id, on, &not_on).await })).await?
+    };
+    let mut found = Vec::new();
+    for dependency in &task.dependencies {
+        found.extend(tasks::get(&ctx.actor, &ctx.store, *dependency).await?);
+    }
+    if !json && found.len() < task.dependencies.len() {
+        output::note(format!("{} of its dependencies are not yours to see", task.dependencies.len() - found.len()));
+    }
+    list(ctx, &found, json, "the task depends on none that you may see").await
+}
+
+async fn change_dependencies(actor: &store::Actor, tx: &store::Transaction, id: Uuid, on: Vec<Uuid>, not_on: &[Uuid]) -> Result<Task> {
+    let Some(mut task) = tasks::lock(actor, tx, id).await? else {
+        return Err(match tasks::get(actor, tx, id).await? {
+            Some(_) => not_allowed("tasks"),
+            None => not_found("task", &id.to_string()),
+        });
+    };
+    if let Some(stranger) = not_on.iter().find(|d| !task.dependencies.contains(d)) {
+        return Err(Error::refused(format!("the task does not depend on {stranger}; see: steward task depends {id}")));
+    }
+    task.dependencies.retain(|d| !not_on.contains(d));
+    for new in on {
+        if !task.dependencies.contains(&new) {
+            task.dependencies.push(new);
+        }
+    }
+    if tasks::update(actor, tx, &task).await? { Ok(task) } else { Err(not_allowed("tasks")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_due;
+
+    #[test]
+    fn a_day_is_a_utc_day() {
+        assert_eq!(parse_due("2026-12-24").unwrap().to_string(), "2026-12-24T00:00:00Z");
+        assert_eq!(parse_due("2026-12-24T15:00:00+01:00").unwrap().to_string(), "2026-12-24T14:00:00Z");
+        assert!(parse_due("soon").is_err());
+    }
+}

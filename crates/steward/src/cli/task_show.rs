@@ -1,0 +1,108 @@
+//! `steward task show`: a task with all that belongs to it.
+
+use serde::Serialize;
+use store::{
+    approvals::{self, Approval},
+    file_attachments::{self, Attachment},
+    runs::{self, Step, TaskRun},
+    task_queue::{self, Queued},
+    tasks::{self, Provenance, Task},
+};
+use uuid::Uuid;
+
+use super::Context;
+use crate::{Result, output};
+
+/// A task with all that belongs to it, as `--json` shows it.
+#[derive(Debug, Serialize)]
+struct Whole {
+    task: Task,
+    provenance: Option<Provenance>,
+    queue: Option<Queued>,
+    attachments: Vec<Attachment>,
+    approvals: Vec<Approval>,
+    runs: Vec<RunWithSteps>,
+}
+
+#[derive(Debug, Serialize)]
+struct RunWithSteps {
+    #[serde(flatten)]
+    run: TaskRun,
+    steps: Vec<Step>,
+}
+
+pub(super) async fn run(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
+    let whole = load(ctx, id).await?;
+    if json { output::json(&whole) } else { show(ctx, &whole).await }
+}
+
+async fn load(ctx: &Context, id: Uuid) -> Result<Whole> {
+    let (actor, store) = (&ctx.actor, &ctx.store);
+    let task = domain::tasks::get(store, actor, id).await?;
+    let mut with_steps = Vec::new();
+    for run in runs::list(actor, store, id).await? {
+        let steps = runs::steps(actor, store, run.id).await?;
+        with_steps.push(RunWithSteps { run, steps });
+    }
+    Ok(Whole {
+        task,
+        provenance: tasks::provenance(actor, store, id).await?,
+        queue: task_queue::get(actor, store, id).await?,
+        attachments: file_attachments::list(actor, store, id).await?,
+        approvals: approvals::list(actor, store, None, Some(id), None, 200).await?,
+        runs: with_steps,
+    })
+}
+
+async fn show(ctx: &Context, whole: &Whole) -> Result<()> {
+    let task = &whole.task;
+    let names = ctx.names([task.assigned_to, task.created_by]).await?;
+    let from = whole.provenance.as_ref().map_or_else(String::new, |p| {
+        if p.outside { format!("{} (content from outside)", p.source) } else { p.source.clone() }
+    });
+    let mut rows = vec![
+        ("id", task.id.to_string()),
+        ("title", output::safe(&task.title)),
+        ("status", task.status.clone()),
+        ("priority", task.priority.clone()),
+        ("assigned to", names.of(task.assigned_to)),
+        ("made by", names.of(task.created_by)),
+        ("made", output::time(task.created_at)),
+        ("came from", from),
+        ("due", output::maybe_time(task.due_date)),
+        ("completed", output::maybe_time(task.completed_at)),
+        ("queue", whole.queue.as_ref().map_or_else(String::new, |q| q.state.clone())),
+        ("depends on", task.dependencies.iter().map(Uuid::to_string).collect::<Vec<_>>().join("\n")),
+        ("tags", task.tags.join(", ")),
+        ("description", task.description.clone().unwrap_or_default()),
+    ];
+    for (key, label) in [("playbook", "playbook"), ("summary", "summary"), ("failure_reason", "why it failed")] {
+        if let Some(text) = task.metadata.get(key).and_then(serde_json::Value::as_str) {
+            rows.push((label, text.to_owned()));
+        }
+    }
+    rows.retain(|(_, value)| !value.is_empty());
+    output::fields(&rows)?;
+    if !whole.attachments.is_empty() {
+        let files = whole.attachments.iter().map(|a| {
+            vec![a.filename.clone(), a.file_size.map(|s| s.to_string()).unwrap_or_default(), a.hash_checksum.clone().unwrap_or_default()]
+        });
+        output::line(format!("\n{}", output::table(&["file", "bytes", "sha-256"], files)))?;
+    }
+    for RunWithSteps { run, steps } in &whole.runs {
+        output::line(format!("\nRun {} with the playbook {}: {}, begun {}", run.number, run.playbook, run.state, output::time(run.started_at)))?;
+        if let Some(error) = &run.error {
+            output::line(format!("  {}", output::safe(error)))?;
+        }
+        let rows = steps.iter().map(|s| {
+            let why = s.error.clone().or_else(|| s.policy_reason.clone()).unwrap_or_default();
+            vec![s.name.clone(), format!("{}/{}", s.server, s.tool), s.state.clone(), why]
+        });
+        output::line(output::table(&["step", "tool", "state", "why"], rows))?;
+    }
+    if !whole.approvals.is_empty() {
+        let rows = whole.approvals.iter().map(|a| vec![a.id.to_string(), super::approval::asks(a), a.status.clone(), a.notes.clone().unwrap_or_default()]);
+        output::line(format!("\n{}", output::table(&["approval", "asks", "status", "note"], rows)))?;
+    }
+    Ok(())
+}

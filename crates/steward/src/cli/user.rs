@@ -1,0 +1,176 @@
+//! `steward user`: people and agents.
+
+use domain::accounts;
+use store::users::{self, Account};
+
+use super::{Context, Json, Limit, not_allowed, not_found, password};
+use crate::{Error, Result, output};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Add a person; the password comes from a prompt, stdin or a file
+    Add {
+        username: String,
+        #[arg(long)]
+        email: String,
+        #[arg(long, value_enum, default_value_t = Role::User)]
+        role: Role,
+        #[command(flatten)]
+        password: password::Source,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Everybody (an admin) or oneself
+    List {
+        #[command(flatten)]
+        limit: Limit,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// One account
+    Show {
+        user: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Give a role
+    Role { user: String, role: Role },
+    /// Suspend an account, or lift that
+    Suspend {
+        user: String,
+        /// Make the account active again
+        #[arg(long)]
+        lift: bool,
+    },
+    /// Give a new password; it comes from a prompt, stdin or a file
+    Password {
+        user: String,
+        #[command(flatten)]
+        password: password::Source,
+    },
+}
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Role {
+    /// Everything.
+    Admin,
+    /// Their own tasks, watchers and decisions.
+    User,
+    /// See everything, change nothing.
+    Observer,
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+impl Role {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::User => "user",
+            Self::Observer => "observer",
+        }
+    }
+}
+
+pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+    match command {
+        Command::Add { username, email, role, password, json } => {
+            if !users::allowed(&ctx.actor, &ctx.store, "user_admin").await? {
+                return Err(not_allowed("users"));
+            }
+            let password = password.read().await?;
+            let id = accounts::add_user(&ctx.store, &ctx.actor, &username, &email, role.as_str(), password).await?;
+            if json.json {
+                let account = users::account(&ctx.actor, &ctx.store, id).await?;
+                return output::json(&account);
+            }
+            output::line(format!("Added {username} as {role} ({id})."))
+        }
+        Command::List { limit, json } => {
+            let accounts = users::accounts(&ctx.actor, &ctx.store, None, limit.limit).await?;
+            output::list(json.json, &accounts, "no accounts", &["username", "kind", "role", "status", "email", "last log-in", "id"], row)
+        }
+        Command::Show { user, json } => show(ctx, &user, json.json).await,
+        Command::Role { user, role } => {
+            let found = ctx.user_named(&user).await?;
+            keep_an_admin(ctx, &found, role == Role::Admin).await?;
+            if !users::set_role(&ctx.actor, &ctx.store, found.id, role.as_str()).await? {
+                return Err(not_allowed("users"));
+            }
+            output::line(format!("{} is {role} now.", found.username))
+        }
+        Command::Suspend { user, lift } => {
+            let found = ctx.user_named(&user).await?;
+            keep_an_admin(ctx, &found, lift).await?;
+            let status = if lift { "active" } else { "suspended" };
+            if !users::set_status(&ctx.actor, &ctx.store, found.id, status).await? {
+                return Err(not_allowed("users"));
+            }
+            output::line(format!("{} is {status} now.", found.username))
+        }
+        Command::Password { user, password } => {
+            let found = ctx.user_named(&user).await?;
+            let account = users::account(&ctx.actor, &ctx.store, found.id).await?.ok_or_else(|| not_allowed("users"))?;
+            if account.is_agent {
+                return Err(Error::refused(format!("{} is an agent and never logs in, so it has no password", found.username)));
+            }
+            let hash = accounts::hash_password(password.read().await?).await?;
+            if !users::set_password(&ctx.actor, &ctx.store, found.id, &hash).await? {
+                return Err(not_allowed("users"));
+            }
+            output::line(format!("{} has a new password.", found.username))
+        }
+    }
+}
+
+/// Refuses to take the last admin away, for then nobody could give the role back.
+async fn keep_an_admin(ctx: &Context, user: &users::User, stays: bool) -> Result<()> {
+    if stays || user.role != "admin" {
+        return Ok(());
+    }
+    let admins = users::people_with_role(&ctx.actor, &ctx.store, "admin").await?;
+    if admins.len() == 1 && admins.iter().any(|a| a.id == user.id) {
+        return Err(Error::refused(format!("{} is the only admin; make somebody else admin first: steward user role NAME admin", user.username)));
+    }
+    Ok(())
+}
+
+fn row(account: &Account) -> Vec<String> {
+    vec![
+        account.username.clone(),
+        kind(account).to_owned(),
+        account.role.clone(),
+        account.status.clone(),
+        account.email.clone(),
+        output::maybe_time(account.last_login),
+        account.id.to_string(),
+    ]
+}
+
+fn kind(account: &Account) -> &'static str {
+    if account.is_agent { "agent" } else { "person" }
+}
+
+async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
+    let user = ctx.user_named(name).await?;
+    let account = users::account(&ctx.actor, &ctx.store, user.id).await?.ok_or_else(|| not_found("account", name))?;
+    if json {
+        return output::json(&account);
+    }
+    let full_name = [account.first_name.as_deref(), account.last_name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    output::fields(&[
+        ("id", account.id.to_string()),
+        ("username", account.username.clone()),
+        ("name", full_name),
+        ("kind", kind(&account).to_owned()),
+        ("role", account.role.clone()),
+        ("status", account.status.clone()),
+        ("email", account.email.clone()),
+        ("made", output::time(account.created_at)),
+        ("last log-in", output::maybe_time(account.last_login)),
+    ])
+}

@@ -1,0 +1,224 @@
+//! Everything in one process: opens what is needed, starts the parts, and ends them in order.
+
+use std::{
+    fs::{File, TryLockError},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use domain::accounts;
+use store::{Actor, Store, Vault, migrate, task_queue};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, mpsc},
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tools::{Context, Limits, Supervisors};
+use uuid::Uuid;
+use workers::{employee::Employee, housekeeping, library::Library, logs::LogQueue, servers, watching};
+
+use crate::{Error, config::Config};
+
+/// Which parts run in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Only {
+    /// The desk and the API.
+    Web,
+    /// Watchers, servers, the employee, housekeeping.
+    Work,
+}
+
+/// How long the parts may take to end.
+const ENDING: Duration = Duration::from_secs(20);
+
+/// Runs until the process is asked to stop.
+pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(), Error> {
+    // From here on a signal ends Steward in order.
+    let mut terminated = signal(SignalKind::terminate()).map_err(|e| Error::Internal(e.to_string()))?;
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(|e| Error::Internal(e.to_string()))?;
+    let data_dir = config.data_dir.clone();
+    let _lock = lock(&data_dir)?;
+    let database = config.store_config()?;
+    match database.target {
+        store::Target::Sqlite(_) => {
+            let report = migrate::migrate(&database).await?;
+            if let Some(copy) = report.copy {
+                tracing::info!(copy = %copy.display(), "the schema was brought up to date; the database as it was is kept in the copy");
+            }
+        }
+        store::Target::Postgres(_) => migrate::require_current(&database).await?,
+    }
+    let store = Store::open(&database).await?;
+    let vault = Vault::open(&config.master_key_file, &data_dir.join("attachments"))?;
+    let node = node_name(&data_dir)?;
+    let listener = match only {
+        Some(Only::Work) => None,
+        _ => Some(TcpListener::bind(config.listen).await.map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?),
+    };
+    let shutdown = CancellationToken::new();
+    let wake = Arc::new(Notify::new());
+    let mut parts = JoinSet::new();
+    // Logs end last, so that they tell how the others ended.
+    let logs_end = CancellationToken::new();
+    let log_writer = tokio::spawn(logs.clone().write(store.clone(), logs_end.clone()));
+
+    if only != Some(Only::Web) {
+        start_work(&mut parts, &store, &vault, &config, &node, &logs, &wake, &shutdown).await?;
+    }
+    if let Some(listener) = listener {
+        let address = listener.local_addr().map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?;
+        let state = web::State { store: store.clone(), vault: vault.clone(), version: env!("CARGO_PKG_VERSION"), wake: Arc::clone(&wake), allowed_hosts: config.allowed_hosts.clone() };
+        let stop = shutdown.clone();
+        parts.spawn(async move {
+            if let Err(e) = web::serve(listener, state, stop.clone()).await {
+                tracing::error!(error = %e, "the desk ended; Steward stops");
+                stop.cancel();
+            }
+        });
+        greet(&store, address).await?;
+    }
+    tracing::info!(node = %node, engine = store.engine_name(), "Steward is ready");
+    tokio::select! {
+        _ = terminated.recv() => println!("Stopping …"),
+        _ = interrupted.recv() => println!("Stopping …"),
+        () = shutdown.cancelled() => {}
+    }
+    shutdown.cancel();
+    let all = async { while let Some(ended) = parts.join_next().await { report(ended) } };
+    if tokio::time::timeout(ENDING, all).await.is_err() {
+        tracing::warn!("some parts did not end in time and were cut off; their work is taken up at the next start");
+        parts.shutdown().await;
+    }
+    end_logs(logs_end, log_writer).await;
+    store.close().await;
+    Ok(())
+}
+
+#[allow(clippy::too_many_arguments, reason = "the parts share just these")]
+async fn start_work(
+    parts: &mut JoinSet<()>,
+    store: &Store,
+    vault: &Vault,
+    config: &Config,
+    node: &str,
+    logs: &LogQueue,
+    wake: &Arc<Notify>,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let run_dir = config.data_dir.join("run");
+    make_private_dir(&run_dir)?;
+    servers::reap(&run_dir).await;
+    // The lock on the data directory says that no former worker of this node is left.
+    let freed = task_queue::reclaim(&Actor::service(), store, Some(&format!("{node}/"))).await?;
+    if !freed.is_empty() {
+        tracing::warn!(count = freed.len(), "tasks that were under way when Steward ended abruptly are taken up again");
+    }
+    let (events, news) = mpsc::channel(1024);
+    // The servers get a token of their own: they end after those who call them.
+    let servers_end = CancellationToken::new();
+    let context = Context { limits: Limits::default(), run_dir: Some(run_dir), events, shutdown: servers_end.clone() };
+    let supervisors = Arc::new(Supervisors::new(context));
+    let employee = Employee {
+        store: store.clone(),
+        supervisors: Arc::clone(&supervisors),
+        library: Library::open(&config.data_dir.join("playbooks")),
+        logs: logs.clone(),
+        wake: Arc::clone(wake),
+        node: node.to_owned(),
+        lease: config.lease,
+    };
+    let news_end = CancellationToken::new();
+    parts.spawn(servers::write_down(store.clone(), logs.clone(), news, Arc::clone(wake), news_end.clone()));
+    parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), Arc::clone(wake), shutdown.clone()));
+    parts.spawn(housekeeping::run(store.clone(), Arc::clone(wake), shutdown.clone()));
+    let keeper = servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), Arc::clone(wake), servers_end.clone());
+    let stop = shutdown.clone();
+    parts.spawn(async move {
+        let keeper = tokio::spawn(keeper);
+        employee.run(stop).await;
+        servers_end.cancel();
+        report(keeper.await);
+        news_end.cancel();
+    });
+    Ok(())
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(e) = ended
+        && !e.is_cancelled()
+    {
+        tracing::error!(error = %e, "a part of Steward ended unexpectedly");
+    }
+}
+
+async fn end_logs(end: CancellationToken, writer: JoinHandle<()>) {
+    end.cancel();
+    if tokio::time::timeout(Duration::from_secs(5), writer).await.is_err() {
+        eprintln!("the last log lines could not be written in time");
+    }
+}
+
+/// Prints where the desk is, and on the first start the one-time link for set-up.
+async fn greet(store: &Store, address: std::net::SocketAddr) -> Result<(), Error> {
+    println!("Steward {} is at http://{address}/", env!("CARGO_PKG_VERSION"));
+    if accounts::needs_setup(store).await? {
+        let token = accounts::new_setup_token(store).await?;
+        println!("Set it up (this link works once, for 24 hours): http://{address}/setup/{token}");
+        println!("or in another terminal: steward setup --username NAME --email ADDRESS");
+    }
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "the desk can be reached from other machines without TLS; put a TLS proxy before it");
+    }
+    Ok(())
+}
+
+/// Takes the data directory for this process; whoever comes second is told who was first.
+fn lock(data_dir: &Path) -> Result<File, Error> {
+    let path = data_dir.join("steward.lock");
+    let unwritable = |e: std::io::Error| Error::DataDir { path: data_dir.to_owned(), reason: e.to_string() };
+    let mut file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut first = String::new();
+            file.read_to_string(&mut first).map_err(unwritable)?;
+            return Err(Error::InUse { path: data_dir.to_owned(), pid: first.trim().to_owned() });
+        }
+        Err(TryLockError::Error(e)) => return Err(unwritable(e)),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).and_then(|()| file.sync_all()).map_err(unwritable)?;
+    Ok(file)
+}
+
+/// The name of this node, the same at each start.
+fn node_name(data_dir: &Path) -> Result<String, Error> {
+    let path = data_dir.join("node");
+    let unwritable = |e: std::io::Error| Error::DataDir { path: data_dir.to_owned(), reason: e.to_string() };
+    match std::fs::read_to_string(&path) {
+        Ok(name) if name.trim().parse::<Uuid>().is_ok() => Ok(name.trim().to_owned()),
+        Ok(_) => {
+            let name = Uuid::now_v7().to_string();
+            std::fs::write(&path, &name).map_err(unwritable)?;
+            Ok(name)
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let name = Uuid::now_v7().to_string();
+            std::fs::write(&path, &name).map_err(unwritable)?;
+            Ok(name)
+        }
+        Err(e) => Err(unwritable(e)),
+    }
+}
+
+fn make_private_dir(path: &PathBuf) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| Error::DataDir { path: path.clone(), reason: e.to_string() })
+}

@@ -1,0 +1,17 @@
+//! The terminal as people and scripts meet it: the real program, on a data folder of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "cli/approvals.rs"]
+mod approvals;
+#[path = "cli/database.rs"]
+mod database;
+#[path = "cli/desk.rs"]
+mod desk;
+#[path = "cli/outside.rs"]
+mod outside;
+#[path = "cli/people.rs"]
+mod people;
+#[path = "cli/tasks.rs"]
+mod tasks;
+#[path = "cli/usage.rs"]
+mod usage;

@@ -1,0 +1,82 @@
+//! Help, wrong usage and wrong settings.
+
+use crate::desk::Desk;
+
+#[test]
+fn help_is_the_manual() {
+    let desk = Desk::empty().env("COLUMNS", "110");
+    insta::assert_snapshot!("help", desk.run(&["--help"]).done());
+    for noun in ["setup", "db", "user", "task", "approval", "watcher", "server", "policy", "playbook", "notify", "logs", "audit", "status", "doctor"] {
+        let out = desk.run(&[noun, "--help"]).done();
+        assert!(out.contains("Usage: steward"), "{out}");
+    }
+    assert!(desk.run(&["--version"]).done().starts_with("steward "));
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    let desk = Desk::empty();
+    for args in [
+        &["--nonsense"][..],
+        &["nonsense"],
+        &["task", "add"],
+        &["task", "show", "no-uuid"],
+        &["task", "add", "x", "--priority", "urgent"],
+        &["task", "add", "x", "--due", "soon"],
+        &["task", "list", "--limit", "0"],
+        &["approval", "approve", "019b0000-0000-7000-8000-000000000000", "--set", "x"],
+        &["watcher", "add", "x", "--type", "carrier-pigeon", "--config", "{}"],
+        &["server", "approve-tools", "files"],
+        &["user", "role", "ada", "king"],
+        &["policy", "add", "x"],
+        &["--only", "web", "task", "list"],
+        &["serve", "--only", "nothing"],
+        &["logs", "--follow", "--json"],
+    ] {
+        let ran = desk.run(args);
+        assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
+    }
+    assert!(!desk.data().exists());
+}
+
+#[test]
+fn wrong_settings_are_named_in_one_line() {
+    let desk = Desk::empty().env("STEWARD_POOLSIZE", "3");
+    assert!(desk.run(&["status"]).refused().contains("STEWARD_POOLSIZE is no setting"));
+    let desk = Desk::empty();
+    let file = desk.file("wrong.toml", "listen = \"127.0.0.1:1\"\npolsize = 3\n");
+    let line = desk.run(&["--config", &file, "status"]).refused();
+    assert!(line.contains("line 2") && line.contains("polsize") && line.contains("pool_size"), "{line}");
+    let file = desk.file("wrong.toml", "pool_size = 3000\n");
+    let line = desk.run(&["status", "--config", &file]).refused();
+    assert!(line.contains("pool_size") && line.contains("line 1") && line.contains("1 to 500"), "{line}");
+    assert!(desk.run(&["--config", "missing.toml", "status"]).refused().contains("missing.toml"));
+    for url in ["mysql://u:s3cret@localhost/x", "postgres://u:s3cret@localhost:nonsense/x"] {
+        let line = Desk::empty().env("DATABASE_URL", url).run(&["status"]).refused();
+        assert!(line.contains("DATABASE_URL") && !line.contains("s3cret"), "{line}");
+    }
+    let line = desk.run(&["--database-url", "postgres://u:s3cret@localhost/x", "status"]).refused();
+    assert!(line.contains("--database-url") && !line.contains("s3cret"), "{line}");
+    assert!(!desk.data().exists(), "nothing was made");
+}
+
+#[test]
+fn a_file_in_the_data_folder_counts() {
+    let desk = Desk::set_up();
+    std::fs::write(desk.data().join("steward.toml"), "lease_s = \"long\"\n").unwrap();
+    let line = desk.run(&["status"]).refused();
+    assert!(line.contains("lease_s") && line.contains("steward.toml line 1"), "{line}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    // A closed stdout, as `head` leaves it.
+    let desk = Desk::set_up();
+    let status = std::process::Command::new("sh")
+        .args(["-c", "\"$0\" task list --json | true", env!("CARGO_BIN_EXE_steward")])
+        .env("STEWARD_DATA_DIR", desk.data())
+        .stderr(std::process::Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(status.stderr).unwrap(), "");
+}

@@ -1,0 +1,147 @@
+//! The job, from a dropped file to the effect in the world, on both databases and with a real server process.
+
+mod common;
+
+use common::Steward;
+use domain::decide::{Decision, decide};
+use serde_json::json;
+use store::{approvals, audit_trail, file_attachments, notifications, runs, tasks};
+
+on_both!(
+    an_approved_move_happens_exactly_once,
+    an_edited_destination_is_used,
+    a_rejection_moves_nothing_and_gives_its_note,
+    an_expired_approval_means_no,
+    unapproved_tools_are_not_called,
+    the_same_content_twice_is_one_task,
+);
+
+fn yes() -> Decision {
+    Decision { approve: true, note: None, arguments: None }
+}
+
+async fn an_approved_move_happens_exactly_once(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_file("Rechnung März 2026.pdf", b"%PDF-1.4 an invoice");
+    let approval = s.pending().await;
+    let task = s.tasks().await.pop().unwrap();
+    assert_eq!(task.title, "File: Rechnung März 2026.pdf");
+    assert!(tasks::provenance(&s.ada, &s.store, task.id).await.unwrap().unwrap().outside);
+    let files = file_attachments::list(&s.ada, &s.store, task.id).await.unwrap();
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].hash_checksum.as_deref(), Some(domain::playbook::sha256_hex("%PDF-1.4 an invoice").as_str()));
+    assert!(from.exists(), "nothing moves before the decision");
+    let details = approval.details.clone().unwrap();
+    assert_eq!(details["tool"], "move_file");
+    assert_eq!(details["outside"], true);
+    decide(&s.store, &s.ada, approval.id, yes()).await.unwrap();
+    s.wake.notify_waiters();
+    let task = s.task_that_is("completed").await;
+    let to = details["arguments"]["destination"].as_str().unwrap();
+    assert!(to.contains("/Invoices/2026/") || to.contains("/Invoices/"), "{to}");
+    assert!(std::path::Path::new(to).exists() && !from.exists());
+    assert_eq!(s.effects().iter().filter(|e| e.starts_with("move_file")).count(), 1);
+    let run = runs::list(&s.ada, &s.store, task.id).await.unwrap().pop().unwrap();
+    let steps = runs::steps(&s.ada, &s.store, run.id).await.unwrap();
+    assert_eq!(steps.iter().map(|s| (s.tool.as_str(), s.state.as_str())).collect::<Vec<_>>(),
+        [("get_file_info", "succeeded"), ("create_directory", "succeeded"), ("move_file", "succeeded")]);
+    let frozen = approvals::call(&s.ada, &s.store, approval.id).await.unwrap().unwrap().call;
+    assert_eq!(steps[2].arguments, frozen.arguments, "what ran is what was approved");
+    let told = notifications::list(&s.ada, &s.store, None, 10).await.unwrap();
+    assert_eq!(told.iter().map(|n| n.r#type.as_str()).collect::<Vec<_>>(), ["status", "approval"]);
+    let late = decide(&s.store, &s.ada, approval.id, yes()).await.unwrap_err().to_string();
+    assert!(late.contains("already approved (by ada"), "{late}");
+    let report = audit_trail::verify(&s.ada, &s.store).await.unwrap();
+    assert_eq!(report.broken, None);
+    assert!(report.links > 10);
+    s.stop().await;
+}
+
+async fn an_edited_destination_is_used(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_file("note.txt", b"a note");
+    let approval = s.pending().await;
+    let to = s.home().join("elsewhere.txt");
+    let wrong = Decision { arguments: Some(json!({"source": 7, "destination": to})), ..yes() };
+    assert!(decide(&s.store, &s.ada, approval.id, wrong).await.unwrap_err().to_string().contains("/source"));
+    let edit = Decision { arguments: Some(json!({"source": from, "destination": to})), ..yes() };
+    decide(&s.store, &s.ada, approval.id, edit).await.unwrap();
+    let task = s.task_that_is("completed").await;
+    assert!(to.exists() && !from.exists());
+    assert!(task.metadata["summary"].as_str().unwrap().contains("elsewhere.txt"), "{}", task.metadata);
+    s.stop().await;
+}
+
+async fn a_rejection_moves_nothing_and_gives_its_note(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_file("a.txt", b"a");
+    let approval = s.pending().await;
+    let no = Decision { approve: false, note: Some("not this one".into()), arguments: None };
+    decide(&s.store, &s.ada, approval.id, no).await.unwrap();
+    let task = s.task_that_is("failed").await;
+    assert!(task.metadata["failure_reason"].as_str().unwrap().contains("not this one"), "{}", task.metadata);
+    assert!(from.exists());
+    assert!(!s.effects().iter().any(|e| e.starts_with("move_file")));
+    s.stop().await;
+}
+
+async fn an_expired_approval_means_no(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_file("a.txt", b"a");
+    let approval = s.pending().await;
+    // The clock can't be turned; the row's own end can, as the database's owner may.
+    expire_now(&s, approval.id).await;
+    let late = decide(&s.store, &s.ada, approval.id, yes()).await;
+    assert!(late.is_err(), "{late:?}");
+    let task = s.task_that_is("failed").await;
+    assert!(task.metadata["failure_reason"].as_str().unwrap().contains("nobody decided in time"), "{}", task.metadata);
+    assert!(from.exists());
+    s.stop().await;
+}
+
+async fn expire_now(s: &Steward, id: uuid::Uuid) {
+    match &s.database.config.target {
+        store::Target::Sqlite(path) => {
+            let sql = format!("DROP TRIGGER trg_approvals_audit; DROP TRIGGER trg_approvals_updated_at; UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE id = '{id}'");
+            let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],timeout=10)\nc.executescript(sys.argv[2])\nc.commit()";
+            let out = std::process::Command::new("python3").args(["-c", script]).arg(path).arg(sql).output().unwrap();
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+        store::Target::Postgres(_) => {
+            let base = std::env::var("STEWARD_TEST_POSTGRES_URL").unwrap();
+            let store::Target::Postgres(config) = &s.database.config.target else { unreachable!() };
+            let url = format!("{}/{}", base.rsplit_once('/').unwrap().0, config.get_dbname().unwrap());
+            let sql = format!("UPDATE approvals SET expires_at = '2020-01-01' WHERE id = '{id}'");
+            let out = std::process::Command::new("psql").args(["-X", "-q", "-d", &url, "-c", &sql]).output().unwrap();
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        }
+    }
+}
+
+async fn unapproved_tools_are_not_called(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.drop_file("a.txt", b"a");
+    let task = s.task_that_is("failed").await;
+    assert!(task.metadata["failure_reason"].as_str().unwrap().contains("approve-tools"), "{}", task.metadata);
+    assert!(s.effects().is_empty());
+    s.stop().await;
+}
+
+async fn the_same_content_twice_is_one_task(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.drop_file("a.txt", b"same");
+    s.task_that_is("failed").await;
+    s.drop_file("b.txt", b"same");
+    s.drop_file("c.txt", b"other");
+    let count = s.until("the third file is a task", async |s| {
+        let tasks = s.tasks().await;
+        tasks.iter().any(|t| t.title == "File: c.txt").then_some(tasks.len())
+    })
+    .await;
+    assert_eq!(count, 2);
+    s.stop().await;
+}
