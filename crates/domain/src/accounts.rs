@@ -48,7 +48,10 @@ async fn hashing<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 's
 pub async fn hash_password(password: String) -> Result<String> {
     let length = password.chars().count();
     if !(12..=1000).contains(&length) {
-        return Err(Error::invalid("password", format!("the password has {length} characters; it needs 12 to 1000 (four or five words make a good one)")));
+        return Err(Error::invalid(
+            "password",
+            format!("the password has {length} characters; it needs 12 to 1000 (four or five words make a good one)"),
+        ));
     }
     hashing(move || {
         let salt = SaltString::generate(&mut OsRng);
@@ -123,7 +126,10 @@ pub async fn setup(store: &Store, setup: Setup) -> Result<Uuid> {
     check_name(&setup.username)?;
     check_email(&setup.email)?;
     if !needs_setup(store).await? {
-        return Err(Error::Conflict("set-up was done before: there is an admin; log in, or let an admin add you with: steward user add".to_owned()));
+        return Err(Error::Conflict(
+            "set-up was done before: there is an admin; log in, or let an admin add you with: steward user add"
+                .to_owned(),
+        ));
     }
     let admin = NewUser {
         username: setup.username,
@@ -141,7 +147,9 @@ pub async fn setup(store: &Store, setup: Setup) -> Result<Uuid> {
                 if let Some(token) = token
                     && !sessions::take_setup_link(&service, tx, &token).await?
                 {
-                    return Err(Error::Conflict("this set-up link was used or is too old; start Steward again for a new one".to_owned()));
+                    return Err(Error::Conflict(
+                        "this set-up link was used or is too old; start Steward again for a new one".to_owned(),
+                    ));
                 }
                 if !users::people_with_role(&service, tx, "admin").await?.is_empty() {
                     return Err(Error::Conflict("set-up was done by somebody else in this moment; log in".to_owned()));
@@ -168,7 +176,14 @@ pub async fn setup(store: &Store, setup: Setup) -> Result<Uuid> {
 }
 
 /// Adds a user; for user administrators.
-pub async fn add_user(store: &Store, actor: &Actor, username: &str, email: &str, role: &str, password: String) -> Result<Uuid> {
+pub async fn add_user(
+    store: &Store,
+    actor: &Actor,
+    username: &str,
+    email: &str,
+    role: &str,
+    password: String,
+) -> Result<Uuid> {
     check_name(username)?;
     check_email(email)?;
     check_role(role)?;
@@ -187,7 +202,13 @@ pub async fn add_user(store: &Store, actor: &Actor, username: &str, email: &str,
 }
 
 /// Checks name (or address) and password and begins a session; answers the token for the cookie.
-pub async fn log_in(store: &Store, login: &str, password: String, ip: Option<IpAddr>, user_agent: Option<&str>) -> Result<(String, Session)> {
+pub async fn log_in(
+    store: &Store,
+    login: &str,
+    password: String,
+    ip: Option<IpAddr>,
+    user_agent: Option<&str>,
+) -> Result<(String, Session)> {
     let service = Actor::service().from_request(ip, user_agent, None);
     let found = if login.len() <= 255 { users::credentials(&service, store, login).await? } else { None };
     let hash = found.as_ref().map(|c| c.password_hash.clone());
@@ -201,7 +222,16 @@ pub async fn log_in(store: &Store, login: &str, password: String, ip: Option<IpA
 /// Begins a session of a user without a password: for the employee at start.
 pub async fn begin_session(store: &Store, service: &Actor, user_id: Uuid) -> Result<(String, Session)> {
     let (token, hash) = new_token();
-    sessions::create(service, store, user_id, &hash, store::now() + IDLE, service.ip_address, service.user_agent.as_deref()).await?;
+    sessions::create(
+        service,
+        store,
+        user_id,
+        &hash,
+        store::now() + IDLE,
+        service.ip_address,
+        service.user_agent.as_deref(),
+    )
+    .await?;
     let session = sessions::by_token(service, store, &hash).await?.ok_or(Error::LogInRefused)?;
     Ok((token, session))
 }
@@ -225,18 +255,31 @@ pub async fn session(store: &Store, token: &str) -> Result<Option<Session>> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    let good = (1..=100).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
-    if good { Ok(()) } else { Err(Error::invalid("username", "the user name needs 1 to 100 letters, digits, dots, dashes or underscores")) }
+    let good =
+        (1..=100).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+    if good {
+        Ok(())
+    } else {
+        Err(Error::invalid("username", "the user name needs 1 to 100 letters, digits, dots, dashes or underscores"))
+    }
 }
 
 fn check_email(email: &str) -> Result<()> {
     let good = email.len() <= 255
         && email.split_once('@').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty() && !b.contains('@'))
         && !email.chars().any(|c| c.is_whitespace() || c.is_control());
-    if good { Ok(()) } else { Err(Error::invalid("email", "the address must look like name@example.org and have at most 255 characters")) }
+    if good {
+        Ok(())
+    } else {
+        Err(Error::invalid("email", "the address must look like name@example.org and have at most 255 characters"))
+    }
 }
 
 /// Refuses a role that does not exist.
 pub fn check_role(role: &str) -> Result<()> {
-    if ["admin", "user", "observer"].contains(&role) { Ok(()) } else { Err(Error::invalid("role", "the role must be admin, user or observer")) }
+    if ["admin", "user", "observer"].contains(&role) {
+        Ok(())
+    } else {
+        Err(Error::invalid("role", "the role must be admin, user or observer"))
+    }
 }

@@ -42,7 +42,9 @@ pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) 
                     return Err(why_not(&actor, tx, id).await?);
                 };
                 if open.expires_at.is_some_and(|end| end <= store::now()) {
-                    return Err(Error::Conflict("this approval has expired, which means no; nothing was changed".to_owned()));
+                    return Err(Error::Conflict(
+                        "this approval has expired, which means no; nothing was changed".to_owned(),
+                    ));
                 }
                 if let Some(arguments) = &decision.arguments {
                     let text = check_edit(&actor, tx, &open, arguments).await?;
@@ -70,11 +72,17 @@ async fn why_not(actor: &Actor, tx: &store::Transaction, id: Uuid) -> Result<Err
         Some(a) if a.status == "pending" => store::Error::Refused { what: "approvals".to_owned() }.into(),
         Some(a) => {
             let who = match a.approved_by.or(a.rejected_by) {
-                Some(id) => store::users::names(actor, tx, vec![id]).await?.pop().map_or_else(|| "somebody".to_owned(), |u| u.username),
+                Some(id) => store::users::names(actor, tx, vec![id])
+                    .await?
+                    .pop()
+                    .map_or_else(|| "somebody".to_owned(), |u| u.username),
                 None => "nobody".to_owned(),
             };
             let when = a.approved_at.or(a.rejected_at).unwrap_or(a.updated_at);
-            Error::Conflict(format!("this approval is already {} (by {who} at {when:.0}); nothing was changed", a.status))
+            Error::Conflict(format!(
+                "this approval is already {} (by {who} at {when:.0}); nothing was changed",
+                a.status
+            ))
         }
     })
 }
@@ -84,28 +92,43 @@ async fn check_edit(actor: &Actor, tx: &store::Transaction, open: &Approval, arg
     if open.action_type == "outcome_unknown" {
         return match arguments.get("resolution").and_then(Json::as_str) {
             Some("done" | "retry") => Ok(canonical_json(arguments)),
-            _ => Err(Error::invalid("resolution", "say resolution=done (it happened) or resolution=retry (make the call again)")),
+            _ => Err(Error::invalid(
+                "resolution",
+                "say resolution=done (it happened) or resolution=retry (make the call again)",
+            )),
         };
     }
-    let frozen = approvals::call(actor, tx, open.id).await?.ok_or_else(|| Error::NotFound(format!("call of approval {}", open.id)))?.call;
-    let tool = mcp_servers::tool(actor, tx, &frozen.server, &frozen.tool).await?
-        .ok_or_else(|| Error::Conflict(format!("the server {} no longer offers the tool {}", frozen.server, frozen.tool)))?;
+    let frozen = approvals::call(actor, tx, open.id)
+        .await?
+        .ok_or_else(|| Error::NotFound(format!("call of approval {}", open.id)))?
+        .call;
+    let tool = mcp_servers::tool(actor, tx, &frozen.server, &frozen.tool).await?.ok_or_else(|| {
+        Error::Conflict(format!("the server {} no longer offers the tool {}", frozen.server, frozen.tool))
+    })?;
     check_schema(&tool.input_schema, arguments)?;
     let task_id = open.task_id.unwrap_or_default();
     let task = tasks::get(actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
     let outside = tasks::provenance(actor, tx, task_id).await?.is_some_and(|p| p.outside);
     let rules = crate::rules::rules_of(policies::list(actor, tx).await?);
     let task_json = serde_json::to_value(&task).unwrap_or_default();
-    let verdict = policy::decide(&rules, &Call { server: &frozen.server, tool: &frozen.tool, arguments, outside, task: &task_json });
+    let verdict = policy::decide(
+        &rules,
+        &Call { server: &frozen.server, tool: &frozen.tool, arguments, outside, task: &task_json },
+    );
     if verdict.effect == Effect::Deny {
-        return Err(Error::invalid("arguments", format!("the policy denies the call with these arguments: {}", verdict.reason)));
+        return Err(Error::invalid(
+            "arguments",
+            format!("the policy denies the call with these arguments: {}", verdict.reason),
+        ));
     }
     Ok(canonical_json(arguments))
 }
 
 /// Checks arguments against a tool's JSON Schema; the error names each place.
 pub fn check_schema(schema: &Json, arguments: &Json) -> Result<()> {
-    let validator = jsonschema::validator_for(schema).map_err(|e| Error::invalid("schema", format!("the tool's own schema is broken ({e}); the server must be mended")))?;
+    let validator = jsonschema::validator_for(schema).map_err(|e| {
+        Error::invalid("schema", format!("the tool's own schema is broken ({e}); the server must be mended"))
+    })?;
     let wrong: Vec<String> = validator
         .iter_errors(arguments)
         .take(5)
@@ -114,7 +137,11 @@ pub fn check_schema(schema: &Json, arguments: &Json) -> Result<()> {
             if place.is_empty() { e.to_string() } else { format!("{place}: {e}") }
         })
         .collect();
-    if wrong.is_empty() { Ok(()) } else { Err(Error::invalid("arguments", format!("the arguments do not fit the tool: {}", wrong.join("; ")))) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid("arguments", format!("the arguments do not fit the tool: {}", wrong.join("; "))))
+    }
 }
 
 /// Puts `path=value` edits into arguments. A path is dotted (`options.depth`, `items.0`); a value stays text where the
@@ -129,15 +156,20 @@ pub fn apply_edits(arguments: &Json, schema: Option<&Json>, edits: &[(String, St
             place = match place {
                 Json::Array(items) => {
                     let length = items.len();
-                    key.parse::<usize>().ok().and_then(|i| items.get_mut(i))
-                        .ok_or_else(|| Error::invalid(path.clone(), format!("the list has {length} entries; {key} is not one of them")))?
+                    key.parse::<usize>().ok().and_then(|i| items.get_mut(i)).ok_or_else(|| {
+                        Error::invalid(path.clone(), format!("the list has {length} entries; {key} is not one of them"))
+                    })?
                 }
                 Json::Object(map) => map.entry(key).or_insert(Json::Null),
                 _ => return Err(Error::invalid(path.clone(), format!("there is nothing called {key} to set"))),
             };
         }
         let is_text = place.is_string() || kind.and_then(|k| k.get("type")).and_then(Json::as_str) == Some("string");
-        *place = if is_text { Json::String(text.clone()) } else { serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone())) };
+        *place = if is_text {
+            Json::String(text.clone())
+        } else {
+            serde_json::from_str(text).unwrap_or_else(|_| Json::String(text.clone()))
+        };
     }
     Ok(out)
 }
@@ -151,7 +183,8 @@ mod tests {
     #[test]
     fn edits_keep_their_types() {
         let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}, "s": {"type": "string"}, "deep": {"type": "object", "properties": {"x": {"type": "boolean"}}}}});
-        let edits = [("n", "7"), ("s", "7"), ("deep.x", "true"), ("list.1", "null")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        let edits =
+            [("n", "7"), ("s", "7"), ("deep.x", "true"), ("list.1", "null")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         let got = apply_edits(&json!({"n": 1, "s": "a", "deep": {}, "list": [1, 2]}), Some(&schema), &edits).unwrap();
         assert_eq!(got, json!({"n": 7, "s": "7", "deep": {"x": true}, "list": [1, null]}));
         assert!(apply_edits(&json!({"list": []}), None, &[("list.3".to_owned(), "1".to_owned())]).is_err());

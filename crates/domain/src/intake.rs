@@ -49,7 +49,9 @@ pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uu
                     attachment.task_id = id;
                     file_attachments::create(&actor, tx, &attachment).await?;
                 }
-                if !watchers::add_event(&actor, tx, watcher_id, &event.key, Some(id), &event.source, &event.fingerprint).await? {
+                if !watchers::add_event(&actor, tx, watcher_id, &event.key, Some(id), &event.source, &event.fingerprint)
+                    .await?
+                {
                     return Err(Error::Duplicate);
                 }
                 watchers::put_cursor(&actor, tx, watcher_id, event.cursor).await?;
@@ -62,8 +64,7 @@ pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uu
 
 /// Under whose rights a watcher works.
 pub fn acting_for(watcher: &Watcher) -> Result<Actor> {
-    watcher
-        .created_by
-        .map(Actor::user)
-        .ok_or_else(|| Error::Conflict(format!("the watcher {} belongs to nobody any more; remove it and add it again", watcher.name)))
+    watcher.created_by.map(Actor::user).ok_or_else(|| {
+        Error::Conflict(format!("the watcher {} belongs to nobody any more; remove it and add it again", watcher.name))
+    })
 }

@@ -40,7 +40,8 @@ fn effect(text: &str) -> Option<Effect> {
 
 /// Adds a rule after checking that it can be read; without a position it goes last.
 pub async fn add(store: &Store, actor: &Actor, mut new: NewPolicy, position: Option<i32>) -> Result<Uuid> {
-    let effect = effect(&new.effect).ok_or_else(|| Error::invalid("effect", "the effect must be allow, ask or deny"))?;
+    let effect =
+        effect(&new.effect).ok_or_else(|| Error::invalid("effect", "the effect must be allow, ask or deny"))?;
     new.position = match position {
         Some(position) => position,
         None => policies::list(actor, store).await?.last().map_or(10, |last| last.position.saturating_add(10)),

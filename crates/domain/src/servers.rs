@@ -36,15 +36,22 @@ const FILESYSTEM_READING: &str = "{read_file,read_text_file,read_media_file,read
 
 /// Adds a server. For the well-known filesystem server a rule for reading is added too; its name is answered.
 pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) -> Result<(Uuid, Option<String>)> {
-    let good = (1..=100).contains(&new.name.len()) && new.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let good =
+        (1..=100).contains(&new.name.len()) && new.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if !good {
-        return Err(Error::invalid("name", "a server's name needs 1 to 100 letters, digits, dots, dashes or underscores"));
+        return Err(Error::invalid(
+            "name",
+            "a server's name needs 1 to 100 letters, digits, dots, dashes or underscores",
+        ));
     }
     if new.command.trim().is_empty() {
         return Err(Error::invalid("command", "the program that starts the server is missing; give it with --command"));
     }
-    let environment =
-        if new.environment.is_empty() { None } else { Some(vault.seal_json(&purpose(&new.name), &json!(new.environment))?) };
+    let environment = if new.environment.is_empty() {
+        None
+    } else {
+        Some(vault.seal_json(&purpose(&new.name), &json!(new.environment))?)
+    };
     let is_filesystem = new.args.iter().any(|a| a.contains("server-filesystem"));
     let id = mcp_servers::create(actor, store, &new.name, &new.command, new.args, environment).await?;
     if !is_filesystem {
@@ -76,22 +83,42 @@ pub async fn named(store: &Store, actor: &Actor, name: &str) -> Result<Server> {
 
 /// Approves tools of a server as they were shown, by name or all, and answers those approved. A tool that changed
 /// meanwhile is refused.
-pub async fn approve_tools(store: &Store, actor: &Actor, server: &str, names: &[String], all: bool, repeatable: bool) -> Result<Vec<ServerTool>> {
+pub async fn approve_tools(
+    store: &Store,
+    actor: &Actor,
+    server: &str,
+    names: &[String],
+    all: bool,
+    repeatable: bool,
+) -> Result<Vec<ServerTool>> {
     let server = named(store, actor, server).await?;
     let offered = mcp_servers::tools(actor, store, server.id).await?;
     if let Some(unknown) = names.iter().find(|n| !offered.iter().any(|t| t.is_offered && t.name == **n)) {
         return Err(Error::NotFound(format!("tool {unknown} of {}", server.name)));
     }
-    let chosen: Vec<ServerTool> = offered.into_iter().filter(|t| t.is_offered && (all || names.contains(&t.name))).collect();
+    let chosen: Vec<ServerTool> =
+        offered.into_iter().filter(|t| t.is_offered && (all || names.contains(&t.name))).collect();
     if chosen.is_empty() {
-        return Err(Error::Conflict(format!("{} has offered no tools yet; see: steward server tools {}", server.name, server.name)));
+        return Err(Error::Conflict(format!(
+            "{} has offered no tools yet; see: steward server tools {}",
+            server.name, server.name
+        )));
     }
     let (actor, approved) = (actor.clone(), chosen.clone());
     store
         .transaction(move |tx| {
             Box::pin(async move {
                 for tool in chosen {
-                    if !mcp_servers::approve_tool(&actor, tx, tool.server_id, &tool.name, &tool.definition_sha256, repeatable).await? {
+                    if !mcp_servers::approve_tool(
+                        &actor,
+                        tx,
+                        tool.server_id,
+                        &tool.name,
+                        &tool.definition_sha256,
+                        repeatable,
+                    )
+                    .await?
+                    {
                         // Either it changed in this moment, or the actor may not.
                         return Err(store::Error::Refused { what: format!("server_tools: {}", tool.name) }.into());
                     }

@@ -18,7 +18,13 @@ pub async fn get(store: &Store, actor: &Actor, id: Uuid) -> Result<Task> {
 
 /// Begins, completes, fails or cancels a task. Completing an overdue one reschedules it to today and keeps the first
 /// date (ruling 05); the answer says so in words.
-pub async fn set_status(store: &Store, actor: &Actor, id: Uuid, status: &str, reason: Option<String>) -> Result<Option<String>> {
+pub async fn set_status(
+    store: &Store,
+    actor: &Actor,
+    id: Uuid,
+    status: &str,
+    reason: Option<String>,
+) -> Result<Option<String>> {
     let (actor, status) = (actor.clone(), status.to_owned());
     store
         .transaction(move |tx| {
@@ -51,10 +57,20 @@ const MOVES: [(&str, &[&str]); 5] = [
 ];
 
 /// Moves a locked task to a status within a transaction, and answers what else the person must know.
-pub async fn move_to(actor: &Actor, on: impl Run, mut task: Task, status: &str, reason: Option<&str>) -> Result<Option<String>> {
+pub async fn move_to(
+    actor: &Actor,
+    on: impl Run,
+    mut task: Task,
+    status: &str,
+    reason: Option<&str>,
+) -> Result<Option<String>> {
     let allowed = MOVES.iter().find(|(from, _)| *from == task.status).map_or(&[][..], |(_, to)| *to);
     if !allowed.contains(&status) {
-        return Err(Error::Conflict(format!("a task that is {} can't become {status}; it can become {}", task.status, allowed.join(", "))));
+        return Err(Error::Conflict(format!(
+            "a task that is {} can't become {status}; it can become {}",
+            task.status,
+            allowed.join(", ")
+        )));
     }
     let mut said = None;
     let Some(metadata) = task.metadata.as_object_mut() else {
@@ -75,7 +91,11 @@ pub async fn move_to(actor: &Actor, on: impl Run, mut task: Task, status: &str, 
         said = Some(format!("The task was due {}; its due date was moved to today and the first one kept.", day(due)));
     }
     status.clone_into(&mut task.status);
-    if tasks::set_status(actor, on, &task).await? { Ok(said) } else { Err(store::Error::Refused { what: "tasks".to_owned() }.into()) }
+    if tasks::set_status(actor, on, &task).await? {
+        Ok(said)
+    } else {
+        Err(store::Error::Refused { what: "tasks".to_owned() }.into())
+    }
 }
 
 fn start_of_day(time: Timestamp) -> Timestamp {
@@ -87,8 +107,22 @@ fn day(time: Timestamp) -> String {
 }
 
 /// Tells the person who wants a task done how it stands, within a transaction.
-pub async fn tell_creator(actor: &Actor, on: impl Run, task: &Task, kind: &'static str, title: String, message: Option<String>, approval: Option<Uuid>) -> Result<()> {
+pub async fn tell_creator(
+    actor: &Actor,
+    on: impl Run,
+    task: &Task,
+    kind: &'static str,
+    title: String,
+    message: Option<String>,
+    approval: Option<Uuid>,
+) -> Result<()> {
     let Some(user_id) = task.created_by else { return Ok(()) };
-    let new = NewNotification { user_id, title, message, r#type: kind, data: json!({ "task_id": task.id, "approval_id": approval }) };
+    let new = NewNotification {
+        user_id,
+        title,
+        message,
+        r#type: kind,
+        data: json!({ "task_id": task.id, "approval_id": approval }),
+    };
     notifications::create(actor, on, &new).await.map(drop).map_err(Into::into)
 }

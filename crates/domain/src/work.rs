@@ -112,20 +112,48 @@ impl Worker {
     }
 
     /// Journals a step that the policy allows; answers its id.
-    pub async fn journal_allowed(&self, store: &Store, work: &Work, call: PlannedCall, verdict: &Verdict) -> Result<Uuid> {
+    pub async fn journal_allowed(
+        &self,
+        store: &Store,
+        work: &Work,
+        call: PlannedCall,
+        verdict: &Verdict,
+    ) -> Result<Uuid> {
         let step = new_step(work, call, "allowed", Some(verdict), None);
-        self.under_lease(store, &work.lease, move |tx, actor| Box::pin(async move { Ok(runs::add_step(&actor, tx, &step).await?) })).await
+        self.under_lease(store, &work.lease, move |tx, actor| {
+            Box::pin(async move { Ok(runs::add_step(&actor, tx, &step).await?) })
+        })
+        .await
     }
 
     /// Journals a step that is not going to happen: `denied` by the policy, or `skipped` by the playbook.
-    pub async fn journal_undone(&self, store: &Store, work: &Work, call: PlannedCall, state: &'static str, verdict: Option<&Verdict>, reason: String) -> Result<()> {
+    pub async fn journal_undone(
+        &self,
+        store: &Store,
+        work: &Work,
+        call: PlannedCall,
+        state: &'static str,
+        verdict: Option<&Verdict>,
+        reason: String,
+    ) -> Result<()> {
         let step = new_step(work, call, state, verdict, Some(reason));
-        self.under_lease(store, &work.lease, move |tx, actor| Box::pin(async move { runs::add_step(&actor, tx, &step).await.map(drop).map_err(Into::into) })).await
+        self.under_lease(store, &work.lease, move |tx, actor| {
+            Box::pin(async move { runs::add_step(&actor, tx, &step).await.map(drop).map_err(Into::into) })
+        })
+        .await
     }
 
     /// Asks a person about a call: step, approval with the frozen call, notification, and the task put to wait, in one
     /// transaction. A step that was journalled before is asked about again.
-    pub async fn ask(&self, store: &Store, work: &Work, step: Option<&Step>, call: PlannedCall, verdict: &Verdict, tool: &ServerTool) -> Result<Uuid> {
+    pub async fn ask(
+        &self,
+        store: &Store,
+        work: &Work,
+        step: Option<&Step>,
+        call: PlannedCall,
+        verdict: &Verdict,
+        tool: &ServerTool,
+    ) -> Result<Uuid> {
         let (lease, task) = (work.lease.clone(), work.task.clone());
         let known = step.map(|s| s.id);
         let details = json!({
@@ -143,14 +171,16 @@ impl Worker {
             "source": work.provenance.as_ref().map(|p| p.source.clone()),
         });
         let expires_at = store::now() + SignedDuration::from_mins(verdict.approval_ttl_minutes.into());
-        let (new, definition_sha256) = (new_step(work, call.clone(), "awaiting_approval", Some(verdict), None), tool.definition_sha256.clone());
+        let (new, definition_sha256) =
+            (new_step(work, call.clone(), "awaiting_approval", Some(verdict), None), tool.definition_sha256.clone());
         self.under_lease(store, &work.lease, move |tx, actor| {
             Box::pin(async move {
                 let step_id = match known {
                     Some(id) => id,
                     None => runs::add_step(&actor, tx, &new).await?,
                 };
-                let question = NewApproval { task_id: task.id, action_type: "tool_call".to_owned(), details, expires_at };
+                let question =
+                    NewApproval { task_id: task.id, action_type: "tool_call".to_owned(), details, expires_at };
                 let approval_id = approvals::create(&actor, tx, &question).await?;
                 let frozen = ApprovalCall {
                     approval_id,
@@ -164,7 +194,16 @@ impl Worker {
                 approvals::add_call(&actor, tx, &frozen).await?;
                 runs::ask_step(&actor, tx, step_id, "awaiting_approval", approval_id, None).await?;
                 let title = format!("Approval needed: {}", summary(&call));
-                task_rules::tell_creator(&actor, tx, &task, "approval", title, Some(task.title.clone()), Some(approval_id)).await?;
+                task_rules::tell_creator(
+                    &actor,
+                    tx,
+                    &task,
+                    "approval",
+                    title,
+                    Some(task.title.clone()),
+                    Some(approval_id),
+                )
+                .await?;
                 wait(&actor, tx, &lease).await?;
                 Ok(approval_id)
             })
@@ -207,7 +246,14 @@ impl Worker {
     }
 
     /// Marks a step as started with exactly these arguments. After this commit the call may be sent, once.
-    pub async fn start(&self, store: &Store, lease: &Lease, step_id: Uuid, arguments: String, sha256: String) -> Result<()> {
+    pub async fn start(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        step_id: Uuid,
+        arguments: String,
+        sha256: String,
+    ) -> Result<()> {
         let attempt = lease.attempt;
         self.under_lease(store, lease, move |tx, actor| {
             Box::pin(async move {
@@ -231,9 +277,22 @@ impl Worker {
     }
 
     /// Ends a step with what came of it.
-    pub async fn end(&self, store: &Store, lease: &Lease, step_id: Uuid, state: &'static str, result: Option<String>, error: Option<String>) -> Result<()> {
+    pub async fn end(
+        &self,
+        store: &Store,
+        lease: &Lease,
+        step_id: Uuid,
+        state: &'static str,
+        result: Option<String>,
+        error: Option<String>,
+    ) -> Result<()> {
         self.under_lease(store, lease, move |tx, actor| {
-            Box::pin(async move { runs::end_step(&actor, tx, step_id, state, result.as_deref(), error.as_deref()).await.map(drop).map_err(Into::into) })
+            Box::pin(async move {
+                runs::end_step(&actor, tx, step_id, state, result.as_deref(), error.as_deref())
+                    .await
+                    .map(drop)
+                    .map_err(Into::into)
+            })
         })
         .await
     }
@@ -244,8 +303,11 @@ impl Worker {
         self.under_lease(store, &work.lease, move |tx, actor| {
             Box::pin(async move {
                 // The person may have changed the task meanwhile: what is written starts from how it stands now.
-                let task = tasks::lock(&actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
-                let (state, status, kind) = if completed { ("completed", "completed", "status") } else { ("failed", "failed", "error") };
+                let task = tasks::lock(&actor, tx, task_id)
+                    .await?
+                    .ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
+                let (state, status, kind) =
+                    if completed { ("completed", "completed", "status") } else { ("failed", "failed", "error") };
                 runs::finish(&actor, tx, run_id, state, if completed { None } else { Some(&words) }).await?;
                 let said = task_rules::move_to(&actor, tx, task.clone(), status, Some(&words)).await?;
                 let title = format!("{}: {}", if completed { "Done" } else { "Failed" }, task.title);
@@ -261,9 +323,20 @@ impl Worker {
         let task_id = lease.task_id;
         self.under_lease(store, lease, move |tx, actor| {
             Box::pin(async move {
-                let task = tasks::lock(&actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
+                let task = tasks::lock(&actor, tx, task_id)
+                    .await?
+                    .ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
                 task_rules::move_to(&actor, tx, task.clone(), "failed", Some(&words)).await?;
-                task_rules::tell_creator(&actor, tx, &task, "error", format!("Failed: {}", task.title), Some(words), None).await
+                task_rules::tell_creator(
+                    &actor,
+                    tx,
+                    &task,
+                    "error",
+                    format!("Failed: {}", task.title),
+                    Some(words),
+                    None,
+                )
+                .await
             })
         })
         .await
@@ -293,7 +366,13 @@ async fn wait(actor: &Actor, tx: &Transaction, lease: &Lease) -> Result<()> {
     if task_queue::wait(actor, tx, lease).await? { Ok(()) } else { Err(Error::LeaseLost) }
 }
 
-fn new_step(work: &Work, call: PlannedCall, state: &'static str, verdict: Option<&Verdict>, error: Option<String>) -> NewStep {
+fn new_step(
+    work: &Work,
+    call: PlannedCall,
+    state: &'static str,
+    verdict: Option<&Verdict>,
+    error: Option<String>,
+) -> NewStep {
     NewStep {
         run_id: work.run.id,
         task_id: work.task.id,

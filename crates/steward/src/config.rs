@@ -23,7 +23,7 @@ use crate::{Error, Result};
 /// Settings given as flags; each goes before environment and file.
 #[allow(clippy::doc_markdown, reason = "these comments are the help that people read")]
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(next_help_heading = "Settings (also in steward.toml)")]
+#[command(next_help_heading = "Settings")]
 pub struct Flags {
     /// sqlite://PATH or postgres://… (one with a password goes into DATABASE_URL or steward.toml)
     #[arg(long, global = true, value_name = "URL")]
@@ -106,6 +106,7 @@ impl Config {
     }
 
     /// How to reach the database, for whoever opens it.
+    #[allow(clippy::unnecessary_wraps, reason = "opening may have to look something up one day, and callers are ready")]
     pub fn store_config(&self) -> Result<store::Config> {
         Ok(self.database.clone())
     }
@@ -148,14 +149,13 @@ impl Sources<'_> {
         // The file may lie in the data folder, so that folder is looked up without it first.
         let data_dir = match self.outer("data_dir")? {
             Some(written) => self.path(&written)?,
-            None => self.default_data_dir()?,
+            None => default_data_dir()?,
         };
+        let usual = data_dir.join("steward.toml");
         let found = match file {
             Some(file) => file::read(file)?,
-            None => {
-                let usual = data_dir.join("steward.toml");
-                if usual.is_file() { file::read(&usual)? } else { file::Settings::default() }
-            }
+            None if usual.is_file() => file::read(&usual)?,
+            None => file::Settings::default(),
         };
         let get = |key: &str| -> Result<Option<Written>> { Ok(self.outer(key)?.or_else(|| found.get(key))) };
         let data_dir = get("data_dir")?.map_or(Ok(data_dir), |written| self.path(&written))?;
@@ -171,15 +171,22 @@ impl Sources<'_> {
         }
         let listen = get("listen")?.unwrap_or(Written { text: "127.0.0.1:8000".to_owned(), origin: String::new() });
         let listen = SocketAddr::from_str(&listen.text).map_err(|_| {
-            wrong("listen", &listen.origin, &format!("must be an address with a port such as 127.0.0.1:8000, not {}", shown(&listen.text)))
+            wrong(
+                "listen",
+                &listen.origin,
+                &format!("must be an address with a port such as 127.0.0.1:8000, not {}", shown(&listen.text)),
+            )
         })?;
         Ok(Config {
             database,
             redis_url: redis(get("redis_url")?)?,
             listen,
             allowed_hosts: hosts(get("allowed_hosts")?)?,
-            master_key_file: get("master_key_file")?.map_or_else(|| Ok(data_dir.join("master.key")), |w| self.path(&w))?,
-            lease: SignedDuration::from_secs(number(get("lease_s")?, "lease_s", 1..=3600)?.map_or(30, |s| i64::try_from(s).unwrap_or(30))),
+            master_key_file: get("master_key_file")?
+                .map_or_else(|| Ok(data_dir.join("master.key")), |w| self.path(&w))?,
+            lease: SignedDuration::from_secs(
+                number(get("lease_s")?, "lease_s", 1..=3600)?.map_or(30, |s| i64::try_from(s).unwrap_or(30)),
+            ),
             data_dir,
         })
     }
@@ -196,7 +203,11 @@ impl Sources<'_> {
         if let Some(text) = flag {
             let origin = format!("the flag --{}", key.replace('_', "-"));
             if key == "database_url" && has_password(text) {
-                return Err(wrong(key, &origin, "holds a password, which everybody on this machine can read in the list of processes; put it into DATABASE_URL or steward.toml"));
+                return Err(wrong(
+                    key,
+                    &origin,
+                    "holds a password, which everybody on this machine can read in the list of processes; put it into DATABASE_URL or steward.toml",
+                ));
             }
             return Ok(Some(Written { text: text.clone(), origin }));
         }
@@ -212,7 +223,9 @@ impl Sources<'_> {
 
     fn refuse_unknown_names(&self) -> Result<()> {
         let is_known = |name: &str| {
-            OTHER_NAMES.contains(&name) || name.starts_with(TEST_PREFIX) || KEYS.iter().any(|k| k.environment.contains(&name))
+            OTHER_NAMES.contains(&name)
+                || name.starts_with(TEST_PREFIX)
+                || KEYS.iter().any(|k| k.environment.contains(&name))
         };
         let names = self.env.iter().map(|(name, _)| name.to_string_lossy());
         let mut unknown: Vec<_> = names.filter(|n| n.starts_with("STEWARD_") && !is_known(n)).collect();
@@ -224,13 +237,6 @@ impl Sources<'_> {
                 KEYS.iter().flat_map(|k| k.environment).copied().collect::<Vec<_>>().join(", ")
             ))),
         }
-    }
-
-    fn default_data_dir(&self) -> Result<PathBuf> {
-        let dirs = directories::ProjectDirs::from("", "", "steward");
-        dirs.map(|d| d.data_dir().to_owned()).ok_or_else(|| {
-            Error::Config("there is no home folder to keep data in; say where with data_dir (STEWARD_DATA_DIR)".to_owned())
-        })
     }
 
     fn path(&self, written: &Written) -> Result<PathBuf> {
@@ -245,18 +251,34 @@ impl Sources<'_> {
 
     fn database(&self, written: Option<Written>, data_dir: &Path) -> Result<store::Config> {
         let Some(written) = written else {
-            return Ok(store::Config { target: Target::Sqlite(data_dir.join("steward.db")), ..store::Config::from_url("sqlite://steward.db")? });
+            return Ok(store::Config {
+                target: Target::Sqlite(data_dir.join("steward.db")),
+                ..store::Config::from_url("sqlite://steward.db")?
+            });
         };
-        let mut config = store::Config::from_url(&written.text).map_err(|e| wrong("database_url", &written.origin, &format!("is wrong: {e}")))?;
+        let mut config = store::Config::from_url(&written.text)
+            .map_err(|e| wrong("database_url", &written.origin, &format!("is wrong: {e}")))?;
         if let Target::Sqlite(path) = &config.target {
             let text = path.to_string_lossy().into_owned();
             if text == ":memory:" || text.contains('?') {
-                return Err(wrong("database_url", &written.origin, "must name a file: sqlite://PATH, without options behind it"));
+                return Err(wrong(
+                    "database_url",
+                    &written.origin,
+                    "must name a file: sqlite://PATH, without options behind it",
+                ));
             }
             config.target = Target::Sqlite(self.path(&Written { text, origin: written.origin })?);
         }
         Ok(config)
     }
+}
+
+/// The platform's folder for data.
+fn default_data_dir() -> Result<PathBuf> {
+    let dirs = directories::ProjectDirs::from("", "", "steward");
+    dirs.map(|d| d.data_dir().to_owned()).ok_or_else(|| {
+        Error::Config("there is no home folder to keep data in; say where with data_dir (STEWARD_DATA_DIR)".to_owned())
+    })
 }
 
 /// `~` and `~/…` as the home folder; `None` where there is no home.
@@ -286,15 +308,24 @@ fn redis(written: Option<Written>) -> Result<Option<SecretString>> {
     if text.starts_with("redis://") || text.starts_with("rediss://") {
         return Ok(Some(SecretString::from(text)));
     }
-    Err(wrong("redis_url", &origin, "must begin with redis:// or rediss:// (its value is not shown, as it may hold a password)"))
+    Err(wrong(
+        "redis_url",
+        &origin,
+        "must begin with redis:// or rediss:// (its value is not shown, as it may hold a password)",
+    ))
 }
 
 /// Host names, separated by commas or blanks.
 fn hosts(written: Option<Written>) -> Result<Vec<String>> {
     let Some(Written { text, origin }) = written else { return Ok(Vec::new()) };
-    let names: Vec<String> = text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
+    let names: Vec<String> =
+        text.split([',', ' ']).filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
     match names.iter().find(|name| name.contains(['/', '@', '*']) || name.len() > 253) {
-        Some(name) => Err(wrong("allowed_hosts", &origin, &format!("must be names such as desk.example.org, separated by commas, not {}", shown(name)))),
+        Some(name) => Err(wrong(
+            "allowed_hosts",
+            &origin,
+            &format!("must be names such as desk.example.org, separated by commas, not {}", shown(name)),
+        )),
         None => Ok(names),
     }
 }
@@ -303,6 +334,10 @@ fn number(written: Option<Written>, key: &str, range: std::ops::RangeInclusive<u
     let Some(Written { text, origin }) = written else { return Ok(None) };
     let found = text.trim().parse::<u64>().ok().filter(|n| range.contains(n));
     found.map(Some).ok_or_else(|| {
-        wrong(key, &origin, &format!("must be a whole number from {} to {}, not {}", range.start(), range.end(), shown(&text)))
+        wrong(
+            key,
+            &origin,
+            &format!("must be a whole number from {} to {}, not {}", range.start(), range.end(), shown(&text)),
+        )
     })
 }

@@ -38,7 +38,9 @@ pub enum Error {
         pid: String,
     },
     /// The desk's address can't be taken.
-    #[error("the desk can't listen at {address} ({reason}); stop whatever listens there, or choose another address with listen (STEWARD_LISTEN)")]
+    #[error(
+        "the desk can't listen at {address} ({reason}); stop whatever listens there, or choose another address with listen (STEWARD_LISTEN)"
+    )]
     Listen {
         /// The address.
         address: String,

@@ -6,7 +6,9 @@ use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
 };
-use tracing_subscriber::{EnvFilter, Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+};
 use workers::logs::LogQueue;
 
 /// Events of these modules are Steward's own and go to the database.
@@ -15,7 +17,8 @@ const OURS: [&str; 6] = ["steward", "web", "workers", "tools", "domain", "store"
 /// Starts logging: to stderr as `STEWARD_LOG` (default `warn,steward=info`) says; when `queue` is given, Steward's own
 /// events from `info` up also to the database.
 pub fn start(queue: Option<LogQueue>) {
-    let filter = EnvFilter::try_from_env("STEWARD_LOG").unwrap_or_else(|_| EnvFilter::new("warn,steward=info,workers=info"));
+    let filter =
+        EnvFilter::try_from_env("STEWARD_LOG").unwrap_or_else(|_| EnvFilter::new("warn,steward=info,workers=info"));
     let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true).with_filter(filter);
     let started = tracing_subscriber::registry().with(terminal).with(queue.map(DatabaseLayer)).try_init();
     if let Err(e) = started {
@@ -53,6 +56,10 @@ struct Words {
 impl Visit for Words {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         // Writing to a String does not fail.
-        let _ = if field.name() == "message" { write!(self.message, "{value:?}") } else { write!(self.fields, " {}={value:?}", field.name()) };
+        let _ = if field.name() == "message" {
+            write!(self.message, "{value:?}")
+        } else {
+            write!(self.fields, " {}={value:?}", field.name())
+        };
     }
 }

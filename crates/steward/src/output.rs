@@ -21,12 +21,19 @@ pub fn note(text: impl AsRef<str>) {
 
 /// Writes a value as JSON.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::Internal(format!("the answer is no JSON: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|e| Error::Internal(format!("the answer is no JSON: {e}")))?;
     line(text)
 }
 
 /// Writes a list: one JSON array, or a table; where it is empty, `empty` goes to stderr.
-pub fn list<T: Serialize>(as_json: bool, items: &[T], empty: &str, head: &[&str], row: impl Fn(&T) -> Vec<String>) -> Result<()> {
+pub fn list<T: Serialize>(
+    as_json: bool,
+    items: &[T],
+    empty: &str,
+    head: &[&str],
+    row: impl Fn(&T) -> Vec<String>,
+) -> Result<()> {
     if as_json {
         return json(items);
     }
@@ -96,7 +103,9 @@ pub fn maybe_time(moment: Option<Timestamp>) -> String {
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}') {
+        if c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
+        {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -116,7 +125,10 @@ mod tests {
 
     #[test]
     fn plain_tables_are_lined_up() {
-        let text = table(&["name", "state"], [vec!["a".to_owned(), "on".to_owned()], vec!["longer".to_owned(), String::new()]]);
+        let text = table(
+            &["name", "state"],
+            [vec!["a".to_owned(), "on".to_owned()], vec!["longer".to_owned(), String::new()]],
+        );
         assert_eq!(text, "name    state\na       on\nlonger");
     }
 }

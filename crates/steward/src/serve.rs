@@ -57,7 +57,11 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     let node = node_name(&data_dir)?;
     let listener = match only {
         Some(Only::Work) => None,
-        _ => Some(TcpListener::bind(config.listen).await.map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?),
+        _ => Some(
+            TcpListener::bind(config.listen)
+                .await
+                .map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?,
+        ),
     };
     let shutdown = CancellationToken::new();
     let wake = Arc::new(Notify::new());
@@ -70,8 +74,16 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         start_work(&mut parts, &store, &vault, &config, &node, &logs, &wake, &shutdown).await?;
     }
     if let Some(listener) = listener {
-        let address = listener.local_addr().map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?;
-        let state = web::State { store: store.clone(), vault: vault.clone(), version: env!("CARGO_PKG_VERSION"), wake: Arc::clone(&wake), allowed_hosts: config.allowed_hosts.clone() };
+        let address = listener
+            .local_addr()
+            .map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?;
+        let state = web::State {
+            store: store.clone(),
+            vault: vault.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            wake: Arc::clone(&wake),
+            allowed_hosts: config.allowed_hosts.clone(),
+        };
         let stop = shutdown.clone();
         parts.spawn(async move {
             if let Err(e) = web::serve(listener, state, stop.clone()).await {
@@ -88,7 +100,11 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         () = shutdown.cancelled() => {}
     }
     shutdown.cancel();
-    let all = async { while let Some(ended) = parts.join_next().await { report(ended) } };
+    let all = async {
+        while let Some(ended) = parts.join_next().await {
+            report(ended);
+        }
+    };
     if tokio::time::timeout(ENDING, all).await.is_err() {
         tracing::warn!("some parts did not end in time and were cut off; their work is taken up at the next start");
         parts.shutdown().await;
@@ -133,9 +149,22 @@ async fn start_work(
     };
     let news_end = CancellationToken::new();
     parts.spawn(servers::write_down(store.clone(), logs.clone(), news, Arc::clone(wake), news_end.clone()));
-    parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), Arc::clone(wake), shutdown.clone()));
+    parts.spawn(watching::keep_watching(
+        store.clone(),
+        vault.clone(),
+        logs.clone(),
+        Arc::clone(wake),
+        shutdown.clone(),
+    ));
     parts.spawn(housekeeping::run(store.clone(), Arc::clone(wake), shutdown.clone()));
-    let keeper = servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), Arc::clone(wake), servers_end.clone());
+    let keeper = servers::keep_running(
+        store.clone(),
+        vault.clone(),
+        supervisors,
+        logs.clone(),
+        Arc::clone(wake),
+        servers_end.clone(),
+    );
     let stop = shutdown.clone();
     parts.spawn(async move {
         let keeper = tokio::spawn(keeper);
@@ -180,7 +209,13 @@ async fn greet(store: &Store, address: std::net::SocketAddr) -> Result<(), Error
 fn lock(data_dir: &Path) -> Result<File, Error> {
     let path = data_dir.join("steward.lock");
     let unwritable = |e: std::io::Error| Error::DataDir { path: data_dir.to_owned(), reason: e.to_string() };
-    let mut file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unwritable)?;
+    let mut file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(unwritable)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -190,7 +225,10 @@ fn lock(data_dir: &Path) -> Result<File, Error> {
         }
         Err(TryLockError::Error(e)) => return Err(unwritable(e)),
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).and_then(|()| file.sync_all()).map_err(unwritable)?;
+    file.set_len(0)
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .and_then(|()| file.sync_all())
+        .map_err(unwritable)?;
     Ok(file)
 }
 

@@ -1,4 +1,5 @@
 //! The first ten minutes of the README, as written, by the real program with the real file server, on both databases.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
 mod bench;
 
@@ -38,7 +39,12 @@ impl Person {
     /// Runs a command that must succeed and answers what it printed.
     fn steward(&self, args: &[&str]) -> String {
         let out = self.run(args);
-        assert!(out.status.success(), "steward {args:?}: {}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        assert!(
+            out.status.success(),
+            "steward {args:?}: {}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
         String::from_utf8(out.stdout).unwrap()
     }
 
@@ -59,10 +65,10 @@ impl Person {
                 }
             }
         };
-        match tokio::time::timeout(limit, found).await {
-            Ok(found) => found,
-            Err(_) => panic!("not in time: {what}\n{}\n{}", self.steward(&["task", "list"]), self.steward(&["logs"])),
-        }
+        let in_time = tokio::time::timeout(limit, found).await;
+        in_time.unwrap_or_else(|late| {
+            panic!("{late}: {what}\n{}\n{}", self.steward(&["task", "list"]), self.steward(&["logs"]))
+        })
     }
 }
 
@@ -121,7 +127,10 @@ async fn the_first_day(url: Option<String>) {
     if person.url.is_some() {
         let early = person.run(&[]);
         assert_eq!(early.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&early.stderr).contains("steward db migrate"), "an old schema is refused, with the command to run");
+        assert!(
+            String::from_utf8_lossy(&early.stderr).contains("steward db migrate"),
+            "an old schema is refused, with the command to run"
+        );
         person.steward(&["db", "migrate"]);
     }
     let (serving, _address, said) = Serving::start(&person);
@@ -129,11 +138,29 @@ async fn the_first_day(url: Option<String>) {
     set_up(&person);
     let home = person.home.path().to_owned();
     let steward = home.join("steward");
-    person.steward(&["server", "add", "files", "--command", "node", "--arg", &file_server(), "--arg", steward.to_str().unwrap()]);
+    person.steward(&[
+        "server",
+        "add",
+        "files",
+        "--command",
+        "node",
+        "--arg",
+        &file_server(),
+        "--arg",
+        steward.to_str().unwrap(),
+    ]);
     let offered = person.steward(&["server", "tools", "files"]);
     assert!(offered.contains("move_file"), "{offered}");
     person.steward(&["server", "approve-tools", "files", "--all"]);
-    person.steward(&["watcher", "add", "inbox", "--type", "folder", "--config", r#"{"path": "~/steward/inbox", "playbook": "file-away"}"#]);
+    person.steward(&[
+        "watcher",
+        "add",
+        "inbox",
+        "--type",
+        "folder",
+        "--config",
+        r#"{"path": "~/steward/inbox", "playbook": "file-away"}"#,
+    ]);
 
     // Approved as asked.
     let first = drop_file(&steward, "Rechnung März 2026.pdf", b"%PDF-1.4 first");
@@ -172,7 +199,10 @@ async fn the_first_day(url: Option<String>) {
     let failed = person.list(&["task", "list", "--status", "failed"]);
     assert!(failed[0]["metadata"]["failure_reason"].as_str().unwrap().contains("leave it there"), "{failed:?}");
 
-    assert!(person.steward(&["audit", "verify"]).to_lowercase().contains("whole") || person.run(&["audit", "verify"]).status.success());
+    assert!(
+        person.steward(&["audit", "verify"]).to_lowercase().contains("whole")
+            || person.run(&["audit", "verify"]).status.success()
+    );
     if person.url.is_none() {
         let other = person.run(&[]);
         assert_eq!(other.status.code(), Some(1));
@@ -202,14 +232,22 @@ fn drop_file(steward: &Path, name: &str, content: &[u8]) -> std::path::PathBuf {
 }
 
 async fn pending(person: &Person) -> Json {
-    person.until("an approval is pending", Duration::from_secs(20), |p| p.list(&["approval", "list", "--status", "pending"]).pop()).await
+    person
+        .until("an approval is pending", Duration::from_secs(20), |p| {
+            p.list(&["approval", "list", "--status", "pending"]).pop()
+        })
+        .await
 }
 
 /// Waits until so many tasks are neither pending nor in progress.
 async fn settled(person: &Person, count: usize) {
     person
         .until("the task has ended", Duration::from_secs(20), |p| {
-            let ended = p.list(&["task", "list"]).iter().filter(|t| t["status"] == "completed" || t["status"] == "failed").count();
+            let ended = p
+                .list(&["task", "list"])
+                .iter()
+                .filter(|t| t["status"] == "completed" || t["status"] == "failed")
+                .count();
             (ended == count).then_some(())
         })
         .await;

@@ -1,5 +1,6 @@
 //! The real process is killed (SIGKILL) at every recorded point of a run and started again, on both databases, against
 //! a server that counts its effects: work goes on where it stood, and nothing happens twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
 mod bench;
 
@@ -66,8 +67,11 @@ async fn live(bench: &Bench, process: &mut bench::Process) -> Option<std::proces
                 _ => {}
             }
             for open in approvals::list(&bench.ada, &bench.store, Some("pending"), None, None, 10).await.unwrap() {
-                let arguments = (open.action_type == "outcome_unknown").then(|| bench.look(open.details.as_ref().unwrap()));
-                decide(&bench.store, &bench.ada, open.id, Decision { approve: true, note: None, arguments }).await.unwrap();
+                let arguments =
+                    (open.action_type == "outcome_unknown").then(|| bench.look(open.details.as_ref().unwrap()));
+                decide(&bench.store, &bench.ada, open.id, Decision { approve: true, note: None, arguments })
+                    .await
+                    .unwrap();
             }
         }
     };

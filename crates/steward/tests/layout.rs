@@ -199,12 +199,3 @@ fn no_machine_s_own_paths() {
     );
     assert!(found.is_empty(), "paths that exist on one machine: {found:?}");
 }
-
-#[test]
-fn migrations_are_numbered_alike() {
-    let names = |engine: &str| -> Vec<&str> {
-        let folder = format!("crates/store/migrations/{engine}/");
-        FILES.iter().filter_map(|(name, _)| name.strip_prefix(folder.as_str())).collect()
-    };
-    assert_eq!(names("postgres"), names("sqlite"));
-}

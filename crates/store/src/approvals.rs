@@ -111,7 +111,13 @@ statements! {
 /// Asks; answers the approval's id.
 pub async fn create(actor: &Actor, on: impl Run, new: &NewApproval) -> Result<Uuid> {
     let id = Uuid::now_v7();
-    let params = vec![id.into(), new.task_id.into(), (&new.action_type).into(), new.details.clone().into(), new.expires_at.into()];
+    let params = vec![
+        id.into(),
+        new.task_id.into(),
+        (&new.action_type).into(),
+        new.details.clone().into(),
+        new.expires_at.into(),
+    ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)
 }
@@ -127,8 +133,16 @@ pub async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Approv
 }
 
 /// Approvals the actor may see, newest first, of a status and a task, after `cursor`.
-pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, task_id: Option<Uuid>, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Approval>> {
-    let params = vec![status.into(), task_id.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
+pub async fn list(
+    actor: &Actor,
+    on: impl Run,
+    status: Option<&str>,
+    task_id: Option<Uuid>,
+    cursor: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Approval>> {
+    let params =
+        vec![status.into(), task_id.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
     on.list(actor, &LIST, params).await
 }
 
@@ -150,8 +164,13 @@ pub async fn expire(actor: &Actor, on: impl Run) -> Result<Vec<Uuid>> {
 /// Freezes the call that an approval decides.
 pub async fn add_call(actor: &Actor, on: impl Run, call: &ApprovalCall) -> Result<()> {
     let params = vec![
-        call.approval_id.into(), call.step_id.into(), (&call.server).into(), (&call.tool).into(),
-        (&call.definition_sha256).into(), (&call.arguments).into(), (&call.arguments_sha256).into(),
+        call.approval_id.into(),
+        call.step_id.into(),
+        (&call.server).into(),
+        (&call.tool).into(),
+        (&call.definition_sha256).into(),
+        (&call.arguments).into(),
+        (&call.arguments_sha256).into(),
     ];
     on.execute(actor, &ADD_CALL, params).await.map(drop)
 }

@@ -51,10 +51,18 @@ impl FromRow for Link {
     fn from_row(row: &Row) -> Result<Self> {
         let canonical = match row {
             Row::Postgres(_) => row.get(3, "canonical")?,
-            Row::Sqlite(_) => row.get::<Option<String>>(3, "canonical")?.map(|t| canonical::jsonb_text(&t)).transpose()
+            Row::Sqlite(_) => row
+                .get::<Option<String>>(3, "canonical")?
+                .map(|t| canonical::jsonb_text(&t))
+                .transpose()
                 .map_err(|e| Error::Decode { column: "audit_trail".to_owned(), reason: e.to_string() })?,
         };
-        Ok(Self { seq: row.get(0, "seq")?, previous_sha256: row.get(1, "previous")?, sha256: row.get(2, "sha256")?, canonical })
+        Ok(Self {
+            seq: row.get(0, "seq")?,
+            previous_sha256: row.get(1, "previous")?,
+            sha256: row.get(2, "sha256")?,
+            canonical,
+        })
     }
 }
 #[derive(Debug)]
@@ -84,7 +92,13 @@ statements! {
 }
 
 /// The newest rows the actor may see, of an entity.
-pub async fn list(actor: &Actor, on: impl Run, entity_type: Option<&str>, entity_id: Option<Uuid>, limit: i64) -> Result<Vec<AuditRow>> {
+pub async fn list(
+    actor: &Actor,
+    on: impl Run,
+    entity_type: Option<&str>,
+    entity_id: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<AuditRow>> {
     on.list(actor, &LIST, vec![entity_type.into(), entity_id.into(), page(limit)]).await
 }
 
@@ -105,7 +119,9 @@ pub async fn verify(actor: &Actor, on: impl Run) -> Result<ChainReport> {
             } else {
                 match &link.canonical {
                     None => Some(format!("the row of link {} was removed", link.seq)),
-                    Some(text) if canonical::chain_sha256(&head, text) != link.sha256 => Some(format!("the row of link {} was altered", link.seq)),
+                    Some(text) if canonical::chain_sha256(&head, text) != link.sha256 => {
+                        Some(format!("the row of link {} was altered", link.seq))
+                    }
                     Some(_) => None,
                 }
             };

@@ -69,8 +69,15 @@ statements! {
 pub async fn create(actor: &Actor, on: impl Run, new: &NewAttachment) -> Result<Uuid> {
     let id = Uuid::now_v7();
     let params = vec![
-        id.into(), (&new.filename).into(), (&new.original_filename).into(), new.mime_type.clone().into(), new.file_size.into(),
-        (&new.storage_path).into(), new.task_id.into(), true.into(), (&new.hash_checksum).into(),
+        id.into(),
+        (&new.filename).into(),
+        (&new.original_filename).into(),
+        new.mime_type.clone().into(),
+        new.file_size.into(),
+        (&new.storage_path).into(),
+        new.task_id.into(),
+        true.into(),
+        (&new.hash_checksum).into(),
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)

@@ -102,9 +102,21 @@ statements! {
 }
 
 /// Adds a server that is started as a child process; `environment` is sealed. Answers its id.
-pub async fn create(actor: &Actor, on: impl Run, name: &str, command: &str, args: Vec<String>, environment: Option<Json>) -> Result<Uuid> {
+pub async fn create(
+    actor: &Actor,
+    on: impl Run,
+    name: &str,
+    command: &str,
+    args: Vec<String>,
+    environment: Option<Json>,
+) -> Result<Uuid> {
     let id = Uuid::now_v7();
-    on.execute(actor, &CREATE, vec![id.into(), name.into(), "stdio".into(), command.into(), args.into(), environment.into()]).await?;
+    on.execute(
+        actor,
+        &CREATE,
+        vec![id.into(), name.into(), "stdio".into(), command.into(), args.into(), environment.into()],
+    )
+    .await?;
     Ok(id)
 }
 
@@ -129,8 +141,17 @@ pub async fn set_active(actor: &Actor, on: impl Run, id: Uuid, is_active: bool) 
 }
 
 /// Notes how a server fares; `None` leaves capabilities and heartbeat as they are. For Steward itself only.
-pub async fn set_status(actor: &Actor, on: impl Run, id: Uuid, status: &str, capabilities: Option<Vec<String>>, heartbeat: Option<Timestamp>) -> Result<()> {
-    on.execute(actor, &SET_STATUS, vec![id.into(), status.into(), capabilities.into(), heartbeat.into()]).await.map(drop)
+pub async fn set_status(
+    actor: &Actor,
+    on: impl Run,
+    id: Uuid,
+    status: &str,
+    capabilities: Option<Vec<String>>,
+    heartbeat: Option<Timestamp>,
+) -> Result<()> {
+    on.execute(actor, &SET_STATUS, vec![id.into(), status.into(), capabilities.into(), heartbeat.into()])
+        .await
+        .map(drop)
 }
 
 /// Removes a server with its tools. False: none such, or not allowed.
@@ -149,8 +170,17 @@ pub async fn tool(actor: &Actor, on: impl Run, server: &str, name: &str) -> Resu
 }
 
 /// Notes that a server offers a tool; a changed definition loses its approval. For Steward itself only.
-pub async fn see_tool(actor: &Actor, on: impl Run, server_id: Uuid, name: &str, description: Option<&str>, input_schema: &Json, definition_sha256: &str) -> Result<()> {
-    let params = vec![server_id.into(), name.into(), description.into(), input_schema.clone().into(), definition_sha256.into()];
+pub async fn see_tool(
+    actor: &Actor,
+    on: impl Run,
+    server_id: Uuid,
+    name: &str,
+    description: Option<&str>,
+    input_schema: &Json,
+    definition_sha256: &str,
+) -> Result<()> {
+    let params =
+        vec![server_id.into(), name.into(), description.into(), input_schema.clone().into(), definition_sha256.into()];
     on.execute(actor, &SEE, params).await.map(drop)
 }
 
@@ -160,6 +190,16 @@ pub async fn withdraw_tool(actor: &Actor, on: impl Run, server_id: Uuid, name: &
 }
 
 /// Approves a tool as it was shown (`definition_sha256`). False: it changed since, there is none, or not allowed.
-pub async fn approve_tool(actor: &Actor, on: impl Run, server_id: Uuid, name: &str, definition_sha256: &str, repeatable: bool) -> Result<bool> {
-    Ok(on.execute(actor, &APPROVE, vec![server_id.into(), name.into(), definition_sha256.into(), repeatable.into()]).await? > 0)
+pub async fn approve_tool(
+    actor: &Actor,
+    on: impl Run,
+    server_id: Uuid,
+    name: &str,
+    definition_sha256: &str,
+    repeatable: bool,
+) -> Result<bool> {
+    Ok(on
+        .execute(actor, &APPROVE, vec![server_id.into(), name.into(), definition_sha256.into(), repeatable.into()])
+        .await?
+        > 0)
 }

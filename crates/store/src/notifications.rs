@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::{page, row}};
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    value::{page, row},
+};
 
 row! {
     /// Something a person is told.
@@ -64,8 +68,16 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewNotification) -> Resul
     let id = Uuid::now_v7();
     let title: String = new.title.chars().take(255).collect();
     let params = vec![
-        id.into(), new.user_id.into(), title.into(), new.message.clone().into(), new.r#type.into(), "normal".into(),
-        new.data.clone().into(), "web".into(), None::<Timestamp>.into(), crate::now().into(),
+        id.into(),
+        new.user_id.into(),
+        title.into(),
+        new.message.clone().into(),
+        new.r#type.into(),
+        "normal".into(),
+        new.data.clone().into(),
+        "web".into(),
+        None::<Timestamp>.into(),
+        crate::now().into(),
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)

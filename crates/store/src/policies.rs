@@ -68,8 +68,15 @@ statements! {
 pub async fn create(actor: &Actor, on: impl Run, new: &NewPolicy) -> Result<Uuid> {
     let id = Uuid::now_v7();
     let params = vec![
-        id.into(), new.position.into(), (&new.name).into(), (&new.server).into(), (&new.tool).into(),
-        new.condition.clone().into(), new.outside.into(), (&new.effect).into(), new.approval_ttl_minutes.into(),
+        id.into(),
+        new.position.into(),
+        (&new.name).into(),
+        (&new.server).into(),
+        (&new.tool).into(),
+        new.condition.clone().into(),
+        new.outside.into(),
+        (&new.effect).into(),
+        new.approval_ttl_minutes.into(),
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)

@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio_postgres::{Client, NoTls, types::ToSql};
 
 use crate::{
-    Config, Target, approvals, audit_trail, file_attachments, mcp_servers, migrate, notifications, policies, run, runs, schedules,
-    sessions,
+    Config, Target, approvals, audit_trail, file_attachments, mcp_servers, migrate, notifications, policies, run, runs,
+    schedules, sessions,
     sqlite::{self, Access, grants},
     statement::Statement,
     system_logs, task_queue, tasks, users,
@@ -21,40 +22,57 @@ use crate::{
 
 fn every() -> Vec<&'static Statement> {
     [
-        approvals::ALL, audit_trail::ALL, file_attachments::ALL, mcp_servers::ALL, notifications::ALL, policies::ALL, run::ALL, runs::ALL,
-        schedules::ALL, sessions::ALL, system_logs::ALL, task_queue::ALL, tasks::ALL, users::ALL, watchers::ALL,
+        approvals::ALL,
+        audit_trail::ALL,
+        file_attachments::ALL,
+        mcp_servers::ALL,
+        notifications::ALL,
+        policies::ALL,
+        run::ALL,
+        runs::ALL,
+        schedules::ALL,
+        sessions::ALL,
+        system_logs::ALL,
+        task_queue::ALL,
+        tasks::ALL,
+        users::ALL,
+        watchers::ALL,
     ]
     .concat()
 }
 
-/// Runs `test` on a fresh, migrated PostgreSQL database.
-async fn with_postgres(test: impl AsyncFnOnce(&Client)) {
+/// Runs `test` with the address of an empty PostgreSQL database, which is dropped whatever happens.
+pub(crate) async fn with_database(test: impl AsyncFnOnce(&Config)) {
     let url = std::env::var("STEWARD_TEST_POSTGRES_URL")
         .expect("STEWARD_TEST_POSTGRES_URL is not set: run ./test, or name a PostgreSQL 15+ superuser URL there");
     let mut config = Config::from_url(&url).unwrap();
-    let Target::Postgres(target) = &mut config.target else { panic!("STEWARD_TEST_POSTGRES_URL is no PostgreSQL URL") };
-    let (admin, connection) = target.connect(NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let admin = connect(&config).await;
     let name = format!("steward_prepared_{}", uuid::Uuid::now_v7().simple());
     admin.batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+    let Target::Postgres(target) = &mut config.target else { panic!("STEWARD_TEST_POSTGRES_URL is no PostgreSQL URL") };
     target.dbname(&name);
-    let target = target.clone();
-    let outcome = tokio::spawn(async move {
-        migrate::migrate(&config).await.unwrap();
-        let (client, connection) = target.connect(NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
-    })
-    .await;
-    let tested = match outcome {
-        Ok(client) => futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(test(&client))).await,
-        Err(e) => Err(e.into_panic()),
-    };
+    let tested = std::panic::AssertUnwindSafe(test(&config)).catch_unwind().await;
     admin.batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
-    connection.abort();
     if let Err(panic) = tested {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// A connection of its own, as whoever the address names.
+pub(crate) async fn connect(config: &Config) -> Client {
+    let Target::Postgres(target) = &config.target else { panic!("this is no PostgreSQL URL") };
+    let (client, connection) = target.connect(NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Runs `test` on a fresh, migrated PostgreSQL database.
+async fn with_postgres(test: impl AsyncFnOnce(&Client)) {
+    with_database(async |config| {
+        migrate::migrate(config).await.unwrap();
+        test(&connect(config).await).await;
+    })
+    .await;
 }
 
 /// A guarded connection to a fresh, migrated SQLite file.
@@ -71,8 +89,11 @@ async fn every_statement_is_prepared_on_both_and_answers_the_structs_columns() {
     with_postgres(async |client| {
         for statement in every() {
             let name = statement.name;
-            let pg = client.prepare(statement.postgres()).await.unwrap_or_else(|e| panic!("{name} on PostgreSQL: {e:?}"));
-            let sq = lite.prepare(statement.sqlite()).unwrap_or_else(|e| panic!("{name} on SQLite: {e}\n{}", statement.sqlite()));
+            let pg =
+                client.prepare(statement.postgres()).await.unwrap_or_else(|e| panic!("{name} on PostgreSQL: {e:?}"));
+            let sq = lite
+                .prepare(statement.sqlite())
+                .unwrap_or_else(|e| panic!("{name} on SQLite: {e}\n{}", statement.sqlite()));
             let answers: Vec<&str> = pg.columns().iter().map(tokio_postgres::Column::name).collect();
             assert_eq!(answers.len(), sq.column_count(), "{name} answers as many columns on both");
             // A list may be passed and not used on one of the two: never more than what is given.
@@ -122,7 +143,8 @@ async fn what_a_role_may_not_run_is_what_postgresql_says() {
             let mut refused = Vec::new();
             for statement in every() {
                 let prepared = client.prepare(statement.postgres()).await.unwrap();
-                let nothing: Vec<&(dyn ToSql + Sync)> = prepared.params().iter().map(|_| &Value::Null as &(dyn ToSql + Sync)).collect();
+                let nothing: Vec<&(dyn ToSql + Sync)> =
+                    prepared.params().iter().map(|_| &Value::Null as &(dyn ToSql + Sync)).collect();
                 client.batch_execute(&format!("BEGIN; SET LOCAL ROLE {role}")).await.unwrap();
                 let answer = client.query(&prepared, &nothing).await;
                 client.batch_execute("ROLLBACK").await.unwrap();

@@ -41,23 +41,46 @@ pub(crate) enum TransactionEngine {
 /// Where a verb runs: on its own (`&Store`), or within a transaction (`&Transaction`).
 pub trait Run: Send + Copy {
     /// Rows the statement answers.
-    fn rows(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> impl Future<Output = Result<Vec<Row>>> + Send;
+    fn rows(
+        self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>>> + Send;
     /// Number of rows the statement changed.
-    fn execute(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> impl Future<Output = Result<u64>> + Send;
+    fn execute(
+        self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> impl Future<Output = Result<u64>> + Send;
 
     /// Rows, read as structs.
-    fn list<T: FromRow + Send>(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> impl Future<Output = Result<Vec<T>>> + Send {
+    fn list<T: FromRow + Send>(
+        self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<T>>> + Send {
         async move { self.rows(actor, statement, params).await?.iter().map(T::from_row).collect() }
     }
     /// The first row, if any.
-    fn optional<T: FromRow + Send>(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> impl Future<Output = Result<Option<T>>> + Send {
+    fn optional<T: FromRow + Send>(
+        self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> impl Future<Output = Result<Option<T>>> + Send {
         async move { self.rows(actor, statement, params).await?.first().map(T::from_row).transpose() }
     }
     /// The one row that must be there; where it is not, the actor was not allowed.
-    fn one<T: FromRow + Send>(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> impl Future<Output = Result<T>> + Send {
-        async move {
-            self.optional(actor, statement, params).await?.ok_or_else(|| Error::refused(statement.name))
-        }
+    fn one<T: FromRow + Send>(
+        self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> impl Future<Output = Result<T>> + Send {
+        async move { self.optional(actor, statement, params).await?.ok_or_else(|| Error::refused(statement.name)) }
     }
 }
 

@@ -121,9 +121,21 @@ statements! {
 }
 
 /// Begins a run of a task and answers its id.
-pub async fn create(actor: &Actor, on: impl Run, task_id: Uuid, playbook: &str, source: &str, source_sha256: &str) -> Result<Uuid> {
+pub async fn create(
+    actor: &Actor,
+    on: impl Run,
+    task_id: Uuid,
+    playbook: &str,
+    source: &str,
+    source_sha256: &str,
+) -> Result<Uuid> {
     let id = Uuid::now_v7();
-    on.execute(actor, &CREATE_RUN, vec![id.into(), task_id.into(), playbook.into(), source.into(), source_sha256.into()]).await?;
+    on.execute(
+        actor,
+        &CREATE_RUN,
+        vec![id.into(), task_id.into(), playbook.into(), source.into(), source_sha256.into()],
+    )
+    .await?;
     Ok(id)
 }
 
@@ -142,9 +154,22 @@ pub async fn add_step(actor: &Actor, on: impl Run, new: &NewStep) -> Result<Uuid
     let id = Uuid::now_v7();
     let finished = matches!(new.state, "denied" | "skipped").then(crate::now);
     let params = vec![
-        id.into(), new.run_id.into(), new.task_id.into(), new.ordinal.into(), (&new.name).into(), (&new.server).into(),
-        (&new.tool).into(), new.state.into(), (&new.arguments).into(), (&new.arguments_sha256).into(), new.policy_id.into(),
-        new.policy_reason.clone().into(), None::<Uuid>.into(), new.attempt.into(), new.error.clone().into(), finished.into(),
+        id.into(),
+        new.run_id.into(),
+        new.task_id.into(),
+        new.ordinal.into(),
+        (&new.name).into(),
+        (&new.server).into(),
+        (&new.tool).into(),
+        new.state.into(),
+        (&new.arguments).into(),
+        (&new.arguments_sha256).into(),
+        new.policy_id.into(),
+        new.policy_reason.clone().into(),
+        None::<Uuid>.into(),
+        new.attempt.into(),
+        new.error.clone().into(),
+        finished.into(),
     ];
     on.execute(actor, &CREATE_STEP, params).await?;
     Ok(id)
@@ -161,8 +186,18 @@ pub async fn steps(actor: &Actor, on: impl Run, run_id: Uuid) -> Result<Vec<Step
 }
 
 /// Marks a step as started, with the arguments that are going to be sent. False: it was started before.
-pub async fn start_step(actor: &Actor, on: impl Run, id: Uuid, attempt: i32, arguments: &str, arguments_sha256: &str) -> Result<bool> {
-    Ok(on.execute(actor, &START_STEP, vec![id.into(), attempt.into(), arguments.into(), arguments_sha256.into()]).await? > 0)
+pub async fn start_step(
+    actor: &Actor,
+    on: impl Run,
+    id: Uuid,
+    attempt: i32,
+    arguments: &str,
+    arguments_sha256: &str,
+) -> Result<bool> {
+    Ok(on
+        .execute(actor, &START_STEP, vec![id.into(), attempt.into(), arguments.into(), arguments_sha256.into()])
+        .await?
+        > 0)
 }
 
 /// Takes back the start of a step whose call certainly never left. False: it is not this claim's.
@@ -171,11 +206,25 @@ pub async fn unsend_step(actor: &Actor, on: impl Run, id: Uuid, attempt: i32) ->
 }
 
 /// Ties a step to the approval it waits for.
-pub async fn ask_step(actor: &Actor, on: impl Run, id: Uuid, state: &str, approval_id: Uuid, error: Option<&str>) -> Result<()> {
+pub async fn ask_step(
+    actor: &Actor,
+    on: impl Run,
+    id: Uuid,
+    state: &str,
+    approval_id: Uuid,
+    error: Option<&str>,
+) -> Result<()> {
     on.execute(actor, &ASK_STEP, vec![id.into(), state.into(), approval_id.into(), error.into()]).await.map(drop)
 }
 
 /// Ends a step. False: it had ended before.
-pub async fn end_step(actor: &Actor, on: impl Run, id: Uuid, state: &str, result: Option<&str>, error: Option<&str>) -> Result<bool> {
+pub async fn end_step(
+    actor: &Actor,
+    on: impl Run,
+    id: Uuid,
+    state: &str,
+    result: Option<&str>,
+    error: Option<&str>,
+) -> Result<bool> {
     Ok(on.execute(actor, &END_STEP, vec![id.into(), state.into(), result.into(), error.into()]).await? > 0)
 }

@@ -46,7 +46,14 @@ pub async fn fire(actor: &Actor, on: impl Run, name: &str, fire_at: Timestamp) -
 }
 
 /// Notes how a firing went and when the next is.
-pub async fn record(actor: &Actor, on: impl Run, name: &str, fired_at: Option<Timestamp>, next: Timestamp, result: Option<&str>) -> Result<()> {
+pub async fn record(
+    actor: &Actor,
+    on: impl Run,
+    name: &str,
+    fired_at: Option<Timestamp>,
+    next: Timestamp,
+    result: Option<&str>,
+) -> Result<()> {
     on.execute(actor, &RECORD, vec![name.into(), fired_at.into(), next.into(), result.into()]).await.map(drop)
 }
 

@@ -45,7 +45,15 @@ statements! {
 }
 
 /// Begins a session; `token_sha256` is the hash of what the browser holds. For Steward itself only.
-pub async fn create(actor: &Actor, on: impl Run, user_id: Uuid, token_sha256: &str, expires_at: Timestamp, ip: Option<IpAddr>, user_agent: Option<&str>) -> Result<Uuid> {
+pub async fn create(
+    actor: &Actor,
+    on: impl Run,
+    user_id: Uuid,
+    token_sha256: &str,
+    expires_at: Timestamp,
+    ip: Option<IpAddr>,
+    user_agent: Option<&str>,
+) -> Result<Uuid> {
     let id = Uuid::now_v7();
     let params = vec![id.into(), user_id.into(), token_sha256.into(), expires_at.into(), ip.into(), user_agent.into()];
     on.execute(actor, &CREATE, params).await?;

@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn the_rules_for_sqlite() {
-        let text = expand("UPDATE tasks SET a = $1::text WHERE id = ANY($2) RETURNING {columns} -- why", &["id", "r#type"]);
+        let text =
+            expand("UPDATE tasks SET a = $1::text WHERE id = ANY($2) RETURNING {columns} -- why", &["id", "r#type"]);
         assert_eq!(
             for_sqlite(&text),
             "UPDATE main.tasks SET a = ?1 WHERE id IN (SELECT value FROM json_each(?2)) RETURNING id, type"

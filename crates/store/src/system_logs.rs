@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::{page, row}};
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    value::{page, row},
+};
 
 row! {
     /// A line of the log.
@@ -83,6 +87,13 @@ fn show_nul(json: &mut Json) {
 }
 
 /// The newest lines the actor may see, of a level, a module and a task.
-pub async fn list(actor: &Actor, on: impl Run, level: Option<&str>, module: Option<&str>, task_id: Option<Uuid>, limit: i64) -> Result<Vec<LogLine>> {
+pub async fn list(
+    actor: &Actor,
+    on: impl Run,
+    level: Option<&str>,
+    module: Option<&str>,
+    task_id: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<LogLine>> {
     on.list(actor, &LIST, vec![level.into(), module.into(), task_id.into(), page(limit)]).await
 }

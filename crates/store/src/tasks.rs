@@ -129,8 +129,15 @@ impl NewTask {
     /// A task of medium priority with nothing but a title.
     pub fn titled(title: impl Into<String>) -> Self {
         Self {
-            title: title.into(), description: None, priority: medium(), assigned_to: None, due_date: None,
-            estimated_duration: None, metadata: empty_object(), dependencies: Vec::new(), tags: Vec::new(),
+            title: title.into(),
+            description: None,
+            priority: medium(),
+            assigned_to: None,
+            due_date: None,
+            estimated_duration: None,
+            metadata: empty_object(),
+            dependencies: Vec::new(),
+            tags: Vec::new(),
         }
     }
 }
@@ -157,8 +164,15 @@ statements! {
 pub async fn create(actor: &Actor, on: impl Run, new: &NewTask) -> Result<Uuid> {
     let id = Uuid::now_v7();
     let params = vec![
-        id.into(), (&new.title).into(), new.description.clone().into(), (&new.priority).into(), new.assigned_to.into(),
-        new.due_date.into(), new.estimated_duration.into(), new.metadata.clone().into(), new.dependencies.clone().into(),
+        id.into(),
+        (&new.title).into(),
+        new.description.clone().into(),
+        (&new.priority).into(),
+        new.assigned_to.into(),
+        new.due_date.into(),
+        new.estimated_duration.into(),
+        new.metadata.clone().into(),
+        new.dependencies.clone().into(),
         new.tags.clone().into(),
     ];
     on.execute(actor, &CREATE, params).await?;
@@ -176,7 +190,13 @@ pub async fn lock(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Task>>
 }
 
 /// Tasks the actor may see, newest first, of a status, after `cursor`.
-pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Task>> {
+pub async fn list(
+    actor: &Actor,
+    on: impl Run,
+    status: Option<&str>,
+    cursor: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Task>> {
     let params = vec![status.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
     on.list(actor, &LIST, params).await
 }
@@ -184,9 +204,16 @@ pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, cursor: Opt
 /// Writes the editable columns of `task`. False: no such task, or not the actor's to change.
 pub async fn update(actor: &Actor, on: impl Run, task: &Task) -> Result<bool> {
     let params = vec![
-        task.id.into(), (&task.title).into(), task.description.clone().into(), (&task.priority).into(), task.due_date.into(),
-        task.estimated_duration.into(), task.actual_duration.into(), task.metadata.clone().into(),
-        task.dependencies.clone().into(), task.tags.clone().into(),
+        task.id.into(),
+        (&task.title).into(),
+        task.description.clone().into(),
+        (&task.priority).into(),
+        task.due_date.into(),
+        task.estimated_duration.into(),
+        task.actual_duration.into(),
+        task.metadata.clone().into(),
+        task.dependencies.clone().into(),
+        task.tags.clone().into(),
     ];
     Ok(on.execute(actor, &UPDATE, params).await? > 0)
 }
@@ -218,8 +245,17 @@ pub async fn summaries(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<Ta
 }
 
 /// Writes where a task of the actor's came from; possible once.
-pub async fn add_provenance(actor: &Actor, on: impl Run, task_id: Uuid, outside: bool, source: &str, detail: Json) -> Result<()> {
-    on.execute(actor, &ADD_PROVENANCE, vec![task_id.into(), outside.into(), source.into(), detail.into()]).await.map(drop)
+pub async fn add_provenance(
+    actor: &Actor,
+    on: impl Run,
+    task_id: Uuid,
+    outside: bool,
+    source: &str,
+    detail: Json,
+) -> Result<()> {
+    on.execute(actor, &ADD_PROVENANCE, vec![task_id.into(), outside.into(), source.into(), detail.into()])
+        .await
+        .map(drop)
 }
 
 /// Where a task came from.

@@ -122,8 +122,13 @@ statements! {
 pub async fn create(actor: &Actor, on: impl Run, new: &NewUser) -> Result<Uuid> {
     let id = Uuid::now_v7();
     let params = vec![
-        id.into(), (&new.username).into(), (&new.email).into(), (&new.password_hash).into(), (&new.role).into(),
-        new.first_name.clone().into(), new.last_name.clone().into(),
+        id.into(),
+        (&new.username).into(),
+        (&new.email).into(),
+        (&new.password_hash).into(),
+        (&new.role).into(),
+        new.first_name.clone().into(),
+        new.last_name.clone().into(),
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)

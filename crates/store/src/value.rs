@@ -4,7 +4,7 @@ use std::{error::Error as StdError, net::IpAddr};
 
 use jiff::Timestamp;
 use rusqlite::types::{ToSqlOutput, Value as SqliteValue};
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked, private::BytesMut};
+use tokio_postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use uuid::Uuid;
 
 use crate::{Error, Result};
@@ -93,9 +93,7 @@ impl ToSql for Value {
 
 impl rusqlite::ToSql for Value {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let json = |v: &dyn erased::Json| {
-            v.text().map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
-        };
+        let json = |v: &dyn erased::Json| v.text().map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)));
         Ok(ToSqlOutput::Owned(match self {
             Self::Null => SqliteValue::Null,
             Self::Bool(v) => SqliteValue::Integer((*v).into()),
@@ -168,9 +166,7 @@ impl Row {
     pub fn get<T: Column>(&self, index: usize, name: &str) -> Result<T> {
         match self {
             Self::Postgres(row) => T::from_postgres(row, index),
-            Self::Sqlite(values) => {
-                values.get(index).map_or_else(|| Err("no such column".to_owned()), T::from_sqlite)
-            }
+            Self::Sqlite(values) => values.get(index).map_or_else(|| Err("no such column".to_owned()), T::from_sqlite),
         }
         .map_err(|reason| Error::Decode { column: name.to_owned(), reason })
     }

@@ -61,7 +61,9 @@ pub struct Stored {
 impl Vault {
     /// Reads the master key, or makes one with mode 0600 where there is none.
     pub fn open(key_file: &Path, folder: &Path) -> Result<Self> {
-        let wrong = |what: &str, e: &dyn std::fmt::Display| Error::Vault(format!("the master key {} {what}: {e}", key_file.display()));
+        let wrong = |what: &str, e: &dyn std::fmt::Display| {
+            Error::Vault(format!("the master key {} {what}: {e}", key_file.display()))
+        };
         let text = match std::fs::read_to_string(key_file) {
             Ok(text) => Zeroizing::new(text),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
@@ -74,7 +76,9 @@ impl Vault {
                     .mode(0o600)
                     .open(key_file)
                     .map_err(|e| wrong("can't be made", &e))?;
-                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| wrong("can't be written", &e))?;
+                file.write_all(text.as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .map_err(|e| wrong("can't be written", &e))?;
                 text
             }
             Err(e) => return Err(wrong("can't be read", &e)),
@@ -103,7 +107,10 @@ impl Vault {
             self.cipher().decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: purpose }).ok()
         });
         opened.map(Zeroizing::new).ok_or_else(|| {
-            Error::Vault("a secret can't be opened: it was sealed with another master key or altered; restore the right key".to_owned())
+            Error::Vault(
+                "a secret can't be opened: it was sealed with another master key or altered; restore the right key"
+                    .to_owned(),
+            )
         })
     }
 
@@ -116,14 +123,20 @@ impl Vault {
     /// Opens what [`Self::seal_json`] sealed for the same purpose.
     pub fn unseal_json(&self, purpose: &str, sealed: &Json) -> Result<Json> {
         let bytes = sealed.get("sealed").and_then(Json::as_str).and_then(|t| BASE64.decode(t).ok());
-        let bytes = bytes.ok_or_else(|| Error::Vault("a sealed value has not the form that Steward writes".to_owned()))?;
+        let bytes =
+            bytes.ok_or_else(|| Error::Vault("a sealed value has not the form that Steward writes".to_owned()))?;
         serde_json::from_slice(&self.unseal(purpose.as_bytes(), &bytes)?)
             .map_err(|e| Error::Vault(format!("a sealed value is no JSON: {e}")))
     }
 
     fn place(&self, storage_path: &str) -> Result<PathBuf> {
-        let safe = storage_path.split('/').all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));
-        if safe { Ok(self.folder.join(storage_path)) } else { Err(Error::Vault("an attachment's place in the vault has a wrong form".to_owned())) }
+        let safe =
+            storage_path.split('/').all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));
+        if safe {
+            Ok(self.folder.join(storage_path))
+        } else {
+            Err(Error::Vault("an attachment's place in the vault has a wrong form".to_owned()))
+        }
     }
 
     /// Streams a file's content in, refusing it when it holds more than `max_bytes`. It is durable when this returns.
@@ -133,22 +146,29 @@ impl Vault {
         let storage_path = format!("{}/{id}", &id[34..]);
         let target = self.place(&storage_path)?;
         let folder = target.parent().unwrap_or(&self.folder);
-        let failed = |e: std::io::Error| Error::Storage(format!("the attachment can't be kept in {}: {e}", folder.display()));
+        let failed =
+            |e: std::io::Error| Error::Storage(format!("the attachment can't be kept in {}: {e}", folder.display()));
         std::fs::create_dir_all(folder).map_err(failed)?;
         let mut unfinished = Unfinished(Some(target.clone()));
-        let mut out = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(failed)?;
+        let mut out =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target).map_err(failed)?;
         let (mut file_key, mut nonce) = (Zeroizing::new([0_u8; 32]), [0_u8; STREAM_NONCE]);
         rand::rng().fill_bytes(&mut *file_key);
         rand::rng().fill_bytes(&mut nonce);
         let wrapped = self.seal(storage_path.as_bytes(), &*file_key)?;
-        out.write_all(MAGIC).and_then(|()| out.write_all(&wrapped)).and_then(|()| out.write_all(&nonce)).map_err(failed)?;
+        out.write_all(MAGIC)
+            .and_then(|()| out.write_all(&wrapped))
+            .and_then(|()| out.write_all(&nonce))
+            .map_err(failed)?;
         let mut stream = EncryptorBE32::from_aead(XChaCha20Poly1305::new((&*file_key).into()), (&nonce).into());
         let (mut hash, mut size_bytes) = (Sha256::new(), 0_u64);
         let mut chunk = read_chunk(source)?;
         loop {
             size_bytes += chunk.len() as u64;
             if size_bytes > max_bytes {
-                return Err(Error::Vault(format!("the file is larger than the limit of {max_bytes} bytes; raise max_bytes or shrink the file")));
+                return Err(Error::Vault(format!(
+                    "the file is larger than the limit of {max_bytes} bytes; raise max_bytes or shrink the file"
+                )));
             }
             hash.update(&chunk);
             let next = read_chunk(source)?;
@@ -168,7 +188,11 @@ impl Vault {
 
     /// Streams a kept file's content out; refuses an altered, cut or foreign one. Blocking.
     pub fn read(&self, storage_path: &str, out: &mut dyn Write) -> Result<u64> {
-        let altered = || Error::Vault(format!("the attachment {storage_path} was altered, cut off or sealed with another key; restore it from a backup"));
+        let altered = || {
+            Error::Vault(format!(
+                "the attachment {storage_path} was altered, cut off or sealed with another key; restore it from a backup"
+            ))
+        };
         let failed = |e: std::io::Error| Error::Storage(format!("the attachment {storage_path} can't be read: {e}"));
         let mut file = File::open(self.place(storage_path)?).map_err(failed)?;
         let mut head = [0_u8; 8 + 24 + 32 + TAG + STREAM_NONCE];
@@ -274,7 +298,10 @@ mod tests {
     fn too_large_is_refused_and_leaves_nothing() {
         let (dir, vault) = vault();
         assert!(vault.store(&mut vec![0; 100].as_slice(), 99).unwrap_err().to_string().contains("limit of 99"));
-        let left = std::fs::read_dir(dir.path().join("attachments")).unwrap().flat_map(|d| std::fs::read_dir(d.unwrap().path()).unwrap()).count();
+        let left = std::fs::read_dir(dir.path().join("attachments"))
+            .unwrap()
+            .flat_map(|d| std::fs::read_dir(d.unwrap().path()).unwrap())
+            .count();
         assert_eq!(left, 0);
     }
 

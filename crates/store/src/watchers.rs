@@ -84,7 +84,15 @@ pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
 }
 
 /// Notes an event under its key. False: it was noted before, and nothing was changed.
-pub async fn add_event(actor: &Actor, on: impl Run, watcher_id: Uuid, event_key: &str, task_id: Option<Uuid>, source: &str, fingerprint: &str) -> Result<bool> {
+pub async fn add_event(
+    actor: &Actor,
+    on: impl Run,
+    watcher_id: Uuid,
+    event_key: &str,
+    task_id: Option<Uuid>,
+    source: &str,
+    fingerprint: &str,
+) -> Result<bool> {
     let params = vec![watcher_id.into(), event_key.into(), task_id.into(), source.into(), fingerprint.into()];
     Ok(on.execute(actor, &ADD_EVENT, params).await? > 0)
 }

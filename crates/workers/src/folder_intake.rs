@@ -95,16 +95,25 @@ impl FolderIntake {
         let actor = self.actor()?;
         let key = match self.config.duplicates {
             Duplicates::Once => format!("sha256:{}", stored.sha256),
-            Duplicates::Each => format!("each:{}", sha256_hex(&format!("{}\n{}", candidate.source, candidate.fingerprint))),
+            Duplicates::Each => {
+                format!("each:{}", sha256_hex(&format!("{}\n{}", candidate.source, candidate.fingerprint)))
+            }
         };
         let assigned_to = match &self.config.assign_to {
             None => None,
             Some(name) => {
                 let user = users::named(&actor, &self.store, name).await.map_err(IntakeError::new)?;
-                Some(user.ok_or_else(|| IntakeError::new(format!("there is no user {name} to assign to; correct assign_to of the watcher")))?.id)
+                Some(
+                    user.ok_or_else(|| {
+                        IntakeError::new(format!(
+                            "there is no user {name} to assign to; correct assign_to of the watcher"
+                        ))
+                    })?
+                    .id,
+                )
             }
         };
-        let file = self.file_facts(candidate, &stored);
+        let file = file_facts(candidate, &stored);
         let title: String = format!("File: {}", candidate.name).chars().take(255).collect();
         let task = NewTask {
             assigned_to,
@@ -138,7 +147,12 @@ impl FolderIntake {
             }
             Err(domain::Error::Duplicate) => {
                 self.remember(&actor, "same", &candidate.source, &candidate.fingerprint).await?;
-                self.logs.push("info", &self.module(), &format!("{} has the content of an earlier file and became no second task", candidate.name), None);
+                self.logs.push(
+                    "info",
+                    &self.module(),
+                    &format!("{} has the content of an earlier file and became no second task", candidate.name),
+                    None,
+                );
                 Ok(Taken::Duplicate)
             }
             Err(e) => Err(IntakeError::new(e)),
@@ -148,7 +162,9 @@ impl FolderIntake {
     /// Notes a file that becomes no task, so that it is not read again.
     async fn remember(&self, actor: &Actor, why: &str, source: &str, fingerprint: &str) -> Result<bool, IntakeError> {
         let key = format!("{why}:{}", sha256_hex(&format!("{source}\n{fingerprint}")));
-        watchers::add_event(actor, &self.store, self.watcher.id, &key, None, source, fingerprint).await.map_err(IntakeError::new)
+        watchers::add_event(actor, &self.store, self.watcher.id, &key, None, source, fingerprint)
+            .await
+            .map_err(IntakeError::new)
     }
 
     fn watcher_facts(&self) -> Json {
@@ -157,24 +173,6 @@ impl FolderIntake {
             "name": self.watcher.name,
             "path": path.to_string_lossy(),
             "root": path.parent().unwrap_or(path).to_string_lossy(),
-        })
-    }
-
-    fn file_facts(&self, candidate: &Candidate, stored: &Stored) -> Json {
-        let day = candidate.modified.to_zoned(TimeZone::UTC).date();
-        let name = Path::new(&candidate.name);
-        json!({
-            "path": candidate.source,
-            "name": candidate.name,
-            "stem": name.file_stem().map(|s| s.to_string_lossy()),
-            "extension": name.extension().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default(),
-            "size_bytes": stored.size_bytes,
-            "mime_type": mime_guess::from_path(name).first_or_octet_stream().essence_str(),
-            "sha256": stored.sha256,
-            "modified_at": store::value::truncate(candidate.modified),
-            "year": format!("{:04}", day.year()),
-            "month": format!("{:02}", day.month()),
-            "day": format!("{:02}", day.day()),
         })
     }
 
@@ -197,6 +195,25 @@ impl FolderIntake {
     }
 }
 
+/// What a playbook may know of a file.
+fn file_facts(candidate: &Candidate, stored: &Stored) -> Json {
+    let day = candidate.modified.to_zoned(TimeZone::UTC).date();
+    let name = Path::new(&candidate.name);
+    json!({
+        "path": candidate.source,
+        "name": candidate.name,
+        "stem": name.file_stem().map(|s| s.to_string_lossy()),
+        "extension": name.extension().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default(),
+        "size_bytes": stored.size_bytes,
+        "mime_type": mime_guess::from_path(name).first_or_octet_stream().essence_str(),
+        "sha256": stored.sha256,
+        "modified_at": store::value::truncate(candidate.modified),
+        "year": format!("{:04}", day.year()),
+        "month": format!("{:02}", day.month()),
+        "day": format!("{:02}", day.day()),
+    })
+}
+
 async fn note(store: &Store, watcher: &Watcher, error: Option<&str>) {
     if let Err(e) = watchers::report(&Actor::service(), store, watcher.id, error).await {
         tracing::warn!(watcher = %watcher.name, error = %e, "a watcher's state could not be written down");
@@ -205,7 +222,8 @@ async fn note(store: &Store, watcher: &Watcher, error: Option<&str>) {
 
 /// A name that is safe on any system and never a path.
 fn safe_name(name: &str) -> String {
-    let clean: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
+    let clean: String =
+        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
     if clean.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { clean }
 }
 
@@ -248,7 +266,12 @@ mod tests {
 
     #[test]
     fn names_never_touch_a_path() {
-        for (name, safe) in [("../../etc/passwd", ".._.._etc_passwd"), ("a\nb", "a_b"), ("..", "file"), ("Rechnung März.pdf", "Rechnung März.pdf")] {
+        for (name, safe) in [
+            ("../../etc/passwd", ".._.._etc_passwd"),
+            ("a\nb", "a_b"),
+            ("..", "file"),
+            ("Rechnung März.pdf", "Rechnung März.pdf"),
+        ] {
             assert_eq!(safe_name(name), safe);
         }
         assert_eq!(safe_name(&"ä".repeat(400)).chars().count(), 255);

@@ -63,7 +63,9 @@ async fn fire_if_due(store: &Store, schedule: &Schedule, now: Timestamp) -> Resu
     }
     let done = match schedule.name.as_str() {
         "cleanup-sessions" => sessions::cleanup(&service, store).await.map(|n| format!("{n} sessions removed")),
-        "log-partitions" => schedules::ensure_log_partitions(&service, store).await.map(|n| format!("{n} partitions made")),
+        "log-partitions" => {
+            schedules::ensure_log_partitions(&service, store).await.map(|n| format!("{n} partitions made"))
+        }
         other => Ok(format!("there is no job called {other}")),
     };
     let late = now.duration_since(due).as_secs();
@@ -95,8 +97,13 @@ mod tests {
     #[test]
     fn two_in_the_morning_is_two_in_the_morning_in_its_zone() {
         let schedule = |zone: &str| Schedule {
-            name: "x".to_owned(), cron: "0 2 * * *".to_owned(), time_zone: zone.to_owned(), is_active: true,
-            last_fire_at: None, next_fire_at: None, last_result: None,
+            name: "x".to_owned(),
+            cron: "0 2 * * *".to_owned(),
+            time_zone: zone.to_owned(),
+            is_active: true,
+            last_fire_at: None,
+            next_fire_at: None,
+            last_result: None,
         };
         let after = |zone, now: &str| next_after(&schedule(zone), now.parse().unwrap()).unwrap().to_string();
         assert_eq!(after("UTC", "2026-11-22T13:00:00Z"), "2026-11-23T02:00:00Z");

@@ -103,8 +103,15 @@ fn wrong(name: &str, error: PlaybookError) -> domain::Error {
 
 fn entry(name: String, origin: String, source: Result<String, PlaybookError>) -> Entry {
     match source.map_err(|e| vec![e]).and_then(|s| playbook::parse(&s)) {
-        Ok(p) => Entry { name: p.name().to_owned(), description: p.description().map(str::to_owned), origin, errors: Vec::new() },
-        Err(errors) => Entry { name, description: None, origin, errors: errors.iter().map(ToString::to_string).collect() },
+        Ok(p) => Entry {
+            name: p.name().to_owned(),
+            description: p.description().map(str::to_owned),
+            origin,
+            errors: Vec::new(),
+        },
+        Err(errors) => {
+            Entry { name, description: None, origin, errors: errors.iter().map(ToString::to_string).collect() }
+        }
     }
 }
 

@@ -51,7 +51,8 @@ impl LogQueue {
         let (lines, dropped) = &mut *guard;
         if lines.len() >= WAITING {
             // Errors are never dropped for the sake of what weighs less.
-            let victim = ["debug", "info", "warning"].iter().find_map(|l| lines.iter().position(|line| line.level == *l));
+            let victim =
+                ["debug", "info", "warning"].iter().find_map(|l| lines.iter().position(|line| line.level == *l));
             if let Some(victim) = victim {
                 lines.remove(victim);
                 *dropped += 1;
@@ -68,7 +69,12 @@ impl LogQueue {
         if *dropped > 0 {
             let count = std::mem::take(dropped);
             drop(guard);
-            self.push("warning", "steward::logs", &format!("{count} log lines were dropped because the database could not keep up"), None);
+            self.push(
+                "warning",
+                "steward::logs",
+                &format!("{count} log lines were dropped because the database could not keep up"),
+                None,
+            );
             return self.take();
         }
         let count = lines.len().min(BATCH);

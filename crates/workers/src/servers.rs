@@ -25,16 +25,33 @@ fn spec(vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
         None => BTreeMap::new(),
         Some(sealed) => {
             let Json::Object(map) = vault.unseal_json(&purpose(&launch.name), &sealed)? else {
-                return Err(Error::Server { name: launch.name, reason: "its environment is not a list of names and values; remove it and add it again".to_owned() });
+                return Err(Error::Server {
+                    name: launch.name,
+                    reason: "its environment is not a list of names and values; remove it and add it again".to_owned(),
+                });
             };
             map.into_iter().filter_map(|(k, v)| v.as_str().map(|v| (k, SecretString::from(v)))).collect()
         }
     };
-    Ok(ServerSpec { id: launch.id, name: launch.name, command: launch.command, args: launch.args, environment, directory: None })
+    Ok(ServerSpec {
+        id: launch.id,
+        name: launch.name,
+        command: launch.command,
+        args: launch.args,
+        environment,
+        directory: None,
+    })
 }
 
 /// Reconciles the running servers with the database until `shutdown`.
-pub async fn keep_running(store: Store, vault: Vault, supervisors: Arc<Supervisors>, logs: LogQueue, wake: Arc<Notify>, shutdown: CancellationToken) {
+pub async fn keep_running(
+    store: Store,
+    vault: Vault,
+    supervisors: Arc<Supervisors>,
+    logs: LogQueue,
+    wake: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     let mut failing = false;
     loop {
         match mcp_servers::launches(&Actor::service(), &store).await {
@@ -69,7 +86,13 @@ pub async fn keep_running(store: Store, vault: Vault, supervisors: Arc<Superviso
 }
 
 /// Writes down the news of servers until their senders are gone or `shutdown`.
-pub async fn write_down(store: Store, logs: LogQueue, mut events: mpsc::Receiver<ServerEvent>, wake: Arc<Notify>, shutdown: CancellationToken) {
+pub async fn write_down(
+    store: Store,
+    logs: LogQueue,
+    mut events: mpsc::Receiver<ServerEvent>,
+    wake: Arc<Notify>,
+    shutdown: CancellationToken,
+) {
     loop {
         let event = tokio::select! {
             () = shutdown.cancelled() => break,
@@ -82,25 +105,44 @@ pub async fn write_down(store: Store, logs: LogQueue, mut events: mpsc::Receiver
             EventKind::Running { server_version, capabilities, tools } => {
                 logs.push("info", &module, &format!("running: {server_version}, {} tools", tools.len()), None);
                 let listed = offer(&store, id, &tools).await;
-                let status = mcp_servers::set_status(&service, &store, id, "active", Some(capabilities), Some(store::now())).await;
+                let status =
+                    mcp_servers::set_status(&service, &store, id, "active", Some(capabilities), Some(store::now()))
+                        .await;
                 wake.notify_waiters();
                 listed.and(status)
             }
             EventKind::ToolsChanged { tools } => {
-                logs.push("warning", &module, "its tools changed; new and changed ones wait until a person approves them", None);
+                logs.push(
+                    "warning",
+                    &module,
+                    "its tools changed; new and changed ones wait until a person approves them",
+                    None,
+                );
                 offer(&store, id, &tools).await
             }
-            EventKind::Heartbeat => mcp_servers::set_status(&service, &store, id, "active", None, Some(store::now())).await,
+            EventKind::Heartbeat => {
+                mcp_servers::set_status(&service, &store, id, "active", None, Some(store::now())).await
+            }
             EventKind::Stderr { line } => {
                 logs.push("info", &module, &line, None);
                 Ok(())
             }
             EventKind::Failed { reason, retry_in } => {
-                logs.push("error", &module, &format!("failed: {reason}; it is started again in {} s", retry_in.as_secs()), None);
+                logs.push(
+                    "error",
+                    &module,
+                    &format!("failed: {reason}; it is started again in {} s", retry_in.as_secs()),
+                    None,
+                );
                 mcp_servers::set_status(&service, &store, id, "error", None, None).await
             }
             EventKind::GaveUp { reason } => {
-                logs.push("critical", &module, &format!("failed too often and is left alone for a while: {reason}"), None);
+                logs.push(
+                    "critical",
+                    &module,
+                    &format!("failed too often and is left alone for a while: {reason}"),
+                    None,
+                );
                 mcp_servers::set_status(&service, &store, id, "error", None, None).await
             }
             EventKind::Stopped => mcp_servers::set_status(&service, &store, id, "inactive", None, None).await,
@@ -124,7 +166,16 @@ async fn offer(store: &Store, server_id: Uuid, tools: &[ToolDefinition]) -> stor
                 let service = Actor::service();
                 let known = mcp_servers::tools(&service, tx, server_id).await?;
                 for tool in &tools {
-                    mcp_servers::see_tool(&service, tx, server_id, &tool.name, tool.description.as_deref(), &tool.input_schema, &tool.sha256).await?;
+                    mcp_servers::see_tool(
+                        &service,
+                        tx,
+                        server_id,
+                        &tool.name,
+                        tool.description.as_deref(),
+                        &tool.input_schema,
+                        &tool.sha256,
+                    )
+                    .await?;
                 }
                 for gone in known.iter().filter(|k| k.is_offered && !tools.iter().any(|t| t.name == k.name)) {
                     mcp_servers::withdraw_tool(&service, tx, server_id, &gone.name).await?;

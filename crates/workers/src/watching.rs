@@ -84,7 +84,10 @@ async fn reconcile(
             }
             other => {
                 let why = match other {
-                    Ok(_) => format!("there is no watcher of the type {}; remove it and add one of the type folder", watcher.watcher_type),
+                    Ok(_) => format!(
+                        "there is no watcher of the type {}; remove it and add one of the type folder",
+                        watcher.watcher_type
+                    ),
                     Err(e) => e.to_string(),
                 };
                 if let Err(e) = watchers::report(&Actor::service(), store, id, Some(&why)).await {

@@ -1,4 +1,5 @@
 //! The job, from a dropped file to the effect in the world, on both databases and with a real server process.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
 mod common;
 
@@ -44,8 +45,10 @@ async fn an_approved_move_happens_exactly_once(postgres: bool) {
     assert_eq!(s.effects().iter().filter(|e| e.starts_with("move_file")).count(), 1);
     let run = runs::list(&s.ada, &s.store, task.id).await.unwrap().pop().unwrap();
     let steps = runs::steps(&s.ada, &s.store, run.id).await.unwrap();
-    assert_eq!(steps.iter().map(|s| (s.tool.as_str(), s.state.as_str())).collect::<Vec<_>>(),
-        [("get_file_info", "succeeded"), ("create_directory", "succeeded"), ("move_file", "succeeded")]);
+    assert_eq!(
+        steps.iter().map(|s| (s.tool.as_str(), s.state.as_str())).collect::<Vec<_>>(),
+        [("get_file_info", "succeeded"), ("create_directory", "succeeded"), ("move_file", "succeeded")]
+    );
     let frozen = approvals::call(&s.ada, &s.store, approval.id).await.unwrap().unwrap().call;
     assert_eq!(steps[2].arguments, frozen.arguments, "what ran is what was approved");
     let told = notifications::list(&s.ada, &s.store, None, 10).await.unwrap();
@@ -94,7 +97,7 @@ async fn an_expired_approval_means_no(postgres: bool) {
     let from = s.drop_file("a.txt", b"a");
     let approval = s.pending().await;
     // The clock can't be turned; the row's own end can, as the database's owner may.
-    expire_now(&s, approval.id).await;
+    expire_now(&s, approval.id);
     let late = decide(&s.store, &s.ada, approval.id, yes()).await;
     assert!(late.is_err(), "{late:?}");
     let task = s.task_that_is("failed").await;
@@ -103,10 +106,12 @@ async fn an_expired_approval_means_no(postgres: bool) {
     s.stop().await;
 }
 
-async fn expire_now(s: &Steward, id: uuid::Uuid) {
+fn expire_now(s: &Steward, id: uuid::Uuid) {
     match &s.database.config.target {
         store::Target::Sqlite(path) => {
-            let sql = format!("DROP TRIGGER trg_approvals_audit; DROP TRIGGER trg_approvals_updated_at; UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE id = '{id}'");
+            let sql = format!(
+                "DROP TRIGGER trg_approvals_audit; DROP TRIGGER trg_approvals_updated_at; UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE id = '{id}'"
+            );
             let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],timeout=10)\nc.executescript(sys.argv[2])\nc.commit()";
             let out = std::process::Command::new("python3").args(["-c", script]).arg(path).arg(sql).output().unwrap();
             assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -137,11 +142,12 @@ async fn the_same_content_twice_is_one_task(postgres: bool) {
     s.task_that_is("failed").await;
     s.drop_file("b.txt", b"same");
     s.drop_file("c.txt", b"other");
-    let count = s.until("the third file is a task", async |s| {
-        let tasks = s.tasks().await;
-        tasks.iter().any(|t| t.title == "File: c.txt").then_some(tasks.len())
-    })
-    .await;
+    let count = s
+        .until("the third file is a task", async |s| {
+            let tasks = s.tasks().await;
+            tasks.iter().any(|t| t.title == "File: c.txt").then_some(tasks.len())
+        })
+        .await;
     assert_eq!(count, 2);
     s.stop().await;
 }

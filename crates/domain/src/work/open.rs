@@ -33,7 +33,9 @@ pub async fn open(worker: &Worker, store: &Store, lease: &Lease, playbook: &str,
         .under_lease(store, lease, move |tx, actor| {
             Box::pin(async move {
                 let task_id = held.task_id;
-                let task = tasks::lock(&actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
+                let task = tasks::lock(&actor, tx, task_id)
+                    .await?
+                    .ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
                 if task.status == "pending" {
                     task_rules::move_to(&actor, tx, task, "in_progress", None).await?;
                 }

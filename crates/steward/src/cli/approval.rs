@@ -78,15 +78,21 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::List { status, all, task, limit, json } => {
             let status = (!all).then_some(status.as_str());
             let found = approvals::list(&ctx.actor, &ctx.store, status, task, None, limit.limit).await?;
-            output::list(json.json, &found, "nothing waits for a decision", &["id", "asks", "status", "until", "task"], |a| {
-                vec![
-                    a.id.to_string(),
-                    asks(a),
-                    a.status.clone(),
-                    output::maybe_time(a.expires_at),
-                    a.task_id.map(|id| id.to_string()).unwrap_or_default(),
-                ]
-            })
+            output::list(
+                json.json,
+                &found,
+                "nothing waits for a decision",
+                &["id", "asks", "status", "until", "task"],
+                |a| {
+                    vec![
+                        a.id.to_string(),
+                        asks(a),
+                        a.status.clone(),
+                        output::maybe_time(a.expires_at),
+                        a.task_id.map(|id| id.to_string()).unwrap_or_default(),
+                    ]
+                },
+            )
         }
         Command::Show { id, json } => show(ctx, id, json.json).await,
         Command::Approve { id, set, rest } => {
@@ -121,7 +127,10 @@ async fn edited(ctx: &Context, id: Uuid, edits: &[(String, String)]) -> Result<O
     if get(ctx, id).await?.action_type == OUTCOME_UNKNOWN {
         return Ok(Some(apply_edits(&json!({}), None, edits)?));
     }
-    let frozen = approvals::call(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("call of approval", &id.to_string()))?.call;
+    let frozen = approvals::call(&ctx.actor, &ctx.store, id)
+        .await?
+        .ok_or_else(|| not_found("call of approval", &id.to_string()))?
+        .call;
     let tool = mcp_servers::tool(&ctx.actor, &ctx.store, &frozen.server, &frozen.tool).await?;
     Ok(Some(apply_edits(&arguments_of(&frozen.arguments)?, tool.as_ref().map(|t| &t.input_schema), edits)?))
 }
@@ -161,7 +170,7 @@ struct Whole<'a> {
 async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
     let approval = get(ctx, id).await?;
     let frozen = approvals::call(&ctx.actor, &ctx.store, id).await?;
-    let edited = frozen.as_ref().and_then(|f| f.edit.as_ref()).map(|(text, _)| arguments_of(text)).transpose()?;
+    let edited = approvals::edit(&ctx.actor, &ctx.store, id).await?.map(|text| arguments_of(&text)).transpose()?;
     let arguments = frozen.as_ref().map(|f| arguments_of(&f.call.arguments)).transpose()?;
     if json {
         let call = frozen.as_ref().zip(arguments).map(|(f, arguments)| {
@@ -180,7 +189,10 @@ async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
         ("status", approval.status.clone()),
         ("kind", approval.action_type.clone()),
         ("task", approval.task_id.map(|id| id.to_string()).unwrap_or_default()),
-        ("asked by", approval.requested_by.parse().map_or_else(|_| approval.requested_by.clone(), |id| names.of(Some(id)))),
+        (
+            "asked by",
+            approval.requested_by.parse().map_or_else(|_| approval.requested_by.clone(), |id| names.of(Some(id))),
+        ),
         ("asked", output::time(approval.created_at)),
         ("until", output::maybe_time(approval.expires_at)),
         ("why", text("reason")),

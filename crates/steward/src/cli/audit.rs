@@ -67,5 +67,9 @@ async fn verify(ctx: &Context, json: bool) -> Result<()> {
     if json {
         return Ok(());
     }
-    output::line(format!("The chain of {} is whole; its head is {}.", count(usize::try_from(report.links).unwrap_or(0), "change"), report.head))
+    output::line(format!(
+        "The chain of {} is whole; its head is {}.",
+        count(usize::try_from(report.links).unwrap_or(0), "change"),
+        report.head
+    ))
 }

@@ -125,17 +125,25 @@ async fn who(store: &Store, acting_as: Option<&str>) -> Result<User> {
                     names.join(", ")
                 )))
             }
-            (None, _) => Err(Error::refused("nobody is set up yet; run: steward setup --username NAME --email ADDRESS")),
+            (None, _) => {
+                Err(Error::refused("nobody is set up yet; run: steward setup --username NAME --email ADDRESS"))
+            }
         };
     };
     let user = users::named(&service, store, name).await?;
-    let user = user.ok_or_else(|| Error::refused(format!("there is no user {name:?} to act as; see: steward user list")))?;
+    let user =
+        user.ok_or_else(|| Error::refused(format!("there is no user {name:?} to act as; see: steward user list")))?;
     if user.status != "active" {
-        return Err(Error::refused(format!("the user {name} is {} and can't act; an admin can lift that: steward user suspend {name} --lift", user.status)));
+        return Err(Error::refused(format!(
+            "the user {name} is {} and can't act; an admin can lift that: steward user suspend {name} --lift",
+            user.status
+        )));
     }
     let account = users::account(&Actor::user(user.id), store, user.id).await?;
     if account.is_none_or(|a| a.is_agent) {
-        return Err(Error::refused(format!("{name} is an agent; at the terminal only a person acts, so name one with --as USERNAME")));
+        return Err(Error::refused(format!(
+            "{name} is an agent; at the terminal only a person acts, so name one with --as USERNAME"
+        )));
     }
     Ok(user)
 }

@@ -35,7 +35,12 @@ async fn bring_up_to_date(config: Config) -> Result<()> {
     if report.applied.is_empty() {
         return output::line(format!("{} is up to date; nothing was changed.", config.database.describe()));
     }
-    output::line(format!("Applied {} to {}: {}.", count(report.applied.len(), "migration"), config.database.describe(), report.applied.join(", ")))
+    output::line(format!(
+        "Applied {} to {}: {}.",
+        count(report.applied.len(), "migration"),
+        config.database.describe(),
+        report.applied.join(", ")
+    ))
 }
 
 async fn status(config: &Config, json: bool) -> Result<()> {
@@ -50,9 +55,12 @@ async fn status(config: &Config, json: bool) -> Result<()> {
         ("applied", status.applied.len().to_string()),
         ("pending", if status.pending.is_empty() { "none".to_owned() } else { status.pending.len().to_string() }),
     ])?;
-    let applied = status.applied.iter().map(|m| vec![m.version.to_string(), m.name.clone(), output::time(m.applied_at)]);
+    let applied =
+        status.applied.iter().map(|m| vec![m.version.to_string(), m.name.clone(), output::time(m.applied_at)]);
     let next = status.applied.last().map_or(1, |m| m.version + 1);
-    let pending = (next..).zip(&status.pending).map(|(version, name)| vec![version.to_string(), name.clone(), "pending".to_owned()]);
+    let pending = (next..)
+        .zip(&status.pending)
+        .map(|(version, name)| vec![version.to_string(), name.clone(), "pending".to_owned()]);
     output::line(format!("\n{}", output::table(&["migration", "name", "applied"], applied.chain(pending))))?;
     if status.pending.is_empty() { Ok(()) } else { output::line("\nTo apply what is pending: steward db migrate") }
 }
@@ -61,7 +69,10 @@ async fn drift(config: &Config, json: bool) -> Result<()> {
     if let Some(file) = config.sqlite_file()
         && !file.exists()
     {
-        return Err(Error::refused(format!("there is no database at {}; make it with: steward db migrate", file.display())));
+        return Err(Error::refused(format!(
+            "there is no database at {}; make it with: steward db migrate",
+            file.display()
+        )));
     }
     let lines = migrate::drift(&config.database).await?;
     if json {

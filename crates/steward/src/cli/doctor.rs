@@ -75,12 +75,20 @@ fn disk(config: &Config) -> Findings {
     let key = &config.master_key_file;
     if key.exists() {
         match config.vault() {
-            Ok(_) => findings.well("master key", format!("{}; keep a copy of it apart from your backups", key.display())),
+            Ok(_) => {
+                findings.well("master key", format!("{}; keep a copy of it apart from your backups", key.display()));
+            }
             Err(e) => findings.wrong("master key", e.line()),
         }
         private(&mut findings, "master key", key);
     } else if config.attachments_dir().exists() {
-        findings.wrong("master key", format!("{} is gone, and files are sealed with it; restore it from your backup before you start Steward", key.display()));
+        findings.wrong(
+            "master key",
+            format!(
+                "{} is gone, and files are sealed with it; restore it from your backup before you start Steward",
+                key.display()
+            ),
+        );
     } else {
         findings.note("master key", format!("{} is not there yet; steward makes it", key.display()));
     }
@@ -96,19 +104,28 @@ fn private(findings: &mut Findings, what: &'static str, path: &std::path::Path) 
     let Ok(meta) = std::fs::metadata(path) else { return };
     let mode = meta.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
-        findings.wrong(what, format!("others on this machine may open {0} (mode {mode:o}); mend it with: chmod go= {0}", path.display()));
+        findings.wrong(
+            what,
+            format!("others on this machine may open {0} (mode {mode:o}); mend it with: chmod go= {0}", path.display()),
+        );
     }
 }
 
 async fn database(config: Config, acting_as: Option<&str>, findings: &mut Findings) {
     let described = config.database.describe();
     match migrate::status(&config.database).await {
-        Ok(status) if status.pending.is_empty() => findings.well("database", format!("{described} ({})", status.version)),
+        Ok(status) if status.pending.is_empty() => {
+            findings.well("database", format!("{described} ({})", status.version));
+        }
         Ok(status) if status.applied.is_empty() => {
-            return findings.note("database", format!("{described} is empty; start Steward, or run: steward db migrate"));
+            return findings
+                .note("database", format!("{described} is empty; start Steward, or run: steward db migrate"));
         }
         Ok(status) => {
-            return findings.wrong("database", format!("{described} lacks {}; run: steward db migrate", count(status.pending.len(), "migration")));
+            return findings.wrong(
+                "database",
+                format!("{described} lacks {}; run: steward db migrate", count(status.pending.len(), "migration")),
+            );
         }
         Err(e) => return findings.wrong("database", Error::from(e).line()),
     }
@@ -131,7 +148,14 @@ async fn parts(ctx: &Context, findings: &mut Findings) -> store::Result<()> {
         let tools = mcp_servers::tools(&ctx.actor, &ctx.store, server.id).await?;
         let waiting = tools.iter().filter(|t| t.is_offered && !t.is_usable()).count();
         if waiting > 0 {
-            findings.note("server", format!("{0} offers {1} that wait to be approved; see: steward server tools {0}", server.name, count(waiting, "tool")));
+            findings.note(
+                "server",
+                format!(
+                    "{0} offers {1} that wait to be approved; see: steward server tools {0}",
+                    server.name,
+                    count(waiting, "tool")
+                ),
+            );
         }
     }
     for watcher in watchers::list(&ctx.actor, &ctx.store).await? {

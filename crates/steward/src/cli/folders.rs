@@ -18,7 +18,9 @@ impl Made {
         let shown = output::safe(&folder.display().to_string());
         match std::fs::metadata(folder) {
             Ok(found) if found.is_dir() => return Ok(Self::default()),
-            Ok(_) => return Err(Error::refused(format!("{shown} is no folder; name a folder, or move that file away"))),
+            Ok(_) => {
+                return Err(Error::refused(format!("{shown} is no folder; name a folder, or move that file away")));
+            }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
             Err(e) => return Err(Error::file(format!("the folder {shown} can't be looked at"), e)),
         }
@@ -38,7 +40,9 @@ impl Made {
 
     /// What was made, in a sentence; none where nothing was.
     pub(super) fn said(&self) -> Option<String> {
-        self.0.first().map(|folder| format!("Made the folder {}, which only you may open.", output::safe(&folder.display().to_string())))
+        self.0.first().map(|folder| {
+            format!("Made the folder {}, which only you may open.", output::safe(&folder.display().to_string()))
+        })
     }
 
     /// Takes back what was made, as far as nobody has put anything into it. Blocking.

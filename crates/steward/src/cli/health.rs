@@ -18,7 +18,11 @@ pub(super) async fn desk_answers(config: &Config) -> bool {
     let asked = async {
         let mut address = config.listen;
         if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+            address.set_ip(if address.is_ipv4() {
+                std::net::Ipv4Addr::LOCALHOST.into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
         }
         let mut stream = TcpStream::connect(address).await?;
         let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

@@ -67,7 +67,9 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
 
 /// The newest lines, oldest first.
 async fn fetch(ctx: &Context, args: &Args, limit: i64) -> Result<Vec<LogLine>> {
-    let mut lines = system_logs::list(&ctx.actor, &ctx.store, args.level.as_deref(), args.module.as_deref(), args.task, limit).await?;
+    let mut lines =
+        system_logs::list(&ctx.actor, &ctx.store, args.level.as_deref(), args.module.as_deref(), args.task, limit)
+            .await?;
     lines.reverse();
     Ok(lines)
 }
@@ -75,7 +77,13 @@ async fn fetch(ctx: &Context, args: &Args, limit: i64) -> Result<Vec<LogLine>> {
 fn print(lines: &[LogLine], seen: &mut VecDeque<Uuid>) -> Result<()> {
     for l in lines {
         let (module, message) = (l.module.as_deref().unwrap_or("-"), l.message.as_deref().unwrap_or_default());
-        output::line(format!("{} {:8} {} {}", output::time(l.timestamp), l.level, output::safe(module), output::safe(message)))?;
+        output::line(format!(
+            "{} {:8} {} {}",
+            output::time(l.timestamp),
+            l.level,
+            output::safe(module),
+            output::safe(message)
+        ))?;
         remember(seen, l.id);
     }
     Ok(())

@@ -36,33 +36,37 @@ use crate::{
     serve::{self, Only},
 };
 
+/// Heading of what is also a setting.
+const SETTINGS: &str = "Settings";
 const FIRST_STEPS: &str = "\
 First steps:
-  steward                                            start; prints the desk's address
+  steward                      start; prints the desk's address and a link for set-up
   steward setup --username ada --email ada@example.org
-  steward server add files --command npx --arg -y --arg @modelcontextprotocol/server-filesystem --arg ~/steward
+  steward server add files --command npx --arg -y \\
+      --arg @modelcontextprotocol/server-filesystem --arg ~/steward
   steward server tools files
   steward server approve-tools files --all
-  steward watcher add inbox --type folder --config '{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}'
-  steward approval list                              what waits for a decision
+  steward watcher add inbox --type folder \\
+      --config '{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}'
+  steward approval list        what waits for a decision
 
-Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on stderr), 2 wrong usage.
-Settings: flags, then environment (DATABASE_URL, REDIS_URL, STEWARD_…), then steward.toml, then defaults; the keys are
-database_url, redis_url, data_dir, listen, allowed_hosts, master_key_file, pool_size, idle_timeout_s, connect_timeout_s,
-lease_s.";
+Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on
+stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then defaults. Keys:
+database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
+master_key_file, pool_size, idle_timeout_s, connect_timeout_s, lease_s (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
 #[command(name = "steward", version, after_help = FIRST_STEPS, max_term_width = 120)]
 struct Cli {
+    /// Serve only the web, or only the work (watchers, employee, servers)
+    #[arg(long, value_enum, value_name = "web|work", hide_possible_values = true)]
+    only: Option<Only>,
     #[command(flatten)]
     flags: Flags,
     /// Act as this user; without it, as the only admin [env: STEWARD_AS]
-    #[arg(long = "as", global = true, value_name = "USERNAME", help_heading = "Settings (also in steward.toml)")]
+    #[arg(long = "as", global = true, value_name = "USERNAME", help_heading = SETTINGS)]
     acting_as: Option<String>,
-    /// Serve only the web, or only the work (watchers, employee, servers)
-    #[arg(long, value_enum)]
-    only: Option<Only>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -72,7 +76,7 @@ enum Command {
     /// Run everything in one process (as without any command)
     Serve {
         /// Serve only the web, or only the work (watchers, employee, servers)
-        #[arg(long, value_enum)]
+        #[arg(long, value_enum, value_name = "web|work", hide_possible_values = true)]
         only: Option<Only>,
     },
     /// Make the first admin and the employee
@@ -156,7 +160,7 @@ fn with_settings_file(mut command: clap::Command) -> clap::Command {
             .long("config")
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
-            .help_heading("Settings (also in steward.toml)")
+            .help_heading(SETTINGS)
             .help("The file of settings; without it steward.toml in the data folder, if there is one"),
     )
 }
@@ -267,7 +271,13 @@ mod tests {
 
     #[test]
     fn the_settings_file_is_taken_anywhere_but_where_config_means_something_else() {
-        for line in ["steward --config f task list", "steward task --config f list", "steward task list --config f", "steward --config f", "steward serve --config f"] {
+        for line in [
+            "steward --config f task list",
+            "steward task --config f list",
+            "steward task list --config f",
+            "steward --config f",
+            "steward serve --config f",
+        ] {
             assert_eq!(parse(args(line)).unwrap().settings_file.unwrap().to_str(), Some("f"), "{line}");
         }
         let both = parse(args("steward --config f watcher add inbox --type folder --config {}")).unwrap();

@@ -23,6 +23,12 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     let Command::Log { status, limit, json } = command;
     let found = notifications::list(&ctx.actor, &ctx.store, status.as_deref(), limit.limit).await?;
     output::list(json.json, &found, "you were told nothing yet", &["made", "type", "status", "title", "message"], |n| {
-        vec![output::time(n.created_at), n.r#type.clone(), n.status.clone(), n.title.clone(), n.message.clone().unwrap_or_default()]
+        vec![
+            output::time(n.created_at),
+            n.r#type.clone(),
+            n.status.clone(),
+            n.title.clone(),
+            n.message.clone().unwrap_or_default(),
+        ]
     })
 }

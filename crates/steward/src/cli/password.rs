@@ -48,7 +48,9 @@ fn first_line(from: impl Read) -> std::io::Result<String> {
 }
 
 fn prompt() -> Result<String> {
-    let ask = |what: &str| rpassword::prompt_password(what).map_err(|e| Error::file("the password can't be read from the terminal", e));
+    let ask = |what: &str| {
+        rpassword::prompt_password(what).map_err(|e| Error::file("the password can't be read from the terminal", e))
+    };
     let password = ask("Password (12 characters or more): ")?;
     if ask("The same once more: ")? == password {
         Ok(password)

@@ -83,10 +83,15 @@ pub(super) async fn check(args: Check) -> Result<()> {
         .map(|s| Step { name: s.name.to_owned(), server: s.server.to_owned(), tool: s.tool.to_owned() })
         .collect();
     if args.json.json {
-        return output::json(&json!({ "name": playbook.name(), "description": playbook.description(), "steps": steps }));
+        return output::json(
+            &json!({ "name": playbook.name(), "description": playbook.description(), "steps": steps }),
+        );
     }
     output::line(format!("The playbook {} is right; it has {}:", playbook.name(), count(steps.len(), "step")))?;
-    output::line(output::table(&["step", "tool"], steps.iter().map(|s| vec![s.name.clone(), format!("{}/{}", s.server, s.tool)])))
+    output::line(output::table(
+        &["step", "tool"],
+        steps.iter().map(|s| vec![s.name.clone(), format!("{}/{}", s.server, s.tool)]),
+    ))
 }
 
 async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result<()> {
@@ -94,7 +99,8 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
     let vault = ctx.vault().await?;
     let keeper = vault.clone();
     let (facts, attachment) = blocking(move || {
-        let path = std::path::absolute(&file).map_err(|e| Error::file(format!("{} can't be read", file.display()), e))?;
+        let path =
+            std::path::absolute(&file).map_err(|e| Error::file(format!("{} can't be read", file.display()), e))?;
         let fail = |e| Error::file(format!("{} can't be read", path.display()), e);
         let mut opened = std::fs::File::open(&path).map_err(fail)?;
         let meta = opened.metadata().map_err(fail)?;
@@ -118,7 +124,11 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
     if json {
         return output::json(&task);
     }
-    output::line(format!("Made the task {} “{}” for the employee. See how it goes: steward task show {0}", task.id, output::safe(&task.title)))
+    output::line(format!(
+        "Made the task {} “{}” for the employee. See how it goes: steward task show {0}",
+        task.id,
+        output::safe(&task.title)
+    ))
 }
 
 /// A file's facts, as playbooks know them, and its row.
@@ -148,7 +158,8 @@ fn describe(path: &Path, modified: Timestamp, stored: Stored) -> (Value, NewAtta
             "root": display_name(parent.parent().unwrap_or(parent)),
         },
     });
-    let safe: String = name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
+    let safe: String =
+        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
     let attachment = NewAttachment {
         filename: if safe.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { safe },
         original_filename: name.chars().take(255).collect(),
@@ -173,7 +184,9 @@ async fn make(ctx: &Context, playbook: String, facts: Value, mut attachment: New
         .transaction(move |tx| {
             Box::pin(async move {
                 let employee = users::agent(&actor, tx, EMPLOYEE).await?;
-                new.assigned_to = Some(employee.ok_or_else(|| Error::refused("there is no employee yet; run: steward setup --username NAME --email ADDRESS"))?);
+                new.assigned_to = Some(employee.ok_or_else(|| {
+                    Error::refused("there is no employee yet; run: steward setup --username NAME --email ADDRESS")
+                })?);
                 let id = tasks::create(&actor, tx, &new).await?;
                 tasks::add_provenance(&actor, tx, id, true, "terminal", detail).await?;
                 attachment.task_id = id;

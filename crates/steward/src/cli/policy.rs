@@ -83,17 +83,23 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     match command {
         Command::List(json) => {
             let found = policies::list(&ctx.actor, &ctx.store).await?;
-            output::list(json.json, &found, "no rules: every call asks", &["position", "name", "effect", "server", "tool", "outside", "condition"], |p| {
-                vec![
-                    p.position.to_string(),
-                    if p.is_active { p.name.clone() } else { format!("{} (off)", p.name) },
-                    p.effect.clone(),
-                    p.server.clone(),
-                    p.tool.clone(),
-                    if p.outside { "yes" } else { "no" }.to_owned(),
-                    p.condition.clone().unwrap_or_default(),
-                ]
-            })
+            output::list(
+                json.json,
+                &found,
+                "no rules: every call asks",
+                &["position", "name", "effect", "server", "tool", "outside", "condition"],
+                |p| {
+                    vec![
+                        p.position.to_string(),
+                        if p.is_active { p.name.clone() } else { format!("{} (off)", p.name) },
+                        p.effect.clone(),
+                        p.server.clone(),
+                        p.tool.clone(),
+                        if p.outside { "yes" } else { "no" }.to_owned(),
+                        p.condition.clone().unwrap_or_default(),
+                    ]
+                },
+            )
         }
         Command::Add(args) => add(ctx, args).await,
         Command::Test(args) => test(ctx, args).await,
@@ -121,7 +127,8 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
 }
 
 async fn test(ctx: &Context, args: Test) -> Result<()> {
-    let arguments: Value = serde_json::from_str(&args.args).map_err(|e| Error::refused(format!("--args is no JSON ({e}); write it as '{{\"path\": \"/home/ada/x\"}}'")))?;
+    let arguments: Value = serde_json::from_str(&args.args)
+        .map_err(|e| Error::refused(format!("--args is no JSON ({e}); write it as '{{\"path\": \"/home/ada/x\"}}'")))?;
     let (task, outside) = match args.task {
         None => (json!({}), args.outside),
         Some(id) => {
@@ -137,7 +144,8 @@ async fn test(ctx: &Context, args: Test) -> Result<()> {
     if args.json.json {
         return output::json(&verdict);
     }
-    let effect = serde_json::to_value(verdict.effect).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let effect =
+        serde_json::to_value(verdict.effect).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
     output::fields(&[
         ("effect", effect),
         ("rule", verdict.rule.map_or_else(|| "none".to_owned(), |(_, name)| name)),
@@ -147,7 +155,11 @@ async fn test(ctx: &Context, args: Test) -> Result<()> {
 
 async fn remove(ctx: &Context, name: &str) -> Result<()> {
     let is_named = |p: &Policy| p.name == name || name.parse() == Ok(p.id);
-    let found = policies::list(&ctx.actor, &ctx.store).await?.into_iter().find(is_named).ok_or_else(|| not_found("rule", name))?;
+    let found = policies::list(&ctx.actor, &ctx.store)
+        .await?
+        .into_iter()
+        .find(is_named)
+        .ok_or_else(|| not_found("rule", name))?;
     if !policies::delete(&ctx.actor, &ctx.store, found.id).await? {
         return Err(not_allowed("policies"));
     }

@@ -78,9 +78,13 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Add(args) => add(ctx, args).await,
         Command::List(json) => {
             let found = mcp_servers::list(&ctx.actor, &ctx.store).await?;
-            output::list(json.json, &found, "no servers; add one with: steward server add --help", &["name", "state", "last sign of life", "command"], |s| {
-                vec![s.name.clone(), state(s).to_owned(), output::maybe_time(s.last_heartbeat), command_line(s)]
-            })
+            output::list(
+                json.json,
+                &found,
+                "no servers; add one with: steward server add --help",
+                &["name", "state", "last sign of life", "command"],
+                |s| vec![s.name.clone(), state(s).to_owned(), output::maybe_time(s.last_heartbeat), command_line(s)],
+            )
         }
         Command::Show { server, json } => show(ctx, &server, json.json).await,
         Command::Tools { server, json } => server_tools::run(ctx, &server, json.json).await,
@@ -130,7 +134,9 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
         output::line(said)?;
     }
     if let Some(rule) = rule {
-        output::line(format!("Its reading tools are allowed by the rule “{rule}”; whatever writes asks first (steward policy list)."))?;
+        output::line(format!(
+            "Its reading tools are allowed by the rule “{rule}”; whatever writes asks first (steward policy list)."
+        ))?;
     }
     output::line(format!("Added the server {0}. See what it offers: steward server tools {0}", args.name))
 }
@@ -158,14 +164,20 @@ fn environment(flags: &[String], file: Option<&Path>) -> Result<BTreeMap<String,
     if let Some(file) = file {
         let fail = |e| Error::file(format!("the environment's file {} can't be read", file.display()), e);
         if std::fs::metadata(file).map_err(fail)?.len() > MAX_ENV_FILE {
-            return Err(Error::refused(format!("{} is larger than {MAX_ENV_FILE} bytes; it is hardly a file of variables", file.display())));
+            return Err(Error::refused(format!(
+                "{} is larger than {MAX_ENV_FILE} bytes; it is hardly a file of variables",
+                file.display()
+            )));
         }
         let text = std::fs::read_to_string(file).map_err(fail)?;
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let (name, value) = variable(line.strip_prefix("export ").unwrap_or(line), &format!("line {number} of {}", file.display()))?;
+            let (name, value) = variable(
+                line.strip_prefix("export ").unwrap_or(line),
+                &format!("line {number} of {}", file.display()),
+            )?;
             found.insert(name, unquoted(&value).to_owned());
         }
     }
@@ -179,11 +191,15 @@ fn environment(flags: &[String], file: Option<&Path>) -> Result<BTreeMap<String,
 /// One `NAME=VALUE`. What stands there is not shown when it is wrong: it may be a secret.
 fn variable(text: &str, place: &str) -> Result<(String, String)> {
     let (name, value) = text.split_once('=').unwrap_or_default();
-    let is_name = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_name = !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if is_name && !value.contains('\0') {
         return Ok((name.to_owned(), value.to_owned()));
     }
-    Err(Error::refused(format!("{place} is no NAME=VALUE; a name has letters, digits and underscores, and does not begin with a digit")))
+    Err(Error::refused(format!(
+        "{place} is no NAME=VALUE; a name has letters, digits and underscores, and does not begin with a digit"
+    )))
 }
 
 fn unquoted(value: &str) -> &str {
@@ -227,7 +243,11 @@ async fn set_active(ctx: &Context, name: &str, is_active: bool) -> Result<()> {
     if !mcp_servers::set_active(&ctx.actor, &ctx.store, found.id, is_active).await? {
         return Err(not_allowed("mcp_servers"));
     }
-    output::line(format!("The server {} {}.", found.name, if is_active { "is started again by a running Steward" } else { "is stopped" }))
+    output::line(format!(
+        "The server {} {}.",
+        found.name,
+        if is_active { "is started again by a running Steward" } else { "is stopped" }
+    ))
 }
 
 #[cfg(test)]
@@ -240,7 +260,10 @@ mod tests {
         let file = dir.path().join("env");
         std::fs::write(&file, "# a comment\nexport A=1\nB=\"two words\"\n\nC=a=b\n").unwrap();
         let found = environment(&["A=9".to_owned()], Some(&file)).unwrap();
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [("A", "9"), ("B", "two words"), ("C", "a=b")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(
+            found.into_iter().collect::<Vec<_>>(),
+            [("A", "9"), ("B", "two words"), ("C", "a=b")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
         std::fs::write(&file, "A=1\ns3cret\n").unwrap();
         let line = environment(&[], Some(&file)).unwrap_err().line();
         assert!(line.contains("line 2") && !line.contains("s3cret"), "{line}");

@@ -42,7 +42,9 @@ pub(super) async fn run(ctx: &Context, name: &str, json: bool) -> Result<()> {
         vec![s.tool.name.clone(), s.state.to_owned(), first_line.chars().take(160).collect()]
     })?;
     if waits && !json {
-        output::note(format!("New and changed tools wait until approved: steward server approve-tools {name} --all (or name them)"));
+        output::note(format!(
+            "New and changed tools wait until approved: steward server approve-tools {name} --all (or name them)"
+        ));
     }
     Ok(())
 }
@@ -66,12 +68,16 @@ async fn listed(ctx: &Context, server: &Server) -> Result<Vec<ServerTool>> {
         return Ok(known);
     }
     if !server.is_active {
-        return Err(Error::refused(format!("the server {0} is paused and was never listed; start it with: steward server resume {0}", server.name)));
+        return Err(Error::refused(format!(
+            "the server {0} is paused and was never listed; start it with: steward server resume {0}",
+            server.name
+        )));
     }
     let progress = Progress::begin(&server.name);
     let begun = Instant::now();
     let config = ctx.config.clone();
-    let is_running = health::desk_answers(&config).await || blocking(move || Ok(health::process(&config).is_some())).await?;
+    let is_running =
+        health::desk_answers(&config).await || blocking(move || Ok(health::process(&config).is_some())).await?;
     let own_start = begun + if is_running { SIGN_OF_LIFE_RUNNING } else { SIGN_OF_LIFE };
     let mut in_error_since = None;
     loop {
@@ -84,7 +90,11 @@ async fn listed(ctx: &Context, server: &Server) -> Result<Vec<ServerTool>> {
         if now.status == "error" {
             let since = *in_error_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= IN_ERROR {
-                return Err(Error::refused(format!("the server {} fails to start: {}", server.name, last_words(ctx, &server.name).await?)));
+                return Err(Error::refused(format!(
+                    "the server {} fails to start: {}",
+                    server.name,
+                    last_words(ctx, &server.name).await?
+                )));
             }
         } else {
             in_error_since = None;

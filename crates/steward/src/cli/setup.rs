@@ -40,7 +40,9 @@ pub(super) async fn run(config: Config, args: Args) -> Result<()> {
 async fn make(store: &Store, args: Args) -> Result<String> {
     // Asked before the password is, so that nobody types one for nothing.
     if !accounts::needs_setup(store).await? {
-        return Err(Error::refused("set-up was done before: there is an admin; log in, or let an admin add you with: steward user add"));
+        return Err(Error::refused(
+            "set-up was done before: there is an admin; log in, or let an admin add you with: steward user add",
+        ));
     }
     let password = args.password.read().await?;
     let setup = Setup { username: args.username.clone(), email: args.email, password, token: None };

@@ -51,7 +51,15 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
         ("Steward", format!("{}, http://{} {answers}", status.version, status.desk)),
         ("database", format!("{} ({})", status.database, status.engine_version)),
         ("you are", status.acting_as),
-        ("tasks", format!("{} pending, {} in progress, {} failed", shown(status.tasks_pending), shown(status.tasks_in_progress), shown(status.tasks_failed))),
+        (
+            "tasks",
+            format!(
+                "{} pending, {} in progress, {} failed",
+                shown(status.tasks_pending),
+                shown(status.tasks_in_progress),
+                shown(status.tasks_failed)
+            ),
+        ),
         ("approvals", format!("{} pending (steward approval list)", shown(status.approvals_pending))),
         ("unread", format!("{} (steward notify log --status unread)", shown(status.notifications_unread))),
         ("servers", parts(&status.servers)),
@@ -61,7 +69,9 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
 
 async fn load(ctx: &Context) -> Result<Status> {
     let (actor, store) = (&ctx.actor, &ctx.store);
-    let count = |status| async move { Ok::<_, store::Error>(tasks::list(actor, store, Some(status), None, COUNTED).await?.len()) };
+    let count = |status| async move {
+        Ok::<_, store::Error>(tasks::list(actor, store, Some(status), None, COUNTED).await?.len())
+    };
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         desk: ctx.config.listen.to_string(),

@@ -220,7 +220,9 @@ async fn depends(ctx: &Context, id: Uuid, on: Vec<Uuid>, not_on: Vec<Uuid>, json
         domain::tasks::get(&ctx.store, &ctx.actor, id).await?
     } else {
         let actor = ctx.actor.clone();
-        ctx.store.transaction(move |tx| Box::pin(async move { change_dependencies(&actor, tx, id, on, &not_on).await })).await?
+        ctx.store
+            .transaction(move |tx| Box::pin(async move { change_dependencies(&actor, tx, id, on, &not_on).await }))
+            .await?
     };
     let mut found = Vec::new();
     for dependency in &task.dependencies {
@@ -232,7 +234,13 @@ async fn depends(ctx: &Context, id: Uuid, on: Vec<Uuid>, not_on: Vec<Uuid>, json
     list(ctx, &found, json, "the task depends on none that you may see").await
 }
 
-async fn change_dependencies(actor: &store::Actor, tx: &store::Transaction, id: Uuid, on: Vec<Uuid>, not_on: &[Uuid]) -> Result<Task> {
+async fn change_dependencies(
+    actor: &store::Actor,
+    tx: &store::Transaction,
+    id: Uuid,
+    on: Vec<Uuid>,
+    not_on: &[Uuid],
+) -> Result<Task> {
     let Some(mut task) = tasks::lock(actor, tx, id).await? else {
         return Err(match tasks::get(actor, tx, id).await? {
             Some(_) => not_allowed("tasks"),

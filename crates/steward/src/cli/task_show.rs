@@ -85,12 +85,22 @@ async fn show(ctx: &Context, whole: &Whole) -> Result<()> {
     output::fields(&rows)?;
     if !whole.attachments.is_empty() {
         let files = whole.attachments.iter().map(|a| {
-            vec![a.filename.clone(), a.file_size.map(|s| s.to_string()).unwrap_or_default(), a.hash_checksum.clone().unwrap_or_default()]
+            vec![
+                a.filename.clone(),
+                a.file_size.map(|s| s.to_string()).unwrap_or_default(),
+                a.hash_checksum.clone().unwrap_or_default(),
+            ]
         });
         output::line(format!("\n{}", output::table(&["file", "bytes", "sha-256"], files)))?;
     }
     for RunWithSteps { run, steps } in &whole.runs {
-        output::line(format!("\nRun {} with the playbook {}: {}, begun {}", run.number, run.playbook, run.state, output::time(run.started_at)))?;
+        output::line(format!(
+            "\nRun {} with the playbook {}: {}, begun {}",
+            run.number,
+            run.playbook,
+            run.state,
+            output::time(run.started_at)
+        ))?;
         if let Some(error) = &run.error {
             output::line(format!("  {}", output::safe(error)))?;
         }
@@ -101,7 +111,9 @@ async fn show(ctx: &Context, whole: &Whole) -> Result<()> {
         output::line(output::table(&["step", "tool", "state", "why"], rows))?;
     }
     if !whole.approvals.is_empty() {
-        let rows = whole.approvals.iter().map(|a| vec![a.id.to_string(), super::approval::asks(a), a.status.clone(), a.notes.clone().unwrap_or_default()]);
+        let rows = whole.approvals.iter().map(|a| {
+            vec![a.id.to_string(), super::approval::asks(a), a.status.clone(), a.notes.clone().unwrap_or_default()]
+        });
         output::line(format!("\n{}", output::table(&["approval", "asks", "status", "note"], rows)))?;
     }
     Ok(())

@@ -92,7 +92,13 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         }
         Command::List { limit, json } => {
             let accounts = users::accounts(&ctx.actor, &ctx.store, None, limit.limit).await?;
-            output::list(json.json, &accounts, "no accounts", &["username", "kind", "role", "status", "email", "last log-in", "id"], row)
+            output::list(
+                json.json,
+                &accounts,
+                "no accounts",
+                &["username", "kind", "role", "status", "email", "last log-in", "id"],
+                row,
+            )
         }
         Command::Show { user, json } => show(ctx, &user, json.json).await,
         Command::Role { user, role } => {
@@ -114,9 +120,13 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         }
         Command::Password { user, password } => {
             let found = ctx.user_named(&user).await?;
-            let account = users::account(&ctx.actor, &ctx.store, found.id).await?.ok_or_else(|| not_allowed("users"))?;
+            let account =
+                users::account(&ctx.actor, &ctx.store, found.id).await?.ok_or_else(|| not_allowed("users"))?;
             if account.is_agent {
-                return Err(Error::refused(format!("{} is an agent and never logs in, so it has no password", found.username)));
+                return Err(Error::refused(format!(
+                    "{} is an agent and never logs in, so it has no password",
+                    found.username
+                )));
             }
             let hash = accounts::hash_password(password.read().await?).await?;
             if !users::set_password(&ctx.actor, &ctx.store, found.id, &hash).await? {
@@ -134,7 +144,10 @@ async fn keep_an_admin(ctx: &Context, user: &users::User, stays: bool) -> Result
     }
     let admins = users::people_with_role(&ctx.actor, &ctx.store, "admin").await?;
     if admins.len() == 1 && admins.iter().any(|a| a.id == user.id) {
-        return Err(Error::refused(format!("{} is the only admin; make somebody else admin first: steward user role NAME admin", user.username)));
+        return Err(Error::refused(format!(
+            "{} is the only admin; make somebody else admin first: steward user role NAME admin",
+            user.username
+        )));
     }
     Ok(())
 }
@@ -161,7 +174,11 @@ async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
     if json {
         return output::json(&account);
     }
-    let full_name = [account.first_name.as_deref(), account.last_name.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let full_name = [account.first_name.as_deref(), account.last_name.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ");
     output::fields(&[
         ("id", account.id.to_string()),
         ("username", account.username.clone()),

@@ -51,7 +51,13 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Add(args) => add(ctx, args).await,
         Command::List(json) => {
             let found = watchers::list(&ctx.actor, &ctx.store).await?;
-            output::list(json.json, &found, "no watchers; add one with: steward watcher add --help", &["name", "type", "watches", "playbook", "state", "last look", "last trouble"], row)
+            output::list(
+                json.json,
+                &found,
+                "no watchers; add one with: steward watcher add --help",
+                &["name", "type", "watches", "playbook", "state", "last look", "last trouble"],
+                row,
+            )
         }
         Command::Show { watcher, json } => show(ctx, &watcher, json.json).await,
         Command::Pause { watcher } => set_active(ctx, &watcher, false).await,
@@ -67,21 +73,31 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
 }
 
 async fn add(ctx: &Context, args: Add) -> Result<()> {
-    let is_name = (1..=100).contains(&args.name.chars().count()) && !args.name.trim().is_empty() && !args.name.chars().any(char::is_control);
+    let is_name = (1..=100).contains(&args.name.chars().count())
+        && !args.name.trim().is_empty()
+        && !args.name.chars().any(char::is_control);
     if !is_name {
         return Err(Error::refused("a watcher's name needs 1 to 100 characters on one line"));
     }
     if watchers::list(&ctx.actor, &ctx.store).await?.iter().any(|w| w.name == args.name) {
-        return Err(Error::refused(format!("there is a watcher called {} already; choose another name, or remove that one first", args.name)));
+        return Err(Error::refused(format!(
+            "there is a watcher called {} already; choose another name, or remove that one first",
+            args.name
+        )));
     }
-    let config: Value = serde_json::from_str(&args.config)
-        .map_err(|e| Error::refused(format!("--config is no JSON ({e}); write it as '{{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}}'")))?;
+    let config: Value = serde_json::from_str(&args.config).map_err(|e| {
+        Error::refused(format!(
+            "--config is no JSON ({e}); write it as '{{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}}'"
+        ))
+    })?;
     let parsed = folder::parse(&config).map_err(|e| DomainError::invalid("config", e.to_string()))?;
     ctx.check_playbook(&parsed.playbook).await?;
     if let Some(name) = &parsed.assign_to
         && users::named(&ctx.actor, &ctx.store, name).await?.is_none()
     {
-        return Err(Error::refused(format!("assign_to names {name:?}, but there is no such user; see: steward user list")));
+        return Err(Error::refused(format!(
+            "assign_to names {name:?}, but there is no such user; see: steward user list"
+        )));
     }
     if let Some(priority) = &parsed.priority
         && !["low", "medium", "high", "critical"].contains(&priority.as_str())
@@ -146,7 +162,8 @@ async fn named(ctx: &Context, name: &str) -> Result<Watcher> {
     if let Ok(id) = name.parse::<Uuid>() {
         return watchers::get(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("watcher", name));
     }
-    let mut found: Vec<Watcher> = watchers::list(&ctx.actor, &ctx.store).await?.into_iter().filter(|w| w.name == name).collect();
+    let mut found: Vec<Watcher> =
+        watchers::list(&ctx.actor, &ctx.store).await?.into_iter().filter(|w| w.name == name).collect();
     match (found.pop(), found.is_empty()) {
         (Some(watcher), true) => Ok(watcher),
         (None, _) => Err(not_found("watcher", name)),

@@ -24,7 +24,10 @@ impl Settings {
 pub(super) fn read(file: &Path) -> Result<Settings> {
     let fail = |e| Error::file(format!("the settings in {} can't be read", file.display()), e);
     if std::fs::metadata(file).map_err(fail)?.len() > MAX_BYTES {
-        return Err(Error::Config(format!("{} is larger than {MAX_BYTES} bytes; it is hardly a file of settings", file.display())));
+        return Err(Error::Config(format!(
+            "{} is larger than {MAX_BYTES} bytes; it is hardly a file of settings",
+            file.display()
+        )));
     }
     let text = std::fs::read_to_string(file).map_err(fail)?;
     parse(&text, &file.display().to_string())
@@ -41,7 +44,9 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Settings> {
         let (word, line) = (key.get_ref().as_ref(), line_of(text, key.span().start));
         if !KEYS.iter().any(|k| k.name == word) {
             let known = KEYS.map(|k| k.name).join(", ");
-            return Err(Error::Config(format!("{name} line {line}: there is no setting {word:?}; the settings are {known}")));
+            return Err(Error::Config(format!(
+                "{name} line {line}: there is no setting {word:?}; the settings are {known}"
+            )));
         }
         let written = match value.get_ref() {
             DeValue::String(text) => text.to_string(),

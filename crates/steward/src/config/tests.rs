@@ -21,7 +21,10 @@ fn defaults_follow_the_data_folder() {
     assert_eq!(config.sqlite_file().unwrap(), PathBuf::from("/home/ada/desk/steward.db"));
     assert_eq!(config.master_key_file, PathBuf::from("/home/ada/desk/master.key"));
     assert_eq!(config.listen.to_string(), "127.0.0.1:8000");
-    assert_eq!((config.database.pool_size, config.database.idle_timeout.as_secs(), config.database.connect_timeout.as_secs()), (20, 300, 30));
+    assert_eq!(
+        (config.database.pool_size, config.database.idle_timeout.as_secs(), config.database.connect_timeout.as_secs()),
+        (20, 300, 30)
+    );
     assert_eq!(config.lease.as_secs(), 30);
 }
 
@@ -29,8 +32,17 @@ fn defaults_follow_the_data_folder() {
 fn flags_go_before_environment_before_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
-    std::fs::write(dir.path().join("steward.toml"), "listen = \"127.0.0.1:1\"\npool_size = 7\nlease_s = \"9\"\ndatabase_url = \"sqlite://~/x.db\"\n").unwrap();
-    let env = [("STEWARD_DATA_DIR", path), ("STEWARD_POOL_SIZE", "8"), ("STEWARD_POOL_CONNECT_TIMEOUT_S", "2"), ("STEWARD_LISTEN", "127.0.0.1:2")];
+    std::fs::write(
+        dir.path().join("steward.toml"),
+        "listen = \"127.0.0.1:1\"\npool_size = 7\nlease_s = \"9\"\ndatabase_url = \"sqlite://~/x.db\"\n",
+    )
+    .unwrap();
+    let env = [
+        ("STEWARD_DATA_DIR", path),
+        ("STEWARD_POOL_SIZE", "8"),
+        ("STEWARD_POOL_CONNECT_TIMEOUT_S", "2"),
+        ("STEWARD_LISTEN", "127.0.0.1:2"),
+    ];
     let flags = Flags { listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
     let config = load(&env, &flags).unwrap();
     assert_eq!((config.listen.port(), config.database.pool_size, config.lease.as_secs()), (3, 8, 9));
@@ -43,14 +55,21 @@ fn every_mistake_is_named() {
     let none = Flags::default();
     let with = |name: &str, value: &str| said(load(&[("STEWARD_DATA_DIR", "/d"), (name, value)], &none));
     assert!(with("STEWARD_POOLSIZE", "1").contains("STEWARD_POOLSIZE is no setting"));
-    assert!(with("STEWARD_POOL_SIZE", "many").contains("pool_size (the environment variable STEWARD_POOL_SIZE) must be a whole number from 1 to 500, not \"many\""));
+    assert!(with("STEWARD_POOL_SIZE", "many").contains(
+        "pool_size (the environment variable STEWARD_POOL_SIZE) must be a whole number from 1 to 500, not \"many\""
+    ));
     assert!(with("STEWARD_LISTEN", "localhost").contains("listen"));
     for url in ["mysql://u:s3cret@h/d", "postgres://u:s3cret@h:port/d", "sqlite://:memory:", "sqlite://x.db?mode=rw"] {
         let line = with("DATABASE_URL", url);
         assert!(line.contains("database_url") && !line.contains("s3cret"), "{line}");
     }
     assert!(with("STEWARD_ALLOWED_HOSTS", "https://desk.example.org").contains("allowed_hosts"));
-    assert_eq!(load(&[("STEWARD_DATA_DIR", "/d"), ("STEWARD_ALLOWED_HOSTS", "Desk.example.org, b")], &none).unwrap().allowed_hosts, ["desk.example.org", "b"]);
+    assert_eq!(
+        load(&[("STEWARD_DATA_DIR", "/d"), ("STEWARD_ALLOWED_HOSTS", "Desk.example.org, b")], &none)
+            .unwrap()
+            .allowed_hosts,
+        ["desk.example.org", "b"]
+    );
     assert!(!with("REDIS_URL", "http://u:s3cret@h").contains("s3cret"));
     let flags = Flags { database_url: Some("postgres://u:s3cret@h/d".to_owned()), ..Flags::default() };
     let line = said(load(&[("STEWARD_DATA_DIR", "/d")], &flags));
@@ -62,7 +81,10 @@ fn every_mistake_is_named() {
 fn the_file_is_refused_with_its_line() {
     let of = |text: &str| said(file::parse(text, "steward.toml"));
     let line = of("listen = \"127.0.0.1:1\"\n\npoolsize = 3\n");
-    assert!(line.contains("steward.toml line 3") && line.contains("\"poolsize\"") && line.contains("pool_size"), "{line}");
+    assert!(
+        line.contains("steward.toml line 3") && line.contains("\"poolsize\"") && line.contains("pool_size"),
+        "{line}"
+    );
     assert!(of("pool_size = [1]").contains("pool_size must be a text in quotes or a whole number (found: array)"));
     assert!(of("a = 1\nlisten = \n").contains("line 2 is no TOML"));
 }

@@ -31,13 +31,22 @@ impl Bench {
     /// Set up as after the first ten minutes: an admin, a server with approved tools, a watched folder.
     pub async fn new(postgres: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (url, drop_from) = if postgres { postgres_database() } else { (format!("sqlite://{}", dir.path().join("data/steward.db").display()), None) };
+        let (url, drop_from) = if postgres {
+            postgres_database()
+        } else {
+            (format!("sqlite://{}", dir.path().join("data/steward.db").display()), None)
+        };
         let config = store::Config::from_url(&url).unwrap();
         migrate::migrate(&config).await.unwrap();
         let store = Store::open(&config).await.unwrap();
         std::fs::create_dir_all(dir.path().join("data")).unwrap();
         let vault = Vault::open(&dir.path().join("data/master.key"), &dir.path().join("data/attachments")).unwrap();
-        let setup = Setup { username: "ada".into(), email: "ada@example.org".into(), password: "four words are enough".into(), token: None };
+        let setup = Setup {
+            username: "ada".into(),
+            email: "ada@example.org".into(),
+            password: "four words are enough".into(),
+            token: None,
+        };
         let ada = Actor::user(accounts::setup(&store, setup).await.unwrap());
         let new = NewServer {
             name: "files".into(),
@@ -143,7 +152,8 @@ pub fn psql(url: &str, sql: &str) {
 
 /// The scripted server, which Cargo builds with the workspace's tests.
 pub fn scripted_server() -> PathBuf {
-    let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/scripted-mcp-server");
+    let path =
+        std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/scripted-mcp-server");
     assert!(path.is_file(), "run `cargo build -p tools --examples` first: {} is missing", path.display());
     path
 }

@@ -27,14 +27,17 @@ impl Asked {
         let desk = Desk::set_up();
         desk.run(&["server", "add", "files", "--command", "sh"]).done();
         desk.run(&["task", "add", "Move it", "--assign", "employee"]).done();
-        let store = Store::open(&Config::from_url(&format!("sqlite://{}/steward.db", desk.data().display())).unwrap()).await.unwrap();
+        let store = Store::open(&Config::from_url(&format!("sqlite://{}/steward.db", desk.data().display())).unwrap())
+            .await
+            .unwrap();
         let service = Actor::service();
         let server = mcp_servers::named(&service, &store, "files").await.unwrap().unwrap();
         let schema = json!({"type": "object", "properties": {"destination": {"type": "string"}, "copies": {"type": "integer"}}, "required": ["destination"]});
         mcp_servers::see_tool(&service, &store, server.id, "move_file", None, &schema, &"0".repeat(64)).await.unwrap();
         desk.run(&["server", "approve-tools", "files", "--all"]).done();
         let employee = users::agent(&service, &store, EMPLOYEE).await.unwrap().unwrap();
-        let worker = Worker { actor: Actor::user(employee), name: "test/1".to_owned(), lease: SignedDuration::from_mins(5) };
+        let worker =
+            Worker { actor: Actor::user(employee), name: "test/1".to_owned(), lease: SignedDuration::from_mins(5) };
         let lease = worker.claim(&store).await.unwrap().unwrap();
         let work = open(&worker, &store, &lease, "move", "name: move").await.unwrap();
         Self { desk, store, worker, work }
@@ -48,7 +51,8 @@ impl Asked {
             arguments: ARGUMENTS.to_owned(),
             arguments_sha256: sha256_hex(ARGUMENTS),
         };
-        let verdict = Verdict { effect: Effect::Ask, rule: None, reason: "no rule matches".to_owned(), approval_ttl_minutes: 60 };
+        let verdict =
+            Verdict { effect: Effect::Ask, rule: None, reason: "no rule matches".to_owned(), approval_ttl_minutes: 60 };
         let tool = mcp_servers::tool(&Actor::service(), &self.store, "files", "move_file").await.unwrap().unwrap();
         self.worker.ask(&self.store, &self.work, None, call, &verdict, &tool).await.unwrap().to_string()
     }
@@ -62,7 +66,10 @@ async fn yes_as_asked() {
     let list = desk.json(&["approval", "list"]);
     assert_eq!((list[0]["id"].as_str(), list[0]["details"]["tool"].as_str()), (Some(id.as_str()), Some("move_file")));
     let out = desk.run(&["approval", "show", &id]).done();
-    assert!(out.contains("files/move_file") && out.contains("\"destination\": \"/a\"") && out.contains("no rule matches"), "{out}");
+    assert!(
+        out.contains("files/move_file") && out.contains("\"destination\": \"/a\"") && out.contains("no rule matches"),
+        "{out}"
+    );
     assert!(desk.json(&["notify", "log"])[0]["title"].as_str().unwrap().contains("Approval"));
     // Neither the agent nor a stranger decides.
     assert!(desk.run(&["--as", "employee", "approval", "approve", &id]).refused().contains("agent"));
@@ -85,7 +92,8 @@ async fn yes_with_something_else() {
     let id = asked.ask().await;
     let desk = &asked.desk;
     assert!(desk.run(&["approval", "approve", &id, "--set", "copies=many"]).refused().contains("/copies"));
-    desk.run(&["policy", "add", "never there", "--effect", "deny", "--condition", r#"args.destination == "/etc""#]).done();
+    desk.run(&["policy", "add", "never there", "--effect", "deny", "--condition", r#"args.destination == "/etc""#])
+        .done();
     assert!(desk.run(&["approval", "approve", &id, "--set", "destination=/etc"]).refused().contains("denies"));
     assert_eq!(desk.json(&["approval", "show", &id])["status"], "pending");
     desk.run(&["approval", "approve", &id, "--set", "destination=7", "--set", "copies=2"]).done();
@@ -117,9 +125,17 @@ async fn what_became_of_a_call() {
     worker.start(store, &lease, step.id, ARGUMENTS.to_owned(), sha256_hex(ARGUMENTS)).await.unwrap();
     let step = runs::step(&worker.actor, store, step.id).await.unwrap().unwrap();
     let work = Work { lease, ..asked.work.clone() };
-    let unknown = worker.outcome_unknown(store, &work, &step, "Steward ended in the middle".to_owned()).await.unwrap().to_string();
+    let unknown = worker
+        .outcome_unknown(store, &work, &step, "Steward ended in the middle".to_owned())
+        .await
+        .unwrap()
+        .to_string();
     let desk = &asked.desk;
-    assert!(desk.run(&["approval", "approve", &unknown, "--set", "resolution=perhaps"]).refused().contains("resolution=done"));
+    assert!(
+        desk.run(&["approval", "approve", &unknown, "--set", "resolution=perhaps"])
+            .refused()
+            .contains("resolution=done")
+    );
     let out = desk.run(&["approval", "approve", &unknown, "--set", "resolution=retry"]).done();
     assert!(out.contains("made again"), "{out}");
     assert_eq!(desk.json(&["approval", "show", &unknown])["edited_arguments"], json!({"resolution": "retry"}));

@@ -69,11 +69,18 @@ fn a_database_that_is_none() {
 fn a_server_that_does_not_answer() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    let desk = Desk::empty().env("DATABASE_URL", &format!("postgres://ada:s3cret@127.0.0.1:{port}/desk")).env("STEWARD_CONNECT_TIMEOUT_S", "1");
+    let desk = Desk::empty()
+        .env("DATABASE_URL", &format!("postgres://ada:s3cret@127.0.0.1:{port}/desk"))
+        .env("STEWARD_CONNECT_TIMEOUT_S", "1");
     let line = desk.run(&["task", "list"]).refused();
-    assert!(line.contains(&format!("127.0.0.1:{port}")) && line.contains("within 1 s") && line.contains("check that"), "{line}");
+    assert!(
+        line.contains(&format!("127.0.0.1:{port}")) && line.contains("within 1 s") && line.contains("check that"),
+        "{line}"
+    );
     assert!(!line.contains("s3cret"), "{line}");
-    let desk = Desk::empty().env("DATABASE_URL", "postgres://ada:s3cret@127.0.0.1:9/desk").env("STEWARD_POOL_CONNECT_TIMEOUT_S", "1");
+    let desk = Desk::empty()
+        .env("DATABASE_URL", "postgres://ada:s3cret@127.0.0.1:9/desk")
+        .env("STEWARD_POOL_CONNECT_TIMEOUT_S", "1");
     assert!(desk.run(&["db", "status"]).refused().contains("127.0.0.1:9"));
 }
 
@@ -81,9 +88,13 @@ fn a_server_that_does_not_answer() {
 fn folders_that_cannot_be_used() {
     for folder in ["/proc/steward", "/dev/null/steward"] {
         let desk = Desk::empty().env("STEWARD_DATA_DIR", folder);
-        for args in [&["db", "migrate"][..], &["setup", "--username", "ada", "--email", "ada@example.org"], &["serve"]] {
+        for args in [&["db", "migrate"][..], &["setup", "--username", "ada", "--email", "ada@example.org"], &["serve"]]
+        {
             let line = desk.with_input(args, PASSWORD).refused();
-            assert!(line.contains("the data folder") && line.contains(folder) && line.contains("STEWARD_DATA_DIR"), "{line}");
+            assert!(
+                line.contains("the data folder") && line.contains(folder) && line.contains("STEWARD_DATA_DIR"),
+                "{line}"
+            );
         }
     }
 }

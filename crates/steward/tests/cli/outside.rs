@@ -13,7 +13,9 @@ fn a_folder_watcher() {
     assert_eq!(mode(&desk.home().join("steward/inbox")), 0o700);
     let list = desk.json(&["watcher", "list"]);
     assert_eq!(list[0]["config"], serde_json::from_str::<serde_json::Value>(config).unwrap(), "kept as it was written");
-    assert!(desk.run(&["watcher", "add", "inbox", "--type", "folder", "--config", config]).refused().contains("already"));
+    assert!(
+        desk.run(&["watcher", "add", "inbox", "--type", "folder", "--config", config]).refused().contains("already")
+    );
     desk.run(&["watcher", "pause", "inbox"]).done();
     assert!(desk.run(&["watcher", "list"]).done().contains("paused"));
     desk.run(&["watcher", "resume", "inbox"]).done();
@@ -49,7 +51,19 @@ fn a_watcher_that_cannot_be() {
     assert!(ran.err.contains("/nowhere/at/all is missing"), "{ran:?}");
     // An observer may add none, and the folder that was made for it goes again.
     desk.with_input(&["user", "add", "olga", "--email", "o@example.org", "--role", "observer"], PASSWORD).done();
-    let line = desk.run(&["--as", "olga", "watcher", "add", "mine", "--type", "folder", "--config", r#"{"path": "~/a/b", "playbook": "file-away"}"#]).refused();
+    let line = desk
+        .run(&[
+            "--as",
+            "olga",
+            "watcher",
+            "add",
+            "mine",
+            "--type",
+            "folder",
+            "--config",
+            r#"{"path": "~/a/b", "playbook": "file-away"}"#,
+        ])
+        .refused();
     assert!(line.contains("you may not do this"), "{line}");
     assert!(!desk.home().join("a").exists());
 }
@@ -60,8 +74,8 @@ said=$(cat "$HOME/said")
 while read -r line; do
   id=$(printf %s "$line" | sed 's/.*"id":\([0-9]*\).*/\1/')
   case $line in
-    *'"initialize"'*) echo '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}' ;;
-    *'"tools/list"'*) echo '{"jsonrpc":"2.0","id":'$id',"result":{"tools":[{"name":"read_it","description":"Reads it.\nAnd more.","inputSchema":{"type":"object"}},{"name":"move_it","description":"'$said'","inputSchema":{"type":"object"}}]}}' ;;
+    *'"initialize"'*) printf '%s\n' '{"jsonrpc":"2.0","id":'$id',"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"sh","version":"1"}}}' ;;
+    *'"tools/list"'*) printf '%s\n' '{"jsonrpc":"2.0","id":'$id',"result":{"tools":[{"name":"read_it","description":"Reads it.\nAnd more.","inputSchema":{"type":"object"}},{"name":"move_it","description":"'$said'","inputSchema":{"type":"object"}}]}}' ;;
   esac
 done
 "#;
@@ -72,13 +86,16 @@ fn a_server_and_its_tools() {
     let script = desk.file("server.sh", SERVER);
     desk.file("said", "Moves-it.");
     let env_file = desk.file("env", "API_KEY=s3cret-value\n");
-    let out = desk.run(&["server", "add", "mover", "--command", "sh", "--arg", &script, "--env-file", &env_file]).done();
+    let out =
+        desk.run(&["server", "add", "mover", "--command", "sh", "--arg", &script, "--env-file", &env_file]).done();
     assert!(out.contains("Added the server mover") && !out.contains("s3cret"), "{out}");
     assert!(desk.run(&["server", "add", "mover", "--command", "sh"]).refused().contains("exists already"));
     for args in [&["server", "list"][..], &["server", "show", "mover"]] {
         assert!(!desk.json(args).to_string().contains("s3cret"));
     }
-    let state = |tools: &serde_json::Value, name: &str| tools.as_array().unwrap().iter().find(|t| t["name"] == name).unwrap()["state"].as_str().unwrap().to_owned();
+    let state = |tools: &serde_json::Value, name: &str| {
+        tools.as_array().unwrap().iter().find(|t| t["name"] == name).unwrap()["state"].as_str().unwrap().to_owned()
+    };
     // No Steward runs, so the terminal asks the server itself.
     let tools = desk.json(&["server", "tools", "mover"]);
     assert_eq!((state(&tools, "read_it").as_str(), state(&tools, "move_it").as_str()), ("new", "new"));
@@ -119,16 +136,47 @@ fn a_server_that_does_not_start() {
 fn the_filesystem_server_finds_its_folder() {
     let desk = Desk::set_up();
     let folder = desk.home().join("steward");
-    let out = desk.run(&["server", "add", "files", "--command", "npx", "--arg", "-y", "--arg", "@modelcontextprotocol/server-filesystem", "--arg", folder.to_str().unwrap()]).done();
+    let out = desk
+        .run(&[
+            "server",
+            "add",
+            "files",
+            "--command",
+            "npx",
+            "--arg",
+            "-y",
+            "--arg",
+            "@modelcontextprotocol/server-filesystem",
+            "--arg",
+            folder.to_str().unwrap(),
+        ])
+        .done();
     assert!(out.contains("Made the folder") && out.contains("files: reading"), "{out}");
     assert_eq!(mode(&folder), 0o700);
     let server = desk.json(&["server", "show", "files"]);
     assert_eq!(server["args"], json!(["-y", "@modelcontextprotocol/server-filesystem", folder]));
-    assert_eq!(desk.json(&["policy", "test", "--server", "files", "--tool", "get_file_info", "--outside"])["effect"], "allow");
-    assert_eq!(desk.json(&["policy", "test", "--server", "files", "--tool", "move_file", "--outside"])["effect"], "ask");
+    assert_eq!(
+        desk.json(&["policy", "test", "--server", "files", "--tool", "get_file_info", "--outside"])["effect"],
+        "allow"
+    );
+    assert_eq!(
+        desk.json(&["policy", "test", "--server", "files", "--tool", "move_file", "--outside"])["effect"],
+        "ask"
+    );
     // A refused one leaves no folder behind.
     let other = desk.home().join("other");
-    desk.run(&["server", "add", "files", "--command", "npx", "--arg", "server-filesystem", "--arg", other.to_str().unwrap()]).refused();
+    desk.run(&[
+        "server",
+        "add",
+        "files",
+        "--command",
+        "npx",
+        "--arg",
+        "server-filesystem",
+        "--arg",
+        other.to_str().unwrap(),
+    ])
+    .refused();
     assert!(!other.exists());
 }
 
@@ -149,10 +197,17 @@ fn playbooks() {
     let whole = desk.json(&["task", "show", task["id"].as_str().unwrap()]);
     assert_eq!(whole["task"]["metadata"]["file"]["extension"], "pdf");
     assert_eq!(whole["task"]["metadata"]["watcher"]["path"], desk.home().to_str().unwrap());
-    assert_eq!((whole["provenance"]["outside"].as_bool(), whole["queue"]["state"].as_str()), (Some(true), Some("ready")));
+    assert_eq!(
+        (whole["provenance"]["outside"].as_bool(), whole["queue"]["state"].as_str()),
+        (Some(true), Some("ready"))
+    );
     assert_eq!(whole["attachments"][0]["file_size"], 16);
     assert_eq!(whole["attachments"][0]["hash_checksum"], whole["task"]["metadata"]["file"]["sha256"]);
     assert!(desk.run(&["playbook", "run", "nothing", "--file", &file]).refused().contains("file-away"));
     assert!(desk.run(&["playbook", "run", "file-away", "--file", "missing"]).refused().contains("missing"));
-    assert!(desk.run(&["playbook", "run", "file-away", "--file", desk.home().to_str().unwrap()]).refused().contains("no plain file"));
+    assert!(
+        desk.run(&["playbook", "run", "file-away", "--file", desk.home().to_str().unwrap()])
+            .refused()
+            .contains("no plain file")
+    );
 }

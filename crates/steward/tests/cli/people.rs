@@ -8,7 +8,9 @@ fn set_up_once() {
     let args = ["setup", "--username", "ada", "--email", "ada@example.org"];
     assert!(desk.run(&args).refused().contains("no password came on stdin"));
     assert!(desk.with_input(&args, "short").refused().contains("12 to 1000"));
-    assert!(desk.with_input(&["setup", "--username", "a b", "--email", "x@y"], PASSWORD).refused().contains("user name"));
+    assert!(
+        desk.with_input(&["setup", "--username", "a b", "--email", "x@y"], PASSWORD).refused().contains("user name")
+    );
     let out = desk.with_input(&args, PASSWORD).done();
     assert!(out.contains("ada is the first admin") && !out.contains(PASSWORD), "{out}");
     assert_eq!(mode(&desk.data()), 0o700);
@@ -24,7 +26,9 @@ fn adding_and_changing_people() {
     let desk = Desk::set_up();
     let file = desk.file("pw", &format!("{PASSWORD}\nnot this\n"));
     desk.run(&["user", "add", "bob", "--email", "bob@example.org", "--password-file", &file]).done();
-    assert!(desk.with_input(&["user", "add", "BOB", "--email", "b2@example.org"], PASSWORD).refused().contains("taken"));
+    assert!(
+        desk.with_input(&["user", "add", "BOB", "--email", "b2@example.org"], PASSWORD).refused().contains("taken")
+    );
     let out = desk.run(&["user", "show", "bob"]).done();
     assert!(out.contains("bob@example.org") && out.contains("person") && !out.contains("argon2"), "{out}");
     assert!(desk.run(&["user", "show", "eve"]).refused().contains("user eve"));
@@ -48,7 +52,8 @@ fn who_acts() {
     assert!(desk.run(&["task", "list", "--as", "nobody"]).refused().contains("no user \"nobody\""));
     desk.with_input(&["user", "add", "bob", "--email", "bob@example.org"], PASSWORD).done();
     // Bob is no administrator.
-    let line = desk.with_input(&["--as", "bob", "user", "add", "eve", "--email", "eve@example.org"], PASSWORD).refused();
+    let line =
+        desk.with_input(&["--as", "bob", "user", "add", "eve", "--email", "eve@example.org"], PASSWORD).refused();
     assert!(line.contains("you may not do this"), "{line}");
     assert!(desk.run(&["--as", "bob", "user", "role", "bob", "admin"]).refused().contains("you may not do this"));
     assert_eq!(desk.json(&["--as", "bob", "user", "list"]).as_array().unwrap().len(), 1);

@@ -10,9 +10,26 @@ fn a_task_from_first_to_last() {
     let ran = desk.run(&["task", "list"]);
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (0, "", "no tasks\n"));
     assert_eq!(desk.json(&["task", "list"]), json!([]));
-    let id = desk.made(&["task", "add", "Pay the plumber", "--description", "before\nnoon", "--priority", "high", "--tag", "home", "--due", "2026-01-02", "--assign", "ada"]);
+    let id = desk.made(&[
+        "task",
+        "add",
+        "Pay the plumber",
+        "--description",
+        "before\nnoon",
+        "--priority",
+        "high",
+        "--tag",
+        "home",
+        "--due",
+        "2026-01-02",
+        "--assign",
+        "ada",
+    ]);
     let list = desk.json(&["task", "list", "--status", "pending"]);
-    assert_eq!((list[0]["id"].as_str(), list[0]["due_date"].as_str()), (Some(id.as_str()), Some("2026-01-02T00:00:00Z")));
+    assert_eq!(
+        (list[0]["id"].as_str(), list[0]["due_date"].as_str()),
+        (Some(id.as_str()), Some("2026-01-02T00:00:00Z"))
+    );
     let out = desk.run(&["task", "list"]).done();
     assert!(out.contains(&id) && out.contains("Pay the plumber") && out.contains("ada"), "{out}");
     desk.run(&["task", "start", &id]).done();
@@ -20,12 +37,20 @@ fn a_task_from_first_to_last() {
     let out = desk.run(&["task", "complete", &id, "--note", "paid"]).done();
     assert!(out.contains("completed") && out.contains("was due 2026-01-02"), "{out}");
     let whole = desk.json(&["task", "show", &id]);
-    assert_eq!((whole["task"]["status"].as_str(), whole["provenance"]["source"].as_str()), (Some("completed"), Some("terminal")));
+    assert_eq!(
+        (whole["task"]["status"].as_str(), whole["provenance"]["source"].as_str()),
+        (Some("completed"), Some("terminal"))
+    );
     assert_eq!(whole["task"]["metadata"]["summary"], "paid");
     let out = desk.run(&["task", "show", &id]).done();
     assert!(out.contains("before\n") && out.contains("summary") && out.contains("home"), "{out}");
     let missing = "019b0000-0000-7000-8000-000000000000";
-    for args in [&["task", "show", missing][..], &["task", "start", missing], &["task", "assign", missing, "ada"], &["task", "depends", missing]] {
+    for args in [
+        &["task", "show", missing][..],
+        &["task", "start", missing],
+        &["task", "assign", missing, "ada"],
+        &["task", "depends", missing],
+    ] {
         assert!(desk.run(args).refused().contains(missing), "{args:?}");
     }
 }
@@ -71,7 +96,20 @@ fn rules() {
     let desk = Desk::set_up();
     let test = ["policy", "test", "--server", "files", "--tool", "read_file", "--args", r#"{"path": "/home/ada/a"}"#];
     assert_eq!(desk.json(&test)["effect"], "ask");
-    desk.run(&["policy", "add", "reading", "--effect", "allow", "--server", "files", "--tool", "read_*", "--condition", r#"args.path.startsWith("/home/ada/")"#]).done();
+    desk.run(&[
+        "policy",
+        "add",
+        "reading",
+        "--effect",
+        "allow",
+        "--server",
+        "files",
+        "--tool",
+        "read_*",
+        "--condition",
+        r#"args.path.startsWith("/home/ada/")"#,
+    ])
+    .done();
     let verdict = desk.json(&test);
     assert_eq!((verdict["effect"].as_str(), verdict["rule"][1].as_str()), (Some("allow"), Some("reading")));
     assert_eq!(desk.json(&[&test[..], &["--outside"]].concat())["effect"], "ask");
@@ -80,9 +118,17 @@ fn rules() {
     let out = desk.run(&test).done();
     assert!(out.contains("deny") && out.contains("never"), "{out}");
     assert!(desk.run(&["policy", "add", "never", "--effect", "ask"]).refused().contains("exists already"));
-    assert!(desk.run(&["policy", "add", "odd", "--effect", "ask", "--condition", "args.("]).refused().contains("condition"));
+    assert!(
+        desk.run(&["policy", "add", "odd", "--effect", "ask", "--condition", "args.("]).refused().contains("condition")
+    );
     assert!(desk.run(&["policy", "test", "--server", "f", "--tool", "t", "--args", "{"]).refused().contains("no JSON"));
-    let names: Vec<String> = desk.json(&["policy", "list"]).as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap().to_owned()).collect();
+    let names: Vec<String> = desk
+        .json(&["policy", "list"])
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p["name"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(names, ["never", "reading"]);
     desk.run(&["policy", "remove", "never"]).done();
     assert!(desk.run(&["policy", "remove", "never"]).refused().contains("rule never"));
@@ -93,7 +139,10 @@ fn records() {
     let desk = Desk::set_up();
     let id = desk.made(&["task", "add", "Water the plants"]);
     let trail = desk.json(&["audit", "list", "--entity", "task", "--id", &id]);
-    assert_eq!((trail[0]["action"].as_str(), trail[0]["new_values"]["title"].as_str()), (Some("task_created"), Some("Water the plants")));
+    assert_eq!(
+        (trail[0]["action"].as_str(), trail[0]["new_values"]["title"].as_str()),
+        (Some("task_created"), Some("Water the plants"))
+    );
     assert!(trail[0]["user_agent"].as_str().unwrap().contains("terminal"));
     let out = desk.run(&["audit", "list"]).done();
     assert!(out.contains("task_created") && out.contains("ada"), "{out}");
@@ -102,7 +151,10 @@ fn records() {
     assert_eq!(desk.json(&["notify", "log"]), json!([]));
     assert_eq!(desk.json(&["logs", "--level", "error", "--module", "x", "--task", &id]), json!([]));
     let status = desk.json(&["status"]);
-    assert_eq!((status["tasks_pending"].as_i64(), status["desk_answers"].as_bool(), status["engine"].as_str()), (Some(1), Some(false), Some("SQLite")));
+    assert_eq!(
+        (status["tasks_pending"].as_i64(), status["desk_answers"].as_bool(), status["engine"].as_str()),
+        (Some(1), Some(false), Some("SQLite"))
+    );
     let out = desk.run(&["status"]).done();
     assert!(out.contains("1 pending") && out.contains("does not answer"), "{out}");
     desk.run(&["doctor"]).done();

@@ -113,8 +113,10 @@ CREATE POLICY notifications_tell_creator ON notifications FOR INSERT TO app_user
     SELECT 1 FROM tasks t WHERE t.assigned_to = (SELECT current_user_id()) AND t.created_by = notifications.user_id));
 CREATE POLICY file_attachments_view ON file_attachments FOR SELECT TO app_user USING (
     uploaded_by = (SELECT current_user_id()) OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = file_attachments.task_id));
+-- Nobody hangs a file on a task he does not see.
 CREATE POLICY file_attachments_add ON file_attachments FOR INSERT TO app_user WITH CHECK (
-    uploaded_by = (SELECT current_user_id()) AND (SELECT has_permission(current_user_id(), 'task_create')));
+    uploaded_by = (SELECT current_user_id()) AND (SELECT has_permission(current_user_id(), 'task_create'))
+    AND (task_id IS NULL OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = file_attachments.task_id)));
 CREATE POLICY audit_trail_view ON audit_trail FOR SELECT TO app_user USING (
     user_id = (SELECT current_user_id()) OR (SELECT has_permission(current_user_id(), 'audit_view_all'))
     OR (entity_type = 'task' AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = audit_trail.entity_id)));
@@ -154,7 +156,7 @@ DO $do$ DECLARE t text; BEGIN
   FOREACH t IN ARRAY ARRAY['task_queue','runs','steps','watchers','watcher_cursors'] LOOP
     EXECUTE format('CREATE POLICY writers_only_upd ON %I AS RESTRICTIVE FOR UPDATE TO app_user USING ((SELECT has_permission(current_user_id(), ''task_create'')))', t);
   END LOOP;
-  FOREACH t IN ARRAY ARRAY['runs','steps','approval_calls','task_provenance','watcher_events','watcher_cursors'] LOOP
+  FOREACH t IN ARRAY ARRAY['runs','steps','approval_calls','task_provenance','watcher_events','watcher_cursors','notifications'] LOOP
     EXECUTE format('CREATE POLICY writers_only_add ON %I AS RESTRICTIVE FOR INSERT TO app_user WITH CHECK ((SELECT has_permission(current_user_id(), ''task_create'')))', t);
   END LOOP;
 END $do$;

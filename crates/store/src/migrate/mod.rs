@@ -1,6 +1,8 @@
 //! Migrations: the same numbers, names and meanings on both databases, all or nothing.
 
 mod drift;
+#[cfg(test)]
+mod failing;
 mod postgres;
 mod sqlite;
 
@@ -141,17 +143,26 @@ pub async fn require_current(config: &Config) -> Result<()> {
     }
     Err(Error::Schema(format!(
         "the schema of {} is older than this Steward ({} of {} migrations are missing, first: {}); run: steward db migrate",
-        config.describe(), status.pending.len(), MIGRATIONS.len(), status.pending.first().map_or("", String::as_str)
+        config.describe(),
+        status.pending.len(),
+        MIGRATIONS.len(),
+        status.pending.first().map_or("", String::as_str)
     )))
 }
 
 /// Those that are missing. A database that is newer, or whose applied migrations have another text, is refused.
-fn pending(applied: &[Applied], all: &'static [Migration], text: impl Fn(&Migration) -> &'static str) -> Result<Vec<Migration>> {
+fn pending(
+    applied: &[Applied],
+    all: &'static [Migration],
+    text: impl Fn(&Migration) -> &'static str,
+) -> Result<Vec<Migration>> {
     for row in applied {
         let Some(known) = all.iter().find(|m| m.version == row.version) else {
             return Err(Error::Schema(format!(
                 "this database was written by a newer Steward (it has migration {} {}, this one knows {}); use that version or newer; nothing was changed",
-                row.version, row.name, all.last().map_or(0, |m| m.version)
+                row.version,
+                row.name,
+                all.last().map_or(0, |m| m.version)
             )));
         };
         if known.checksum(text(known)) != row.checksum {

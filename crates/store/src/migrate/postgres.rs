@@ -24,7 +24,9 @@ async fn connect(config: &Config, database: Option<&str>) -> Result<Client> {
     let described = config.describe();
     let (client, connection) = tokio::time::timeout(config.connect_timeout, target.connect(tls()))
         .await
-        .map_err(|_| Error::Unavailable(format!("{described} gave no answer within {} s", config.connect_timeout.as_secs())))?
+        .map_err(|_| {
+            Error::Unavailable(format!("{described} gave no answer within {} s", config.connect_timeout.as_secs()))
+        })?
         .map_err(|e| Error::Unavailable(format!("{described}: {}", crate::postgres::chain(&e))))?;
     tokio::spawn(async move {
         if let Err(e) = connection.await {
@@ -32,7 +34,10 @@ async fn connect(config: &Config, database: Option<&str>) -> Result<Client> {
         }
     });
     // Migrations may take long; the sessions of requests stay bounded.
-    client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await.map_err(|e| translate("connect", &e))?;
+    client
+        .batch_execute("SET statement_timeout = 0; SET lock_timeout = 0")
+        .await
+        .map_err(|e| translate("connect", &e))?;
     Ok(client)
 }
 
@@ -75,7 +80,9 @@ async fn apply(client: &mut Client, all: &'static [Migration]) -> Result<Report>
         .and_then(|r| r.try_get(0))
         .map_err(fail)?;
     if major < 15 {
-        return Err(Error::Schema(format!("Steward needs PostgreSQL 15 or newer; this server is version {major}; nothing was changed")));
+        return Err(Error::Schema(format!(
+            "Steward needs PostgreSQL 15 or newer; this server is version {major}; nothing was changed"
+        )));
     }
     let tx = client.transaction().await.map_err(fail)?;
     // A second node waits here until the first is done, and then finds nothing missing.
@@ -95,7 +102,10 @@ async fn apply(client: &mut Client, all: &'static [Migration]) -> Result<Report>
         tx.batch_execute(migration.postgres).await.map_err(|e| {
             let said = translate(migration.name, &e);
             let detail = e.as_db_error().map(|d| d.message().to_owned()).unwrap_or_default();
-            Error::Schema(format!("migration {} {} failed ({said} {detail}); the schema is as it was", migration.version, migration.name))
+            Error::Schema(format!(
+                "migration {} {} failed ({said} {detail}); the schema is as it was",
+                migration.version, migration.name
+            ))
         })?;
         tx.execute(
             "INSERT INTO public.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
@@ -112,7 +122,11 @@ async fn apply(client: &mut Client, all: &'static [Migration]) -> Result<Report>
 
 pub(super) async fn status(config: &Config) -> Result<Status> {
     let client = connect(config, None).await?;
-    let version = client.query_one("SHOW server_version", &[]).await.and_then(|r| r.try_get(0)).map_err(|e| translate("status", &e))?;
+    let version = client
+        .query_one("SHOW server_version", &[])
+        .await
+        .and_then(|r| r.try_get(0))
+        .map_err(|e| translate("status", &e))?;
     // The runtime role may read the table only through app_user.
     let as_runtime = client.batch_execute("SET ROLE app_user").await;
     if as_runtime.is_err() {
@@ -126,8 +140,11 @@ pub(super) async fn status(config: &Config) -> Result<Status> {
 pub(super) async fn drift(config: &Config) -> Result<Vec<String>> {
     let live = connect(config, None).await?;
     let scratch = format!("steward_drift_{}", uuid::Uuid::now_v7().simple());
-    live.batch_execute(&format!("CREATE DATABASE {scratch} TEMPLATE template0")).await.map_err(|e| {
-        Error::Refused { what: format!("drift compares with a scratch database, and this role may not create one: {}", crate::postgres::chain(&e)) }
+    live.batch_execute(&format!("CREATE DATABASE {scratch} TEMPLATE template0")).await.map_err(|e| Error::Refused {
+        what: format!(
+            "drift compares with a scratch database, and this role may not create one: {}",
+            crate::postgres::chain(&e)
+        ),
     })?;
     let wanted = async {
         let mut client = connect(config, Some(&scratch)).await?;
@@ -144,6 +161,11 @@ pub(super) async fn drift(config: &Config) -> Result<Vec<String>> {
 async fn catalogue(client: &Client) -> Result<BTreeMap<String, String>> {
     let rows = client.query(CATALOGUE, &[]).await.map_err(|e| translate("catalogue", &e))?;
     rows.iter()
-        .map(|r| Ok((r.try_get(0).map_err(|e| translate("catalogue", &e))?, r.try_get(1).map_err(|e| translate("catalogue", &e))?)))
+        .map(|r| {
+            Ok((
+                r.try_get(0).map_err(|e| translate("catalogue", &e))?,
+                r.try_get(1).map_err(|e| translate("catalogue", &e))?,
+            ))
+        })
         .collect()
 }

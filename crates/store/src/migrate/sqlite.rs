@@ -18,6 +18,7 @@ use crate::{
 /// How long a second migration waits for the first.
 const WAIT: Duration = Duration::from_secs(120);
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn fail(e: rusqlite::Error) -> Error {
     translate("migrate", &e)
 }
@@ -29,8 +30,9 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>> {
     if !exists {
         return Ok(Vec::new());
     }
-    let mut statement =
-        connection.prepare("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version").map_err(fail)?;
+    let mut statement = connection
+        .prepare("SELECT version, name, checksum, applied_at FROM schema_migrations ORDER BY version")
+        .map_err(fail)?;
     let rows = statement
         .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get::<_, String>(3)?)))
         .map_err(fail)?
@@ -38,7 +40,9 @@ fn applied(connection: &Connection) -> Result<Vec<Applied>> {
         .map_err(fail)?;
     rows.into_iter()
         .map(|(version, name, checksum, at)| {
-            let applied_at = at.parse().map_err(|e: jiff::Error| Error::Decode { column: "applied_at".to_owned(), reason: e.to_string() })?;
+            let applied_at = at
+                .parse()
+                .map_err(|e: jiff::Error| Error::Decode { column: "applied_at".to_owned(), reason: e.to_string() })?;
             Ok(Applied { version, name, checksum, applied_at })
         })
         .collect()
@@ -75,7 +79,10 @@ fn apply(connection: &mut Connection, all: &'static [Migration]) -> Result<Vec<S
     let mut names = Vec::new();
     for migration in missing {
         tx.execute_batch(migration.sqlite).map_err(|e| {
-            Error::Schema(format!("migration {} {} failed ({e}); the schema is as it was", migration.version, migration.name))
+            Error::Schema(format!(
+                "migration {} {} failed ({e}); the schema is as it was",
+                migration.version, migration.name
+            ))
         })?;
         tx.execute(
             "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
@@ -100,12 +107,14 @@ fn verified_copy(source: &Connection, path: &Path, version: i32) -> Result<PathB
     let backup = rusqlite::backup::Backup::new(source, &mut copy).map_err(|e| refuse("can't be begun", &e))?;
     backup.run_to_completion(1000, Duration::ZERO, None).map_err(|e| refuse("can't be written", &e))?;
     drop(backup);
-    let verdict: String = copy.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)).map_err(|e| refuse("can't be checked", &e))?;
+    let verdict: String =
+        copy.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)).map_err(|e| refuse("can't be checked", &e))?;
     if verdict != "ok" {
         return Err(refuse("is damaged", &verdict));
     }
     for table in ["users", "tasks", "audit_trail"] {
-        let count = |c: &Connection| c.query_row(&format!("SELECT count(*) FROM main.{table}"), [], |r| r.get::<_, i64>(0));
+        let count =
+            |c: &Connection| c.query_row(&format!("SELECT count(*) FROM main.{table}"), [], |r| r.get::<_, i64>(0));
         let (ours, theirs) = (count(source).map_err(fail)?, count(&copy).map_err(|e| refuse("can't be read", &e))?);
         // Somebody may have written between copy and count; fewer rows in the copy's past is no loss.
         if theirs > ours {

@@ -21,15 +21,25 @@ pub(crate) fn translate(statement: &str, error: &tokio_postgres::Error) -> Error
         // An earlier statement of the transaction failed.
         "25P02" => Error::RolledBack,
         c if c.starts_with("23") => Error::from_constraint(db.constraint().unwrap_or_else(|| column(db))),
-        "22001" => Error::Constraint { constraint: "length".to_owned(), message: "a text is longer than its column allows; shorten it".to_owned() },
-        c if c.starts_with("22") => Error::Constraint { constraint: "format".to_owned(), message: format!("a value has the wrong form: {}", db.message()) },
+        "22001" => Error::Constraint {
+            constraint: "length".to_owned(),
+            message: "a text is longer than its column allows; shorten it".to_owned(),
+        },
+        c if c.starts_with("22") => Error::Constraint {
+            constraint: "format".to_owned(),
+            message: format!("a value has the wrong form: {}", db.message()),
+        },
         "57014" | "55P03" | "40001" | "40P01" => Error::Busy(db.message().to_owned()),
         c if c.starts_with("53100") => Error::Storage(db.message().to_owned()),
         c if c.starts_with("53") => Error::Busy(db.message().to_owned()),
-        c if c.starts_with("57P") || c.starts_with("08") || c.starts_with("25006") => Error::Unavailable(db.message().to_owned()),
+        c if c.starts_with("57P") || c.starts_with("08") || c.starts_with("25006") => {
+            Error::Unavailable(db.message().to_owned())
+        }
         // A row that is not there is refused like one that is not the actor's.
         "P0002" => Error::refused(db.table().unwrap_or(statement)),
-        "42P01" | "42703" | "42883" | "3F000" => Error::Schema(format!("the schema does not fit this Steward ({}); run: steward db migrate", db.message())),
+        "42P01" | "42703" | "42883" | "3F000" => {
+            Error::Schema(format!("the schema does not fit this Steward ({}); run: steward db migrate", db.message()))
+        }
         _ => Error::Database { statement: statement.to_owned(), reason: db.message().to_owned() },
     }
 }
@@ -44,7 +54,8 @@ fn table_in(message: &str) -> Option<&str> {
 }
 
 fn is_io(error: &tokio_postgres::Error) -> bool {
-    std::iter::successors(std::error::Error::source(error), |e| e.source()).any(|e| e.is::<std::io::Error>())
+    std::iter::successors(std::error::Error::source(error), |e| e.source())
+        .any(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 /// The error with its causes, on one line.

@@ -66,7 +66,9 @@ impl Postgres {
             deadpool_postgres::PoolError::Timeout(_) => {
                 Error::Unavailable(format!("{} gave no answer in time", self.described))
             }
-            deadpool_postgres::PoolError::Backend(e) => Error::Unavailable(format!("{}: {}", self.described, error::chain(&e))),
+            deadpool_postgres::PoolError::Backend(e) => {
+                Error::Unavailable(format!("{}: {}", self.described, error::chain(&e)))
+            }
             other => Error::Unavailable(format!("{}: {other}", self.described)),
         })
     }
@@ -82,7 +84,12 @@ impl Postgres {
     }
 
     /// One statement in a transaction of its own, in one round trip.
-    pub(crate) async fn rows(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>> {
+    pub(crate) async fn rows(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+    ) -> Result<Vec<Row>> {
         let connection = Connection::new(self.client().await?);
         let (context, prepared) = connection.prepare(statement).await?;
         let (client, values) = (connection.client()?, ContextValues::of(actor));
@@ -167,11 +174,9 @@ impl Connection {
     }
     async fn prepare(&self, statement: &'static Statement) -> Result<(Prepared, Prepared)> {
         let client = self.client()?;
-        let (context, prepared) = join(client.prepare_cached(CONTEXT), client.prepare_cached(statement.postgres())).await;
-        Ok((
-            context.map_err(|e| translate("context", &e))?,
-            prepared.map_err(|e| translate(statement.name, &e))?,
-        ))
+        let (context, prepared) =
+            join(client.prepare_cached(CONTEXT), client.prepare_cached(statement.postgres())).await;
+        Ok((context.map_err(|e| translate("context", &e))?, prepared.map_err(|e| translate(statement.name, &e))?))
     }
     fn give_back(mut self) {
         drop(self.0.take());
@@ -213,7 +218,12 @@ impl PostgresTransaction {
         turn
     }
 
-    pub(crate) async fn rows(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<Vec<Row>> {
+    pub(crate) async fn rows(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+    ) -> Result<Vec<Row>> {
         if self.failed.load(Ordering::Relaxed) {
             return Err(Error::RolledBack);
         }
@@ -287,8 +297,8 @@ impl ContextValues {
         ])
     }
     fn params(&self) -> [&(dyn ToSql + Sync); 5] {
-        let [a, b, c, d, e] = &self.0;
-        [a, b, c, d, e]
+        let [role, user, ip_address, user_agent, request] = &self.0;
+        [role, user, ip_address, user_agent, request]
     }
 }
 
@@ -299,7 +309,8 @@ fn refs(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
 /// The target with what every session of ours needs: UTC, bounded statements, bounded waiting.
 pub(crate) fn session_settings(target: &tokio_postgres::Config, connect_timeout: Duration) -> tokio_postgres::Config {
     let mut config = target.clone();
-    let ours = "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000";
+    let ours =
+        "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000";
     let options = config.get_options().map_or_else(|| ours.to_owned(), |given| format!("{ours} {given}"));
     config.options(options).connect_timeout(connect_timeout).application_name("steward");
     config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(30));

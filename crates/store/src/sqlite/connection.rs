@@ -61,9 +61,8 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
     if access != Access::Read {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let connection = Connection::open_with_flags(path, flags).map_err(|e| {
-        Error::Storage(format!("{} can't be opened: {e}", path.display()))
-    })?;
+    let connection = Connection::open_with_flags(path, flags)
+        .map_err(|e| Error::Storage(format!("{} can't be opened: {e}", path.display())))?;
     connection.busy_timeout(busy_timeout).map_err(fail)?;
     connection
         .execute_batch(
@@ -97,7 +96,10 @@ impl SqliteTransaction {
         let mut now = value::time_text(value::now());
         if now <= context.now {
             // Times never stand still, so that rows keep their order.
-            now = context.now.parse::<jiff::Timestamp>().ok()
+            now = context
+                .now
+                .parse::<jiff::Timestamp>()
+                .ok()
                 .and_then(|t| jiff::Timestamp::from_microsecond(t.as_microsecond() + 1).ok())
                 .map_or(now, value::time_text);
         }
@@ -140,7 +142,11 @@ impl SqliteTransaction {
     }
 
     fn watch<T>(
-        &self, actor: &Actor, statement: &'static Statement, params: &[Value], work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T> {
         if self.has_failed() {
             return Err(Error::RolledBack);
@@ -154,7 +160,8 @@ impl SqliteTransaction {
         };
         if result.is_err() {
             self.failed.store(true, Ordering::Relaxed);
-        } else if statement.writes() && (statement.name.starts_with("users/") || statement.name.starts_with("agents/")) {
+        } else if statement.writes() && (statement.name.starts_with("users/") || statement.name.starts_with("agents/"))
+        {
             // Rights may have changed: look again before the next statement.
             *lock(&self.actor) = None;
         }

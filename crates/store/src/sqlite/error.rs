@@ -11,14 +11,22 @@ pub(crate) fn translate(statement: &str, error: &SqliteError) -> Error {
     };
     let message = message.as_deref().unwrap_or("no further word");
     match code.code {
-        ErrorCode::ConstraintViolation => constraint(code, message),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::Busy("another program writes to the file".to_owned()),
-        ErrorCode::DiskFull | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
-            Error::Storage(message.to_owned())
+        ErrorCode::ConstraintViolation => constraint(*code, message),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Error::Busy("another program writes to the file".to_owned())
         }
+        ErrorCode::DiskFull
+        | ErrorCode::ReadOnly
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::CannotOpen
+        | ErrorCode::PermissionDenied => Error::Storage(message.to_owned()),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Schema(format!(
             "the database file is damaged or is no SQLite database ({message}); restore a backup"
         )),
+        // What a function of ours raises comes without its code.
+        _ if message.starts_with("refused: ") || message.starts_with("CHECK constraint failed: ") => {
+            constraint(*code, message)
+        }
         _ if message.starts_with("no such table") || message.starts_with("no such column") => {
             Error::Schema(format!("the schema does not fit this Steward ({message}); run: steward db migrate"))
         }
@@ -26,7 +34,7 @@ pub(crate) fn translate(statement: &str, error: &SqliteError) -> Error {
     }
 }
 
-fn constraint(code: &ffi::Error, message: &str) -> Error {
+fn constraint(code: ffi::Error, message: &str) -> Error {
     if let Some(table) = message.strip_prefix("refused: ") {
         return Error::refused(table);
     }
@@ -44,9 +52,10 @@ fn constraint(code: &ffi::Error, message: &str) -> Error {
         "UNIQUE" => Error::from_constraint(&unique(what)),
         // `tasks.title`: PostgreSQL names the column.
         "NOT NULL" => Error::from_constraint(what.rsplit('.').next().unwrap_or(what)),
-        "CHECK" if what.starts_with("length(") => {
-            Error::Constraint { constraint: "length".to_owned(), message: "a text is longer than its column allows; shorten it".to_owned() }
-        }
+        "CHECK" if what.starts_with("length(") => Error::Constraint {
+            constraint: "length".to_owned(),
+            message: "a text is longer than its column allows; shorten it".to_owned(),
+        },
         // A rule without a name guards a column's type.
         "CHECK" if what.contains(' ') => wrong_form(what),
         _ => Error::from_constraint(what),
@@ -68,7 +77,9 @@ pub(crate) fn unique(columns: &str) -> String {
         "sessions.token" => "idx_sessions_token".to_owned(),
         "runs.task_id, runs.number" => "uq_runs_task_number".to_owned(),
         "steps.run_id, steps.ordinal" => "uq_steps_run_ordinal".to_owned(),
-        "users.username" | "users.email" | "mcp_servers.name" | "policies.name" | "audit_chain.audit_id" => format!("{table}_{first}_key"),
+        "users.username" | "users.email" | "mcp_servers.name" | "policies.name" | "audit_chain.audit_id" => {
+            format!("{table}_{first}_key")
+        }
         _ => format!("{table}_pkey"),
     }
 }

@@ -1,4 +1,4 @@
-//! Which statements a role may not run at all: what the grants of migrations/postgres/0021_privileges.sql say, before any
+//! Which statements a role may not run at all: what the grants of `migrations/postgres/0021_privileges.sql` say, before any
 //! row is looked at. The guard judges row by row, so without this list a statement that meets no row would pass.
 //! `src/prepared.rs` asks PostgreSQL and compares.
 

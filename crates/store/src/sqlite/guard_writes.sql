@@ -293,7 +293,8 @@ CREATE TEMP TRIGGER guard_file_attachments_insert BEFORE INSERT ON main.file_att
 BEGIN
     SELECT RAISE(ABORT, 'refused: file_attachments')
     WHERE is_service() OR (NEW.uploaded_by = current_user_id()
-           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
+           AND has_permission(current_user_id(), 'task_create')
+           AND (NEW.task_id IS NULL OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = NEW.task_id))) IS NOT TRUE;
 END;
 CREATE TEMP TRIGGER guard_file_attachments_columns BEFORE UPDATE ON main.file_attachments
 WHEN NOT ((OLD.uploaded_by IS NOT NULL AND NEW.uploaded_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.uploaded_by))
@@ -305,8 +306,9 @@ BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
 CREATE TEMP TRIGGER guard_notifications_insert BEFORE INSERT ON main.notifications
 BEGIN
     SELECT RAISE(ABORT, 'refused: notifications')
-    WHERE NOT is_service() AND (NEW.user_id = current_user_id() OR EXISTS (
-        SELECT 1 FROM tasks t WHERE t.assigned_to = current_user_id() AND t.created_by = NEW.user_id)) IS NOT TRUE;
+    WHERE NOT is_service() AND ((NEW.user_id = current_user_id() OR EXISTS (
+        SELECT 1 FROM tasks t WHERE t.assigned_to = current_user_id() AND t.created_by = NEW.user_id))
+           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
 END;
 CREATE TEMP TRIGGER guard_notifications_columns BEFORE UPDATE OF id, user_id, title, message, type, priority, data, created_at, scheduled_for, channel ON main.notifications
 BEGIN SELECT RAISE(ABORT, 'refused: notifications'); END;

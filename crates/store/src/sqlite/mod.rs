@@ -17,12 +17,12 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+#[cfg(test)]
+pub(crate) use self::error::unique;
 pub(crate) use self::{
     connection::{Access, SqliteTransaction, connect, open},
     error::translate,
 };
-#[cfg(test)]
-pub(crate) use self::error::unique;
 use crate::{
     Actor, Error, Result,
     run::{BoxFuture, Transaction, TransactionEngine},
@@ -43,7 +43,10 @@ pub(crate) struct Sqlite(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     busy_timeout: Duration,
-    writer: mpsc::Sender<writer::Job>,
+    /// None once the database is being closed; with the last sender the writer ends.
+    writer: Mutex<Option<mpsc::Sender<writer::Job>>>,
+    /// Answers when the writer's connection is closed.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
     readers: Mutex<Vec<Transaction>>,
     reading: Semaphore,
 }
@@ -52,12 +55,18 @@ impl Sqlite {
     pub(crate) async fn open(path: PathBuf, busy_timeout: Duration) -> Result<Self> {
         refuse_affected_version(rusqlite::version_number())?;
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let (end, ended) = oneshot::channel();
         let file = path.clone();
         tokio::task::spawn_blocking(move || {
             let connection = open(&file, Access::Write, busy_timeout)?;
             std::thread::Builder::new()
                 .name("sqlite-writer".to_owned())
-                .spawn(move || writer::run(connection, receiver))
+                .spawn(move || {
+                    writer::run(&connection, receiver);
+                    // Closed before it is said, so that the file is whole for whoever waits for it.
+                    drop(connection);
+                    let _ = end.send(());
+                })
                 .map_err(|e| Error::Unavailable(format!("the writer's thread can't be started: {e}")))
         })
         .await
@@ -65,13 +74,19 @@ impl Sqlite {
         Ok(Self(Arc::new(Inner {
             path,
             busy_timeout,
-            writer: sender,
+            writer: Mutex::new(Some(sender)),
+            ended: Mutex::new(Some(ended)),
             readers: Mutex::new(Vec::new()),
             reading: Semaphore::new(READERS),
         })))
     }
 
-    pub(crate) async fn rows(&self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<Vec<Row>> {
+    pub(crate) async fn rows(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> Result<Vec<Row>> {
         let actor = actor.clone();
         if statement.writes() {
             return self
@@ -100,7 +115,12 @@ impl Sqlite {
         result
     }
 
-    pub(crate) async fn execute(&self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<u64> {
+    pub(crate) async fn execute(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: Vec<Value>,
+    ) -> Result<u64> {
         let actor = actor.clone();
         self.transaction(move |tx| Box::pin(async move { sqlite(tx)?.execute(&actor, statement, &params) })).await
     }
@@ -127,7 +147,10 @@ impl Sqlite {
                 }),
             )
         });
-        match tokio::time::timeout(self.0.busy_timeout, self.0.writer.send(job)).await {
+        let Some(writer) = self.0.writer.lock().ok().and_then(|w| w.clone()) else {
+            return Err(closed().into());
+        };
+        match tokio::time::timeout(self.0.busy_timeout, writer.send(job)).await {
             Ok(Ok(())) => answer.await.map_err(|_| closed())?,
             Ok(Err(_)) => Err(closed().into()),
             Err(_) => Err(Error::Busy(format!("{QUEUE} writes are waiting")).into()),
@@ -136,13 +159,10 @@ impl Sqlite {
 
     pub(crate) async fn close(&self) {
         self.0.reading.close();
-        let (reply, answer) = oneshot::channel();
-        let last: writer::Job = Box::new(move |_| (false, Box::new(move |_| {
-                // Whoever closes may be gone.
-                let _ = reply.send(());
-            })));
-        if self.0.writer.send(last).await.is_ok() {
-            drop(answer.await);
+        drop(self.0.writer.lock().ok().and_then(|mut w| w.take()));
+        let ended = self.0.ended.lock().ok().and_then(|mut e| e.take());
+        if let Some(ended) = ended {
+            drop(ended.await);
         }
         if let Ok(mut readers) = self.0.readers.lock() {
             readers.clear();
@@ -176,7 +196,8 @@ fn at_once<T, E: From<Error>>(work: BoxFuture<'_, Result<T, E>>) -> Result<T, E>
 
 /// SQLite from 3.7.0 to 3.51.2 can corrupt a WAL database when it is reset; 3.44.6 and 3.50.7 carry the fix too.
 pub(crate) fn refuse_affected_version(version: i32) -> Result<()> {
-    let fixed = version >= 3_051_003 || (3_050_007..3_051_000).contains(&version) || (3_044_006..3_045_000).contains(&version);
+    let fixed =
+        version >= 3_051_003 || (3_050_007..3_051_000).contains(&version) || (3_044_006..3_045_000).contains(&version);
     if fixed {
         return Ok(());
     }

@@ -50,15 +50,12 @@ fn terms(typed: &str) -> Vec<(&str, bool, bool)> {
     while !rest.is_empty() && found.len() < TERMS {
         let is_unwanted = rest.starts_with('-');
         let text = rest.trim_start_matches('-');
-        let (term, is_phrase, after) = match text.strip_prefix('"') {
-            Some(open) => {
-                let (phrase, after) = open.split_once('"').unwrap_or((open, ""));
-                (phrase, true, after)
-            }
-            None => {
-                let end = text.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(text.len());
-                (&text[..end], false, &text[end..])
-            }
+        let (term, is_phrase, after) = if let Some(open) = text.strip_prefix('"') {
+            let (phrase, after) = open.split_once('"').unwrap_or((open, ""));
+            (phrase, true, after)
+        } else {
+            let end = text.find(|c: char| c.is_whitespace() || c == '"').unwrap_or(text.len());
+            (&text[..end], false, &text[end..])
         };
         found.push((term, is_phrase, is_unwanted));
         rest = after.trim_start();

@@ -16,24 +16,24 @@ pub(super) type Job = Box<dyn FnOnce(Option<&Transaction>) -> (bool, Reply) + Se
 const GROUP: usize = 64;
 
 /// Runs until every sender is gone.
-pub(super) fn run(tx: Transaction, mut jobs: Receiver<Job>) {
+pub(super) fn run(tx: &Transaction, mut jobs: Receiver<Job>) {
     while let Some(first) = jobs.blocking_recv() {
         let began = Instant::now();
         let mut replies = Vec::new();
-        if let Err(e) = control(&tx, "BEGIN IMMEDIATE") {
+        if let Err(e) = control(tx, "BEGIN IMMEDIATE") {
             first(None).1(Some(e));
             continue;
         }
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            replies.push(one(&tx, job));
+            replies.push(one(tx, job));
             if replies.len() < GROUP && began.elapsed().as_millis() < 50 {
                 next = jobs.try_recv().ok();
             }
         }
-        let mut failure = control(&tx, "COMMIT").err();
+        let mut failure = control(tx, "COMMIT").err();
         if failure.is_some() {
-            drop(control(&tx, "ROLLBACK"));
+            drop(control(tx, "ROLLBACK"));
         }
         for (kept, reply) in replies {
             // What was rolled back by itself has its own answer; what was to be kept shares the commit's.
@@ -52,7 +52,10 @@ fn one(tx: &Transaction, job: Job) -> (bool, Reply) {
     // COMMIT goes on to call failed, so nothing more is begun.
     if !sqlite(tx).is_ok_and(SqliteTransaction::has_begun) {
         let (_, reply) = job(None);
-        return (false, Box::new(move |_| reply(Some(Error::Storage("an earlier write ended the transaction".to_owned())))));
+        return (
+            false,
+            Box::new(move |_| reply(Some(Error::Storage("an earlier write ended the transaction".to_owned())))),
+        );
     }
     if let Err(e) = control(tx, "SAVEPOINT one") {
         let (_, reply) = job(None);

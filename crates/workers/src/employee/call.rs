@@ -14,7 +14,14 @@ use crate::{Result, checkpoint};
 
 impl Employee {
     /// Starts a step whose call is allowed, and ends it.
-    pub(super) async fn start(&self, worker: &Worker, work: &Work, step: &Step, arguments: String, tool: &ServerTool) -> Result<Turn> {
+    pub(super) async fn start(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        step: &Step,
+        arguments: String,
+        tool: &ServerTool,
+    ) -> Result<Turn> {
         let Some(handle) = self.supervisors.handle(&step.server).filter(|h| h.tools().is_some()) else {
             return self.wait_for_server(worker, work, step).await;
         };
@@ -43,11 +50,21 @@ impl Employee {
             Err(CallError::NotStarted { reason }) => {
                 worker.unsend(&self.store, &work.lease, step.id, work.lease.attempt).await?;
                 checkpoint::reached("start taken back");
-                self.logs.push("warning", "employee", &format!("{} of {}: {reason}", step.tool, step.server), Some(work.task.id));
+                self.logs.push(
+                    "warning",
+                    "employee",
+                    &format!("{} of {}: {reason}", step.tool, step.server),
+                    Some(work.task.id),
+                );
                 return self.wait_for_server(worker, work, step).await;
             }
             Err(CallError::OutcomeUnknown { reason }) => {
-                self.logs.push("error", "employee", &format!("{} of {}: {reason}", step.tool, step.server), Some(work.task.id));
+                self.logs.push(
+                    "error",
+                    "employee",
+                    &format!("{} of {}: {reason}", step.tool, step.server),
+                    Some(work.task.id),
+                );
                 worker.outcome_unknown(&self.store, work, step, reason).await?;
                 checkpoint::reached("outcome asked");
                 return Ok(Turn::Leave);
@@ -59,8 +76,21 @@ impl Employee {
     }
 
     /// Sends the call, renewing the lease while it lasts.
-    async fn call(&self, worker: &Worker, work: &Work, handle: &ServerHandle, tool: &ServerTool, name: &str, arguments: &str) -> std::result::Result<tools::CallResult, CallError> {
-        let call = handle.call(ToolCall { tool: name, definition_sha256: Some(&tool.definition_sha256), arguments, timeout: None });
+    async fn call(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        handle: &ServerHandle,
+        tool: &ServerTool,
+        name: &str,
+        arguments: &str,
+    ) -> std::result::Result<tools::CallResult, CallError> {
+        let call = handle.call(ToolCall {
+            tool: name,
+            definition_sha256: Some(&tool.definition_sha256),
+            arguments,
+            timeout: None,
+        });
         tokio::pin!(call);
         let third = self.lease.unsigned_abs() / 3;
         let mut renewal = tokio::time::interval(third.max(Duration::from_millis(200)));
@@ -86,7 +116,12 @@ impl Employee {
         };
         let since = decided.unwrap_or(step.created_at);
         if store::now().duration_since(since) > SERVER_PATIENCE {
-            let reason = format!("the server {} did not run for {} minutes; look at: steward server show {}", step.server, SERVER_PATIENCE.as_mins(), step.server);
+            let reason = format!(
+                "the server {} did not run for {} minutes; look at: steward server show {}",
+                step.server,
+                SERVER_PATIENCE.as_mins(),
+                step.server
+            );
             worker.end(&self.store, &work.lease, step.id, "failed", None, Some(reason)).await?;
             return Ok(Turn::Again);
         }

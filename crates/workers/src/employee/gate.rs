@@ -20,7 +20,14 @@ use super::{Employee, Turn};
 use crate::{Result, checkpoint};
 
 impl Employee {
-    async fn verdict(&self, worker: &Worker, work: &Work, server: &str, tool: &str, arguments: &Json) -> Result<Verdict> {
+    async fn verdict(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        server: &str,
+        tool: &str,
+        arguments: &Json,
+    ) -> Result<Verdict> {
         let rules = rules_of(policies::list(&worker.actor, &self.store).await?);
         let task = serde_json::to_value(&work.task).unwrap_or(Json::Null);
         let call = policy::Call { server, tool, arguments, outside: work.is_outside(), task: &task };
@@ -31,13 +38,17 @@ impl Employee {
     async fn usable(&self, worker: &Worker, server: &str, tool: &str) -> Result<Result<ServerTool, String>> {
         let found = mcp_servers::tool(&worker.actor, &self.store, server, tool).await?;
         Ok(match found {
-            None => Err(format!("there is no tool {tool} of a server {server}; add the server, or correct the playbook")),
+            None => {
+                Err(format!("there is no tool {tool} of a server {server}; add the server, or correct the playbook"))
+            }
             Some(t) if t.is_usable() => Ok(t),
             Some(t) if !t.is_offered => Err(format!("the server {server} no longer offers the tool {tool}")),
-            Some(t) if t.approved_sha256.is_some() => {
-                Err(format!("the tool {tool} of {server} changed since it was approved; look at it and run: steward server approve-tools {server} {tool}"))
-            }
-            Some(_) => Err(format!("the tool {tool} of {server} is not approved for use; run: steward server approve-tools {server} {tool}")),
+            Some(t) if t.approved_sha256.is_some() => Err(format!(
+                "the tool {tool} of {server} changed since it was approved; look at it and run: steward server approve-tools {server} {tool}"
+            )),
+            Some(_) => Err(format!(
+                "the tool {tool} of {server} is not approved for use; run: steward server approve-tools {server} {tool}"
+            )),
         })
     }
 
@@ -69,8 +80,20 @@ impl Employee {
         }
     }
 
-    async fn undone(&self, worker: &Worker, work: &Work, call: PlannedCall, verdict: &Verdict, reason: String) -> Result<Turn> {
-        self.logs.push("warning", "employee", &format!("{} of {} was not called: {reason}", call.tool, call.server), Some(work.task.id));
+    async fn undone(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        call: PlannedCall,
+        verdict: &Verdict,
+        reason: String,
+    ) -> Result<Turn> {
+        self.logs.push(
+            "warning",
+            "employee",
+            &format!("{} of {} was not called: {reason}", call.tool, call.server),
+            Some(work.task.id),
+        );
         worker.journal_undone(&self.store, work, call, "denied", Some(verdict), reason).await?;
         checkpoint::reached("step denied");
         Ok(Turn::Again)
@@ -103,8 +126,12 @@ impl Employee {
         match verdict.effect {
             // A step that a person approved carries that approval; only a denial overrules it.
             Effect::Allow => self.start(worker, work, step, step.arguments.clone(), &tool).await,
-            Effect::Ask if step.approval_id.is_some() => self.start(worker, work, step, step.arguments.clone(), &tool).await,
-            Effect::Deny => self.end_denied(worker, work, step, format!("the policy denies it: {}", verdict.reason)).await,
+            Effect::Ask if step.approval_id.is_some() => {
+                self.start(worker, work, step, step.arguments.clone(), &tool).await
+            }
+            Effect::Deny => {
+                self.end_denied(worker, work, step, format!("the policy denies it: {}", verdict.reason)).await
+            }
             Effect::Ask => {
                 let call = PlannedCall {
                     step: step.name.clone(),
@@ -120,7 +147,14 @@ impl Employee {
         }
     }
 
-    async fn resume_decided(&self, worker: &Worker, work: &Work, step: &Step, approval: Approval, frozen: FrozenCall) -> Result<Turn> {
+    async fn resume_decided(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        step: &Step,
+        approval: Approval,
+        frozen: FrozenCall,
+    ) -> Result<Turn> {
         match approval.status.as_str() {
             "approved" => {}
             "pending" => {
@@ -128,18 +162,32 @@ impl Employee {
                 return Ok(Turn::Leave);
             }
             "rejected" => {
-                let note = approval.notes.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| "rejected without a note".to_owned());
+                let note = approval
+                    .notes
+                    .filter(|n| !n.trim().is_empty())
+                    .unwrap_or_else(|| "rejected without a note".to_owned());
                 return self.end_denied(worker, work, step, note).await;
             }
             _ => return self.end_denied(worker, work, step, "nobody decided in time, which means no".to_owned()).await,
         }
         let (arguments, sha256) = frozen.edit.unwrap_or((frozen.call.arguments, frozen.call.arguments_sha256));
         if sha256_hex(&arguments) != sha256 {
-            return self.end_denied(worker, work, step, "the approved arguments do not fit their hash; nothing was called".to_owned()).await;
+            return self
+                .end_denied(
+                    worker,
+                    work,
+                    step,
+                    "the approved arguments do not fit their hash; nothing was called".to_owned(),
+                )
+                .await;
         }
         let tool = match self.usable(worker, &step.server, &step.tool).await? {
             Ok(tool) if tool.definition_sha256 == frozen.call.definition_sha256 => tool,
-            Ok(_) => return self.end_denied(worker, work, step, "the tool changed after the person was asked; ask again".to_owned()).await,
+            Ok(_) => {
+                return self
+                    .end_denied(worker, work, step, "the tool changed after the person was asked; ask again".to_owned())
+                    .await;
+            }
             Err(reason) => return self.end_denied(worker, work, step, reason).await,
         };
         let value: Json = serde_json::from_str(&arguments).unwrap_or(Json::Null);
@@ -170,7 +218,9 @@ impl Employee {
         match approval.status.as_str() {
             "approved" => {
                 let edit = worker.edit(&self.store, approval.id).await?;
-                let retry = edit.and_then(|e| serde_json::from_str::<Json>(&e).ok()).is_some_and(|e| e["resolution"] == "retry");
+                let retry = edit
+                    .and_then(|e| serde_json::from_str::<Json>(&e).ok())
+                    .is_some_and(|e| e["resolution"] == "retry");
                 if !retry {
                     let result = json!({"content": [{"type": "text", "text": "a person says that it happened"}], "isError": false});
                     worker.end(&self.store, &work.lease, step.id, "succeeded", Some(result.to_string()), None).await?;
@@ -187,7 +237,8 @@ impl Employee {
                 Ok(Turn::Leave)
             }
             other => {
-                let reason = approval.notes.unwrap_or_else(|| format!("its outcome is unknown (the question was {other})"));
+                let reason =
+                    approval.notes.unwrap_or_else(|| format!("its outcome is unknown (the question was {other})"));
                 worker.end(&self.store, &work.lease, step.id, "failed", None, Some(reason)).await?;
                 Ok(Turn::Again)
             }
@@ -195,7 +246,12 @@ impl Employee {
     }
 
     async fn end_denied(&self, worker: &Worker, work: &Work, step: &Step, reason: String) -> Result<Turn> {
-        self.logs.push("warning", "employee", &format!("{} of {} was not called: {reason}", step.tool, step.server), Some(work.task.id));
+        self.logs.push(
+            "warning",
+            "employee",
+            &format!("{} of {} was not called: {reason}", step.tool, step.server),
+            Some(work.task.id),
+        );
         worker.end(&self.store, &work.lease, step.id, "denied", None, Some(reason)).await?;
         checkpoint::reached("step denied");
         Ok(Turn::Again)

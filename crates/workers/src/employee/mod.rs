@@ -124,7 +124,12 @@ impl Employee {
     }
 
     /// Claims a task and works on it as far as it goes. False: there was none.
-    async fn one_task(&self, number: usize, session: &mut Option<String>, shutdown: &CancellationToken) -> Result<bool> {
+    async fn one_task(
+        &self,
+        number: usize,
+        session: &mut Option<String>,
+        shutdown: &CancellationToken,
+    ) -> Result<bool> {
         let Some(actor) = self.signed_in(session).await? else { return Ok(false) };
         let worker = Worker { actor, name: format!("{}/{number}", self.node), lease: self.lease };
         let Some(lease) = worker.claim(&self.store).await? else { return Ok(false) };
@@ -168,10 +173,13 @@ impl Employee {
         let task = domain::tasks::get(&self.store, &worker.actor, lease.task_id).await?;
         let named = task.metadata.get("playbook").and_then(Json::as_str).map(str::to_owned);
         let found = match named {
-            None => Err("The task names no playbook, and no language model is set up: give it one, or do it yourself.".to_owned()),
+            None => Err("The task names no playbook, and no language model is set up: give it one, or do it yourself."
+                .to_owned()),
             Some(name) => {
                 let library = self.library.clone();
-                let read = tokio::task::spawn_blocking(move || library.get(&name).map(|(p, source)| (p.name().to_owned(), source)));
+                let read = tokio::task::spawn_blocking(move || {
+                    library.get(&name).map(|(p, source)| (p.name().to_owned(), source))
+                });
                 read.await.map_err(|e| Error::Internal(e.to_string()))?.map_err(|e| e.to_string())
             }
         };
@@ -182,7 +190,12 @@ impl Employee {
                 Ok(Some(work))
             }
             Err(reason) => {
-                self.logs.push("warning", "employee", &format!("task {:?} failed: {reason}", task.title), Some(task.id));
+                self.logs.push(
+                    "warning",
+                    "employee",
+                    &format!("task {:?} failed: {reason}", task.title),
+                    Some(task.id),
+                );
                 worker.fail_unopened(&self.store, lease, reason).await?;
                 Ok(None)
             }
@@ -194,8 +207,12 @@ impl Employee {
         let playbook = crate::library::parse(&work.run.playbook, &work.run.playbook_source)?;
         let facts = work::facts(work);
         let next = match playbook.mismatch(&facts).filter(|_| work.steps.is_empty()) {
-            Some(reason) => Next::Fail { reason: format!("The playbook {} is not for this task: {reason}", playbook.name()) },
-            None => playbook.next(&facts, &work::outcomes(&work.steps)).unwrap_or_else(|e| Next::Fail { reason: e.to_string() }),
+            Some(reason) => {
+                Next::Fail { reason: format!("The playbook {} is not for this task: {reason}", playbook.name()) }
+            }
+            None => playbook
+                .next(&facts, &work::outcomes(&work.steps))
+                .unwrap_or_else(|e| Next::Fail { reason: e.to_string() }),
         };
         match next {
             Next::Call { step, server, tool, arguments } => {
@@ -205,7 +222,13 @@ impl Employee {
             }
             Next::Skip { step, reason } => {
                 let text = "{}".to_owned();
-                let call = PlannedCall { step, server: String::new(), tool: String::new(), arguments_sha256: sha256_hex(&text), arguments: text };
+                let call = PlannedCall {
+                    step,
+                    server: String::new(),
+                    tool: String::new(),
+                    arguments_sha256: sha256_hex(&text),
+                    arguments: text,
+                };
                 worker.journal_undone(&self.store, work, call, "skipped", None, reason).await?;
                 checkpoint::reached("step skipped");
                 Ok(Turn::Again)

@@ -42,7 +42,8 @@ impl Database {
     }
 
     pub async fn postgres() -> Self {
-        let base = std::env::var("STEWARD_TEST_POSTGRES_URL").expect("STEWARD_TEST_POSTGRES_URL is not set; run ./test");
+        let base =
+            std::env::var("STEWARD_TEST_POSTGRES_URL").expect("STEWARD_TEST_POSTGRES_URL is not set; run ./test");
         let name = format!("job_{}", Uuid::now_v7().simple());
         psql(&base, &format!("CREATE DATABASE {name}"));
         let url = format!("{}/{name}", base.rsplit_once('/').unwrap().0);
@@ -84,7 +85,12 @@ impl Steward {
         let database = if postgres { Database::postgres().await } else { Database::sqlite(dir.path()).await };
         let store = Store::open(&database.config).await.unwrap();
         let vault = Vault::open(&dir.path().join("master.key"), &dir.path().join("attachments")).unwrap();
-        let setup = Setup { username: "ada".into(), email: "ada@example.org".into(), password: "four words are enough".into(), token: None };
+        let setup = Setup {
+            username: "ada".into(),
+            email: "ada@example.org".into(),
+            password: "four words are enough".into(),
+            token: None,
+        };
         let ada = Actor::user(accounts::setup(&store, setup).await.unwrap());
         std::fs::create_dir_all(dir.path().join("home/inbox")).unwrap();
         let new = NewServer {
@@ -98,8 +104,15 @@ impl Steward {
         let config = json!({"path": dir.path().join("home/inbox"), "playbook": "file-away", "settle_ms": 200});
         let watcher = store::watchers::create(&ada, &store, "inbox", "folder", config).await.unwrap();
         let mut this = Self {
-            dir, database, store, ada, watcher, vault,
-            wake: Arc::default(), shutdown: CancellationToken::new(), parts: JoinSet::new(),
+            dir,
+            database,
+            store,
+            ada,
+            watcher,
+            vault,
+            wake: Arc::default(),
+            shutdown: CancellationToken::new(),
+            parts: JoinSet::new(),
         };
         this.spawn();
         this.until("the tools are listed", async |s| {
@@ -112,17 +125,36 @@ impl Steward {
 
     fn spawn(&mut self) {
         let (logs, (events, news)) = (LogQueue::default(), mpsc::channel(1024));
-        let context = Context { limits: Limits::default(), run_dir: None, events, shutdown: self.shutdown.child_token() };
+        let context =
+            Context { limits: Limits::default(), run_dir: None, events, shutdown: self.shutdown.child_token() };
         let supervisors = Arc::new(Supervisors::new(context));
         let employee = Employee {
-            store: self.store.clone(), supervisors: Arc::clone(&supervisors), library: Library::open(&self.dir.path().join("playbooks")),
-            logs: logs.clone(), wake: Arc::clone(&self.wake), node: "test".into(), lease: SignedDuration::from_secs(30),
+            store: self.store.clone(),
+            supervisors: Arc::clone(&supervisors),
+            library: Library::open(&self.dir.path().join("playbooks")),
+            logs: logs.clone(),
+            wake: Arc::clone(&self.wake),
+            node: "test".into(),
+            lease: SignedDuration::from_secs(30),
         };
         let (store, vault, wake, stop) = (&self.store, &self.vault, &self.wake, &self.shutdown);
         self.parts.spawn(servers::write_down(store.clone(), logs.clone(), news, wake.clone(), stop.clone()));
-        self.parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), wake.clone(), stop.clone()));
+        self.parts.spawn(watching::keep_watching(
+            store.clone(),
+            vault.clone(),
+            logs.clone(),
+            wake.clone(),
+            stop.clone(),
+        ));
         self.parts.spawn(housekeeping::run(store.clone(), wake.clone(), stop.clone()));
-        self.parts.spawn(servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), wake.clone(), stop.clone()));
+        self.parts.spawn(servers::keep_running(
+            store.clone(),
+            vault.clone(),
+            supervisors,
+            logs.clone(),
+            wake.clone(),
+            stop.clone(),
+        ));
         self.parts.spawn(logs.write(store.clone(), stop.clone()));
         self.parts.spawn(employee.run(stop.clone()));
     }
@@ -142,15 +174,15 @@ impl Steward {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, found).await {
-            Ok(found) => found,
-            Err(_) => panic!(
-                "not in time: {what}; tasks: {:#?}; watchers: {:#?}; logs: {:#?}",
-                self.tasks().await,
-                store::watchers::list(&self.ada, &self.store).await,
-                store::system_logs::list(&Actor::service(), &self.store, None, None, None, 20).await,
-            ),
+        if let Ok(found) = tokio::time::timeout(PATIENCE, found).await {
+            return found;
         }
+        panic!(
+            "not in time: {what}; tasks: {:#?}; watchers: {:#?}; logs: {:#?}",
+            self.tasks().await,
+            store::watchers::list(&self.ada, &self.store).await,
+            store::system_logs::list(&Actor::service(), &self.store, None, None, None, 20).await,
+        )
     }
 
     pub async fn tasks(&self) -> Vec<Task> {
@@ -197,7 +229,8 @@ impl Steward {
 
 /// The scripted server, which Cargo builds with the workspace's tests.
 pub fn scripted_server() -> PathBuf {
-    let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/scripted-mcp-server");
+    let path =
+        std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples/scripted-mcp-server");
     assert!(path.is_file(), "run `cargo build -p tools --examples` first: {} is missing", path.display());
     path
 }
