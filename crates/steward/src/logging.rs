@@ -19,7 +19,12 @@ const OURS: [&str; 6] = ["steward", "web", "workers", "tools", "domain", "store"
 pub fn start(queue: Option<LogQueue>) {
     let filter =
         EnvFilter::try_from_env("STEWARD_LOG").unwrap_or_else(|_| EnvFilter::new("warn,steward=info,workers=info"));
-    let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(true).with_filter(filter);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let terminal = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(true)
+        .with_filter(filter);
     let started = tracing_subscriber::registry().with(terminal).with(queue.map(DatabaseLayer)).try_init();
     if let Err(e) = started {
         eprintln!("logging could not be started: {e}");

@@ -77,10 +77,11 @@ impl Bench {
         let mut child = command.spawn().unwrap();
         // It says where the desk is once it can be stopped in order.
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(said.next().unwrap().unwrap().contains("http://"));
+        let first = said.next().unwrap().unwrap();
+        let address = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
         // What it says later is of no interest, but must find a reader.
         std::thread::spawn(move || said.for_each(drop));
-        Process(child)
+        Process { child, address }
     }
 
     pub fn drop_file(&self, name: &str, content: &[u8]) -> PathBuf {
@@ -106,16 +107,20 @@ impl Drop for Bench {
 }
 
 /// A running Steward; killed when dropped.
-pub struct Process(Child);
+pub struct Process {
+    child: Child,
+    /// `http://127.0.0.1:…/`
+    pub address: String,
+}
 
 impl Process {
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.0.try_wait().unwrap()
+        self.child.try_wait().unwrap()
     }
 
     /// Asks it to stop (SIGTERM) and waits for it; answers how it ended.
     pub async fn stop(mut self) -> ExitStatus {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
+        let pid = nix::unistd::Pid::from_raw(self.child.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
         let mut tick = tokio::time::interval(Duration::from_millis(20));
         let ended = async {
@@ -132,8 +137,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
