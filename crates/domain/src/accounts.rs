@@ -25,9 +25,9 @@ use crate::{Error, Result, playbook::sha256_hex};
 /// Name of the employee's row in `users`.
 pub const EMPLOYEE: &str = "employee";
 /// A session ends when it was not used for this long …
-const IDLE: SignedDuration = SignedDuration::from_hours(12);
+pub const IDLE: SignedDuration = SignedDuration::from_hours(12);
 /// … and in any case after this.
-const ABSOLUTE: SignedDuration = SignedDuration::from_hours(24 * 30);
+pub const ABSOLUTE: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Passwords hashed at once: each takes 19 MiB and a core.
 static HASHING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
 

@@ -46,6 +46,18 @@ pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) 
                         "this approval has expired, which means no; nothing was changed".to_owned(),
                     ));
                 }
+                if let Some(task_id) = open.task_id
+                    && let Some(task) = tasks::get(&actor, tx, task_id).await?
+                    && matches!(task.status.as_str(), "completed" | "failed" | "cancelled")
+                {
+                    return Err(Error::Conflict(format!(
+                        "the task is {}, so nothing waits for this decision any more; nothing was changed",
+                        task.status
+                    )));
+                }
+                if decision.approve {
+                    refuse_changed_tool(&actor, tx, &open).await?;
+                }
                 if let Some(arguments) = &decision.arguments {
                     let text = check_edit(&actor, tx, &open, arguments).await?;
                     approvals::add_edit(&actor, tx, id, &text, &sha256_hex(&text)).await?;
@@ -85,6 +97,21 @@ async fn why_not(actor: &Actor, tx: &store::Transaction, id: Uuid) -> Result<Err
             ))
         }
     })
+}
+
+/// A yes to a tool that is no longer the one the person was asked about would be a no in the end; the question stays open.
+async fn refuse_changed_tool(actor: &Actor, tx: &store::Transaction, open: &Approval) -> Result<()> {
+    let frozen = if open.action_type == "tool_call" { approvals::call(actor, tx, open.id).await? } else { None };
+    let Some(call) = frozen.map(|f| f.call) else { return Ok(()) };
+    let tool = mcp_servers::tool(actor, tx, &call.server, &call.tool).await?;
+    match tool {
+        Some(tool) if tool.is_usable() && tool.definition_sha256 == call.definition_sha256 => Ok(()),
+        _ => Err(Error::Conflict(format!(
+            "the tool {} of {} is not the one you were asked about any more; reject this, look at the tool (steward server \
+             tools {}), and reopen the task to be asked anew",
+            call.tool, call.server, call.server
+        ))),
+    }
 }
 
 /// Checks edited arguments as the call itself is checked, and answers their canonical text.
@@ -149,6 +176,7 @@ pub fn check_schema(schema: &Json, arguments: &Json) -> Result<()> {
 pub fn apply_edits(arguments: &Json, schema: Option<&Json>, edits: &[(String, String)]) -> Result<Json> {
     let mut out = arguments.clone();
     for (path, text) in edits {
+        refuse_unknown(arguments, schema, path)?;
         let mut place = &mut out;
         let mut kind = schema;
         for key in path.split('.') {
@@ -174,6 +202,19 @@ pub fn apply_edits(arguments: &Json, schema: Option<&Json>, edits: &[(String, St
     Ok(out)
 }
 
+/// A field that neither the arguments nor the tool's schema know is a slip of the pen: what the person meant would
+/// silently not happen. A schema that says it takes further fields gets them.
+fn refuse_unknown(arguments: &Json, schema: Option<&Json>, path: &str) -> Result<()> {
+    let field = path.split('.').next().unwrap_or(path);
+    let Some(known) = schema.and_then(|s| s.get("properties")).and_then(Json::as_object) else { return Ok(()) };
+    let is_open = schema.and_then(|s| s.get("additionalProperties")).is_some_and(|more| *more != Json::Bool(false));
+    if is_open || known.contains_key(field) || arguments.get(field).is_some() {
+        return Ok(());
+    }
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    Err(Error::invalid(path, format!("the tool has no argument {field}; it has {}", names.join(", "))))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -187,6 +228,8 @@ mod tests {
             [("n", "7"), ("s", "7"), ("deep.x", "true"), ("list.1", "null")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         let got = apply_edits(&json!({"n": 1, "s": "a", "deep": {}, "list": [1, 2]}), Some(&schema), &edits).unwrap();
         assert_eq!(got, json!({"n": 7, "s": "7", "deep": {"x": true}, "list": [1, null]}));
+        let slip = apply_edits(&json!({"n": 1}), Some(&schema), &[("m".to_owned(), "1".to_owned())]);
+        assert!(slip.unwrap_err().to_string().contains("no argument m; it has"));
         assert!(apply_edits(&json!({"list": []}), None, &[("list.3".to_owned(), "1".to_owned())]).is_err());
     }
 

@@ -34,6 +34,15 @@ pub fn purpose(name: &str) -> String {
 /// from outside: they change nothing. Making a folder is harmless and is needed before moving into it.
 const FILESYSTEM_READING: &str = "{read_file,read_text_file,read_media_file,read_multiple_files,list_directory,list_directory_with_sizes,directory_tree,search_files,get_file_info,list_allowed_directories,create_directory}";
 
+/// Whether an argument names the well-known filesystem server: its package, with or without a version, or a path to it
+/// within `node_modules`.
+pub fn is_filesystem_server(argument: &str) -> bool {
+    const PACKAGE: &str = "@modelcontextprotocol/server-filesystem";
+    argument == PACKAGE
+        || argument.strip_prefix(PACKAGE).is_some_and(|version| version.starts_with('@'))
+        || argument.contains(&format!("/node_modules/{PACKAGE}/"))
+}
+
 /// Adds a server. For the well-known filesystem server a rule for reading is added too; its name is answered.
 pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) -> Result<(Uuid, Option<String>)> {
     let good =
@@ -52,7 +61,7 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
     } else {
         Some(vault.seal_json(&purpose(&new.name), &json!(new.environment))?)
     };
-    let is_filesystem = new.args.iter().any(|a| a.contains("server-filesystem"));
+    let is_filesystem = new.args.iter().any(|a| is_filesystem_server(a));
     let id = mcp_servers::create(actor, store, &new.name, &new.command, new.args, environment).await?;
     if !is_filesystem {
         return Ok((id, None));
@@ -81,8 +90,8 @@ pub async fn named(store: &Store, actor: &Actor, name: &str) -> Result<Server> {
     mcp_servers::named(actor, store, name).await?.ok_or_else(|| Error::NotFound(format!("server {name}")))
 }
 
-/// Approves tools of a server as they were shown, by name or all, and answers those approved. A tool that changed
-/// meanwhile is refused.
+/// Approves tools of a server as it offers them now, by name or all, and answers those approved, so that they can be
+/// shown. A tool that changes in this moment is refused.
 pub async fn approve_tools(
     store: &Store,
     actor: &Actor,

@@ -72,6 +72,15 @@ pub async fn move_to(
             allowed.join(", ")
         )));
     }
+    if status == "completed" && !task.dependencies.is_empty() {
+        let open = tasks::open_among(actor, on, task.dependencies.clone()).await?;
+        if !open.is_empty() {
+            return Err(Error::Conflict(format!(
+                "this task waits for others that are not completed: {}; complete them first, or remove the dependency",
+                open.join(", ")
+            )));
+        }
+    }
     let mut said = None;
     let Some(metadata) = task.metadata.as_object_mut() else {
         return Err(Error::invalid("metadata", "the task's metadata must be an object"));

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use store::{
     Actor, BoxFuture, Store, Transaction,
     approvals::{self, Approval, ApprovalCall, FrozenCall, NewApproval},
-    mcp_servers::ServerTool,
+    mcp_servers::{self, ServerTool},
     runs::{self, NewStep, Step, TaskRun},
     task_queue::{self, Lease},
     tasks::{self, Provenance, Task},
@@ -235,6 +235,18 @@ impl Worker {
                     expires_at: store::now() + SignedDuration::from_hours(24 * 7),
                 };
                 let approval_id = approvals::create(&actor, tx, &question).await?;
+                // Should the person want it again, it must be the tool as it is now.
+                let tool = mcp_servers::tool(&actor, tx, &step.server, &step.tool).await?;
+                let call = ApprovalCall {
+                    approval_id,
+                    step_id: step.id,
+                    server: step.server.clone(),
+                    tool: step.tool.clone(),
+                    definition_sha256: tool.map(|t| t.definition_sha256).unwrap_or_default(),
+                    arguments: step.arguments.clone(),
+                    arguments_sha256: step.arguments_sha256.clone(),
+                };
+                approvals::add_call(&actor, tx, &call).await?;
                 runs::ask_step(&actor, tx, step.id, "outcome_unknown", approval_id, Some(&reason)).await?;
                 let title = format!("Please look: did {} of {} happen?", step.tool, step.server);
                 task_rules::tell_creator(&actor, tx, &task, "alert", title, Some(reason), Some(approval_id)).await?;
@@ -342,10 +354,20 @@ impl Worker {
         .await
     }
 
-    /// Puts a task whose decision is still open to wait again.
-    pub async fn wait(&self, store: &Store, lease: &Lease) -> Result<()> {
+    /// Puts a task whose decision is still open to wait. False: it was decided in this moment, and nothing waits.
+    pub async fn wait(&self, store: &Store, lease: &Lease, approval_id: Uuid) -> Result<bool> {
         let held = lease.clone();
-        self.under_lease(store, lease, move |tx, actor| Box::pin(async move { wait(&actor, tx, &held).await })).await
+        self.under_lease(store, lease, move |tx, actor| {
+            Box::pin(async move {
+                // Read while the queue's row is held: a decision that comes later finds it waiting.
+                let open = approvals::get(&actor, tx, approval_id).await?.is_some_and(|a| a.status == "pending");
+                if open {
+                    wait(&actor, tx, &held).await?;
+                }
+                Ok(open)
+            })
+        })
+        .await
     }
 
     /// What the deciding person put in place of the arguments, as text.

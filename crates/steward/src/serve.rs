@@ -42,6 +42,15 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     let mut interrupted = signal(SignalKind::interrupt()).map_err(|e| Error::Internal(e.to_string()))?;
     let data_dir = config.data_dir.clone();
     let _lock = lock(&data_dir)?;
+    // Before anything is made or migrated.
+    let listener = match only {
+        Some(Only::Work) => None,
+        _ => Some(
+            TcpListener::bind(config.listen)
+                .await
+                .map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?,
+        ),
+    };
     let database = config.store_config()?;
     match database.target {
         store::Target::Sqlite(_) => {
@@ -55,14 +64,6 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     let store = Store::open(&database).await?;
     let vault = Vault::open(&config.master_key_file, &data_dir.join("attachments"))?;
     let node = node_name(&data_dir)?;
-    let listener = match only {
-        Some(Only::Work) => None,
-        _ => Some(
-            TcpListener::bind(config.listen)
-                .await
-                .map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?,
-        ),
-    };
     let shutdown = CancellationToken::new();
     let wake = Arc::new(Notify::new());
     let mut parts = JoinSet::new();
@@ -94,10 +95,15 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         greet(&store, address).await?;
     }
     tracing::info!(node = %node, engine = store.engine_name(), "Steward is ready");
+    let mut broken = false;
     tokio::select! {
         _ = terminated.recv() => println!("Stopping …"),
         _ = interrupted.recv() => println!("Stopping …"),
         () = shutdown.cancelled() => {}
+        Some(ended) = parts.join_next() => {
+            report(ended);
+            broken = true;
+        }
     }
     shutdown.cancel();
     let all = async {
@@ -111,6 +117,9 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     }
     end_logs(logs_end, log_writer).await;
     store.close().await;
+    if broken {
+        return Err(Error::Internal("see the log; start it again, and work goes on where it stood".to_owned()));
+    }
     Ok(())
 }
 
@@ -156,7 +165,7 @@ async fn start_work(
         Arc::clone(wake),
         shutdown.clone(),
     ));
-    parts.spawn(housekeeping::run(store.clone(), Arc::clone(wake), shutdown.clone()));
+    parts.spawn(housekeeping::run(store.clone(), vault.clone(), Arc::clone(wake), shutdown.clone()));
     let keeper = servers::keep_running(
         store.clone(),
         vault.clone(),

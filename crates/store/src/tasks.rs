@@ -156,6 +156,7 @@ statements! {
     DELETE: Task = "tasks/delete";
     SEARCH: Task = "tasks/search" split;
     SUMMARIES: TaskSummary = "tasks/summaries";
+    OPEN_AMONG: Scalar<String> = "tasks/open_among";
     ADD_PROVENANCE: Provenance = "task_provenance/create";
     PROVENANCE: Provenance = "task_provenance/get";
 }
@@ -261,4 +262,9 @@ pub async fn add_provenance(
 /// Where a task came from.
 pub async fn provenance(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Option<Provenance>> {
     on.optional(actor, &PROVENANCE, vec![task_id.into()]).await
+}
+
+/// Titles of those among `ids` that the actor may see and that are not completed, at most five.
+pub async fn open_among(actor: &Actor, on: impl Run, ids: Vec<Uuid>) -> Result<Vec<String>> {
+    Ok(on.list::<Scalar<String>>(actor, &OPEN_AMONG, vec![ids.into()]).await?.into_iter().map(|s| s.0).collect())
 }

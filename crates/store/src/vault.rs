@@ -221,6 +221,25 @@ impl Vault {
         }
     }
 
+    /// Places of kept files that were not touched for `age`, at most `limit`. Blocking.
+    pub fn older_than(&self, age: std::time::Duration, limit: usize) -> Vec<String> {
+        let Ok(folders) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let is_old = |e: &std::fs::DirEntry| {
+            e.metadata().and_then(|m| m.modified()).is_ok_and(|t| t.elapsed().is_ok_and(|passed| passed >= age))
+        };
+        folders
+            .flatten()
+            .flat_map(|folder| {
+                let name = folder.file_name();
+                let files = std::fs::read_dir(folder.path()).into_iter().flatten().flatten();
+                files
+                    .filter(is_old)
+                    .map(move |f| format!("{}/{}", name.to_string_lossy(), f.file_name().to_string_lossy()))
+            })
+            .take(limit)
+            .collect()
+    }
+
     /// Removes a kept file; one that is gone already is no error.
     pub fn remove(&self, storage_path: &str) -> Result<()> {
         match std::fs::remove_file(self.place(storage_path)?) {

@@ -1,4 +1,5 @@
 //! Every verb of the store on both databases, with the same assertions: each scenario is written once.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
 mod common;
 

@@ -65,6 +65,16 @@ impl FolderIntake {
     }
 
     async fn take_whole(&self, candidate: Candidate) -> Result<Taken, IntakeError> {
+        if candidate.path.to_str().is_none() {
+            // Any text for it would be the name of another file.
+            self.leave_alone(
+                "unspeakable",
+                &candidate,
+                "its name (or that of its folder) is not UTF-8, so no tool can be told of it; rename it".to_owned(),
+            )
+            .await?;
+            return Ok(Taken::Duplicate);
+        }
         let (vault, max_bytes) = (self.vault.clone(), self.config.max_bytes);
         let read = tokio::task::spawn_blocking(move || {
             let mut file = &candidate.file;
@@ -81,7 +91,9 @@ impl FolderIntake {
         }
         let place = stored.storage_path.clone();
         let result = self.make_task(&candidate, stored).await;
-        if !matches!(result, Ok(Taken::Task(_))) {
+        // After an error the task may stand all the same (the answer to its commit was lost): what belongs to no row is
+        // swept at the next start.
+        if matches!(result, Ok(Taken::Duplicate)) {
             let vault = self.vault.clone();
             let removed = tokio::task::spawn_blocking(move || vault.remove(&place)).await;
             if !matches!(removed, Ok(Ok(()))) {
@@ -146,13 +158,9 @@ impl FolderIntake {
                 Ok(Taken::Task(id))
             }
             Err(domain::Error::Duplicate) => {
-                self.remember(&actor, "same", &candidate.source, &candidate.fingerprint).await?;
-                self.logs.push(
-                    "info",
-                    &self.module(),
-                    &format!("{} has the content of an earlier file and became no second task", candidate.name),
-                    None,
-                );
+                let why = "it has the content of an earlier file, and the same content is one task; set duplicates to \
+                           each in the watcher if every file is to be one";
+                self.leave_alone("same", candidate, why.to_owned()).await?;
                 Ok(Taken::Duplicate)
             }
             Err(e) => Err(IntakeError::new(e)),
@@ -177,19 +185,43 @@ impl FolderIntake {
     }
 
     async fn refuse(&self, refusal: Refusal) -> Result<(), IntakeError> {
+        self.tell_left(
+            refusal.kind.as_str(),
+            &refusal.source,
+            &refusal.fingerprint,
+            &refusal.name,
+            refusal.reason.clone(),
+        )
+        .await
+    }
+
+    async fn leave_alone(&self, kind: &str, candidate: &Candidate, reason: String) -> Result<(), IntakeError> {
+        self.tell_left(kind, &candidate.source, &candidate.fingerprint, &candidate.name, reason).await
+    }
+
+    /// Notes that a file becomes no task, and tells its watcher's owner once.
+    async fn tell_left(
+        &self,
+        kind: &str,
+        source: &str,
+        fingerprint: &str,
+        name: &str,
+        reason: String,
+    ) -> Result<(), IntakeError> {
         let actor = self.actor()?;
-        if self.remember(&actor, refusal.kind.as_str(), &refusal.source, &refusal.fingerprint).await? {
-            self.logs.push("warning", &self.module(), &format!("{}: {}", refusal.name, refusal.reason), None);
-            if let Some(user_id) = self.watcher.created_by {
-                let told = NewNotification {
-                    user_id,
-                    title: format!("Left alone: {}", refusal.name),
-                    message: Some(refusal.reason),
-                    r#type: "error",
-                    data: json!({ "watcher_id": self.watcher.id, "path": refusal.source }),
-                };
-                notifications::create(&actor, &self.store, &told).await.map_err(IntakeError::new)?;
-            }
+        if !self.remember(&actor, kind, source, fingerprint).await? {
+            return Ok(());
+        }
+        self.logs.push("warning", &self.module(), &format!("{name}: {reason}"), None);
+        if let Some(user_id) = self.watcher.created_by {
+            let told = NewNotification {
+                user_id,
+                title: format!("Left alone: {name}"),
+                message: Some(reason),
+                r#type: if kind == "same" { "info" } else { "error" },
+                data: json!({ "watcher_id": self.watcher.id, "path": source }),
+            };
+            notifications::create(&actor, &self.store, &told).await.map_err(IntakeError::new)?;
         }
         Ok(())
     }

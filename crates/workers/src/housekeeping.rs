@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use croner::Cron;
 use jiff::{Timestamp, tz::TimeZone};
-use store::{Actor, Store, approvals, schedules, schedules::Schedule, sessions, task_queue};
+use store::{Actor, Store, Vault, approvals, file_attachments, schedules, schedules::Schedule, sessions, task_queue};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,34 @@ const TICK: Duration = Duration::from_secs(1);
 /// Every how many ticks the schedules are looked at.
 const SCHEDULE_TICKS: u64 = 15;
 
+/// Kept files younger than this may belong to a task that is just being made.
+const SWEEP_AGE: Duration = Duration::from_secs(3600);
+/// Files looked at in one sweep.
+const SWEEP_MOST: usize = 100_000;
+
+/// Removes kept files that belong to no row: Steward ended between keeping a file and making its task.
+pub async fn sweep(store: &Store, vault: &Vault) -> Result<usize> {
+    let kept = vault.clone();
+    let places = tokio::task::spawn_blocking(move || kept.older_than(SWEEP_AGE, SWEEP_MOST)).await;
+    let mut removed = 0;
+    for place in places.map_err(|e| Error::Internal(e.to_string()))? {
+        if !file_attachments::is_stored(&Actor::service(), store, &place).await? {
+            let vault = vault.clone();
+            let gone = tokio::task::spawn_blocking(move || vault.remove(&place)).await;
+            gone.map_err(|e| Error::Internal(e.to_string()))??;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
 /// Runs until `shutdown`.
-pub async fn run(store: Store, wake: Arc<Notify>, shutdown: CancellationToken) {
+pub async fn run(store: Store, vault: Vault, wake: Arc<Notify>, shutdown: CancellationToken) {
+    match sweep(&store, &vault).await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(count, "kept files that belong to no task were removed"),
+        Err(e) => tracing::warn!(error = %e, "kept files could not be swept"),
+    }
     let mut ticks: u64 = 0;
     let mut failing = false;
     loop {
@@ -74,7 +100,11 @@ async fn fire_if_due(store: &Store, schedule: &Schedule, now: Timestamp) -> Resu
         Ok(words) => words,
         Err(e) => format!("failed: {e}"),
     };
-    tracing::info!(schedule = %schedule.name, %result, "a schedule fired");
+    if result.starts_with("failed") {
+        tracing::error!(schedule = %schedule.name, %result, "a schedule failed");
+    } else {
+        tracing::info!(schedule = %schedule.name, %result, "a schedule fired");
+    }
     schedules::record(&service, store, &schedule.name, Some(due), next_after(schedule, now)?, Some(&result)).await?;
     Ok(())
 }

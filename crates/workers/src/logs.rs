@@ -53,6 +53,8 @@ impl LogQueue {
             // Errors are never dropped for the sake of what weighs less.
             let victim =
                 ["debug", "info", "warning"].iter().find_map(|l| lines.iter().position(|line| line.level == *l));
+            // … but they too are bounded.
+            let victim = victim.or_else(|| (lines.len() >= 4 * WAITING).then_some(0));
             if let Some(victim) = victim {
                 lines.remove(victim);
                 *dropped += 1;

@@ -17,10 +17,14 @@ pub async fn reopen(worker: &Worker, store: &Store, lease: &Lease) -> Result<Opt
         .under_lease(store, lease, move |tx, actor| {
             Box::pin(async move {
                 let run = runs::list(&actor, tx, held.task_id).await?.into_iter().find(|r| r.state == "running");
-                match run {
-                    Some(run) => load(&actor, tx, held, run).await.map(Some),
-                    None => Ok(None),
+                let Some(run) = run else { return Ok(None) };
+                let work = load(&actor, tx, held, run).await?;
+                if work.task.status == "pending" {
+                    // A person took the task back and gave it anew: the old plan is not gone on with.
+                    runs::finish(&actor, tx, work.run.id, "cancelled", Some("the task was given anew")).await?;
+                    return Ok(None);
                 }
+                Ok(Some(work))
             })
         })
         .await

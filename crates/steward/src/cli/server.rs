@@ -135,7 +135,7 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
     }
     if let Some(rule) = rule {
         output::line(format!(
-            "Its reading tools are allowed by the rule “{rule}”; whatever writes asks first (steward policy list)."
+            "Its reading tools, and making folders, are allowed by the rule “{rule}”; whatever else writes asks first (steward policy list)."
         ))?;
     }
     output::line(format!("Added the server {0}. See what it offers: steward server tools {0}", args.name))
@@ -145,7 +145,7 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
 fn make_folders(args: &[String]) -> Result<Vec<Made>> {
     let home = std::env::home_dir();
     let mut made = Vec::new();
-    for arg in args.iter().skip_while(|a| !a.contains("server-filesystem")).skip(1) {
+    for arg in args.iter().skip_while(|a| !domain::servers::is_filesystem_server(a)).skip(1) {
         let Some(folder) = expand_home(arg, home.as_deref()).filter(|f| f.is_absolute()) else { continue };
         match Made::folder(&folder, home.as_deref()) {
             Ok(one) => made.push(one),

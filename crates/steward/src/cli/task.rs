@@ -40,6 +40,8 @@ pub(super) enum Command {
     },
     /// Say that work on a task has begun
     Start { id: Uuid },
+    /// Give a failed, cancelled or completed task anew: a new run begins from the start of its playbook
+    Reopen { id: Uuid },
     /// Say that a task is done
     Complete {
         id: Uuid,
@@ -126,6 +128,7 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         }
         Command::Show { id, json } => task_show::run(ctx, id, json.json).await,
         Command::Assign { id, user, .. } => assign(ctx, id, user.as_deref()).await,
+        Command::Reopen { id } => set_status(ctx, id, "pending", None).await,
         Command::Start { id } => set_status(ctx, id, "in_progress", None).await,
         Command::Complete { id, note } => set_status(ctx, id, "completed", note).await,
         Command::Cancel { id, note } => set_status(ctx, id, "cancelled", note).await,

@@ -51,7 +51,7 @@ impl Bench {
         let new = NewServer {
             name: "files".into(),
             command: scripted_server().display().to_string(),
-            args: vec!["--say".into(), "server-filesystem".into()],
+            args: vec!["--say".into(), "@modelcontextprotocol/server-filesystem".into()],
             environment: BTreeMap::from([("EFFECTS_LOG".to_owned(), dir.path().join("effects").display().to_string())]),
         };
         server_rules::add(&store, &vault, &ada, new).await.unwrap();

@@ -89,9 +89,8 @@ async fn until_shown(browser: &Browser, address: &str, wanted: &str) {
             }
         }
     };
-    if tokio::time::timeout(std::time::Duration::from_secs(20), shown).await.is_err() {
-        panic!("{wanted:?} never stood at {address}: {}", browser.text("main").await);
-    }
+    let in_time = tokio::time::timeout(std::time::Duration::from_secs(20), shown).await.is_ok();
+    assert!(in_time, "{wanted:?} never stood at {address}: {}", browser.text("main").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

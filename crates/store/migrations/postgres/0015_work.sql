@@ -144,6 +144,10 @@ CREATE FUNCTION priority_rank(p_priority text) RETURNS integer LANGUAGE sql IMMU
   AS $fn$ SELECT CASE p_priority WHEN 'critical' THEN 3 WHEN 'high' THEN 2 WHEN 'medium' THEN 1 ELSE 0 END $fn$;
 CREATE FUNCTION task_queue_follow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $fn$
 BEGIN
+    -- One at a time, or two tasks completed together would each see the other as open and leave their dependant blocked.
+    IF TG_OP = 'UPDATE' AND (NEW.status = 'completed') IS DISTINCT FROM (OLD.status = 'completed') THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('tasks.dependencies', 0));
+    END IF;
     IF NEW.status IN ('completed', 'failed', 'cancelled') OR NEW.assigned_to IS NULL
        OR NOT EXISTS (SELECT 1 FROM public.agents a WHERE a.user_id = NEW.assigned_to) THEN
         DELETE FROM public.task_queue WHERE task_id = NEW.id;
@@ -171,6 +175,15 @@ END $fn$;
 CREATE TRIGGER trg_tasks_queue AFTER INSERT OR UPDATE OF status, assigned_to, dependencies, priority ON tasks
     FOR EACH ROW EXECUTE FUNCTION task_queue_follow();
 
+-- Whatever makes a task ready (a decision, a lease that ran out, a worker that gives it back), its dependencies come first.
+CREATE FUNCTION task_queue_dependencies_first() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $fn$
+BEGIN
+    IF NOT public.dependencies_completed((SELECT t.dependencies FROM public.tasks t WHERE t.id = NEW.task_id)) THEN NEW.state := 'blocked'; END IF;
+    RETURN NEW;
+END $fn$;
+CREATE TRIGGER trg_task_queue_dependencies_first BEFORE UPDATE OF state ON task_queue
+    FOR EACH ROW WHEN (NEW.state = 'ready') EXECUTE FUNCTION task_queue_dependencies_first();
+
 -- A decision is final and timely; and it wakes the work behind it, whichever way it went.
 CREATE FUNCTION approvals_guard() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $fn$
 BEGIN
@@ -188,7 +201,11 @@ CREATE TRIGGER trg_approvals_guard BEFORE UPDATE OF status, approved_by, approve
     FOR EACH ROW EXECUTE FUNCTION approvals_guard();
 CREATE FUNCTION approvals_release() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $fn$
 BEGIN
-    UPDATE public.task_queue SET state = 'ready', ready_at = now() WHERE task_id = NEW.task_id AND state = 'waiting';
+    -- Not only rows that wait: one whose worker is just putting it to wait is locked, and must be seen when it is free.
+    UPDATE public.task_queue SET
+        state = CASE WHEN state = 'waiting' THEN 'ready' ELSE state END,
+        ready_at = CASE WHEN state = 'waiting' THEN now() ELSE ready_at END
+    WHERE task_id = NEW.task_id;
     RETURN NULL;
 END $fn$;
 CREATE TRIGGER trg_approvals_release AFTER UPDATE OF status ON approvals

@@ -35,6 +35,8 @@ CREATE TRIGGER trg_role_permissions_audit AFTER INSERT OR UPDATE OR DELETE ON ro
 CREATE TRIGGER trg_agents_audit           AFTER INSERT OR UPDATE OR DELETE ON agents           FOR EACH ROW EXECUTE FUNCTION audit_row('agent:user_id', '', '');
 CREATE TRIGGER trg_tasks_audit            AFTER INSERT OR UPDATE OR DELETE ON tasks            FOR EACH ROW EXECUTE FUNCTION audit_row('task', '', '');
 CREATE TRIGGER trg_approvals_audit        AFTER INSERT OR UPDATE OR DELETE ON approvals        FOR EACH ROW EXECUTE FUNCTION audit_row('approval', '', '');
+CREATE TRIGGER trg_task_provenance_audit  AFTER INSERT OR DELETE           ON task_provenance  FOR EACH ROW EXECUTE FUNCTION audit_row('task_provenance:task_id', '', '');
+CREATE TRIGGER trg_approval_calls_audit   AFTER INSERT OR DELETE           ON approval_calls   FOR EACH ROW EXECUTE FUNCTION audit_row('approval_call:approval_id', '', '');
 CREATE TRIGGER trg_approval_edits_audit   AFTER INSERT OR UPDATE OR DELETE ON approval_edits   FOR EACH ROW EXECUTE FUNCTION audit_row('approval_edit:approval_id', '', '');
 CREATE TRIGGER trg_mcp_servers_audit      AFTER INSERT OR UPDATE OR DELETE ON mcp_servers      FOR EACH ROW EXECUTE FUNCTION audit_row('mcp_server', 'environment', 'last_heartbeat');
 CREATE TRIGGER trg_server_tools_audit     AFTER INSERT OR UPDATE OR DELETE ON server_tools     FOR EACH ROW EXECUTE FUNCTION audit_row('server_tool:server_id', '', 'last_seen');

@@ -32,11 +32,12 @@ GRANT CREATE ON SCHEMA public TO app_definer;
 ALTER FUNCTION audit_row() OWNER TO app_definer;
 ALTER FUNCTION audit_chain_append() OWNER TO app_definer;
 ALTER FUNCTION task_queue_follow() OWNER TO app_definer;
+ALTER FUNCTION task_queue_dependencies_first() OWNER TO app_definer;
 ALTER FUNCTION approvals_release() OWNER TO app_definer;
 ALTER FUNCTION dependencies_completed(uuid[]) OWNER TO app_definer;
 ALTER VIEW accounts OWNER TO app_definer;
 REVOKE CREATE ON SCHEMA public FROM app_definer;
-REVOKE ALL ON FUNCTION audit_row(), audit_chain_append(), task_queue_follow(), approvals_release(), dependencies_completed(uuid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION audit_row(), audit_chain_append(), task_queue_follow(), task_queue_dependencies_first(), approvals_release(), dependencies_completed(uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION has_permission(uuid, text), cleanup_expired_sessions(), ensure_log_partitions(date, date) TO app_service;
 
 -- What an ordinary actor may touch; the policies say which rows.

@@ -16,9 +16,9 @@ CREATE TABLE approvals (
     created_at TEXT NOT NULL DEFAULT (now()) CHECK (created_at GLOB '????-??-??T??:??:??.??????Z'),
     updated_at TEXT NOT NULL DEFAULT (now()) CHECK (updated_at GLOB '????-??-??T??:??:??.??????Z'),
     notes TEXT,
-    CONSTRAINT chk_approval_status CHECK (status IN ('pending', 'approved', 'rejected', 'expired')),
     CONSTRAINT chk_approval_single_decision CHECK (
         (status = 'approved' AND approved_by IS NOT NULL AND approved_at IS NOT NULL AND rejected_by IS NULL AND rejected_at IS NULL) OR
         (status = 'rejected' AND rejected_by IS NOT NULL AND rejected_at IS NOT NULL AND approved_by IS NULL AND approved_at IS NULL) OR
-        (status IN ('pending', 'expired') AND coalesce(approved_by, approved_at, rejected_by, rejected_at) IS NULL))
+        (status IN ('pending', 'expired') AND coalesce(approved_by, approved_at, rejected_by, rejected_at) IS NULL)),
+    CONSTRAINT chk_approval_status CHECK (status IN ('pending', 'approved', 'rejected', 'expired'))
 ) STRICT;

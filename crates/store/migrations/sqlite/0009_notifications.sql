@@ -15,7 +15,7 @@ CREATE TABLE notifications (
     created_at TEXT NOT NULL DEFAULT (now()) CHECK (created_at GLOB '????-??-??T??:??:??.??????Z'),
     scheduled_for TEXT CHECK (scheduled_for GLOB '????-??-??T??:??:??.??????Z'),
     channel TEXT NOT NULL DEFAULT 'web',
-    CONSTRAINT chk_notification_type CHECK (type IN ('alert', 'approval', 'status', 'error', 'info')),
+    CONSTRAINT chk_notification_channel CHECK (channel IN ('web', 'email', 'push', 'sms')),
     CONSTRAINT chk_notification_status CHECK (status IN ('unread', 'read', 'archived')),
-    CONSTRAINT chk_notification_channel CHECK (channel IN ('web', 'email', 'push', 'sms'))
+    CONSTRAINT chk_notification_type CHECK (type IN ('alert', 'approval', 'status', 'error', 'info'))
 ) STRICT;

@@ -18,10 +18,11 @@ CREATE TABLE task_queue (
     priority_rank INTEGER NOT NULL,
     ready_at TEXT NOT NULL DEFAULT (now()) CHECK (ready_at GLOB '????-??-??T??:??:??.??????Z'),
     worker TEXT CHECK (length(worker) <= 100),
-    attempt INTEGER NOT NULL DEFAULT 0 CONSTRAINT task_queue_attempt_check CHECK (attempt >= 0), -- the fence: an older attempt may write nothing
+    attempt INTEGER NOT NULL DEFAULT 0, -- the fence: an older attempt may write nothing
     lease_until TEXT CHECK (lease_until GLOB '????-??-??T??:??:??.??????Z'),
+    CONSTRAINT chk_queue_lease CHECK ((state = 'leased') = (worker IS NOT NULL AND lease_until IS NOT NULL)),
     CONSTRAINT chk_queue_state CHECK (state IN ('blocked', 'ready', 'waiting', 'leased')),
-    CONSTRAINT chk_queue_lease CHECK ((state = 'leased') = (worker IS NOT NULL AND lease_until IS NOT NULL))
+    CONSTRAINT task_queue_attempt_check CHECK (attempt >= 0)
 ) STRICT;
 CREATE INDEX idx_task_queue_ready ON task_queue(assignee, priority_rank DESC, ready_at, task_id) WHERE state = 'ready';
 CREATE INDEX idx_task_queue_lease ON task_queue(lease_until) WHERE state = 'leased';
@@ -31,7 +32,7 @@ CREATE TABLE runs (
         (lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-' ||
         substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))),
     task_id TEXT NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
-    number INTEGER NOT NULL CONSTRAINT runs_number_check CHECK (number BETWEEN 1 AND 2147483647),
+    number INTEGER NOT NULL,
     playbook TEXT NOT NULL CHECK (length(playbook) <= 100),
     playbook_source TEXT NOT NULL,          -- frozen: a later edit of the playbook does not change a run
     playbook_sha256 TEXT NOT NULL CHECK (length(playbook_sha256) <= 64),
@@ -41,8 +42,9 @@ CREATE TABLE runs (
     started_at TEXT NOT NULL DEFAULT (now()) CHECK (started_at GLOB '????-??-??T??:??:??.??????Z'),
     finished_at TEXT CHECK (finished_at GLOB '????-??-??T??:??:??.??????Z'),
     CONSTRAINT uq_runs_task_number UNIQUE (task_id, number),
+    CONSTRAINT chk_run_finished CHECK ((state = 'running') = (finished_at IS NULL)),
     CONSTRAINT chk_run_state CHECK (state IN ('running', 'completed', 'failed', 'cancelled')),
-    CONSTRAINT chk_run_finished CHECK ((state = 'running') = (finished_at IS NULL))
+    CONSTRAINT runs_number_check CHECK (number BETWEEN 1 AND 2147483647)
 ) STRICT;
 CREATE INDEX idx_runs_started_by ON runs(started_by);
 
@@ -52,7 +54,7 @@ CREATE TABLE steps (
         substr('89AB', 1 + (random() & 3), 1) || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6)))),
     run_id TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
     task_id TEXT NOT NULL REFERENCES tasks(id) ON DELETE CASCADE,
-    ordinal INTEGER NOT NULL CONSTRAINT steps_ordinal_check CHECK (ordinal BETWEEN 0 AND 2147483647),
+    ordinal INTEGER NOT NULL,
     name TEXT NOT NULL CHECK (length(name) <= 100),
     server TEXT NOT NULL CHECK (length(server) <= 100),
     tool TEXT NOT NULL CHECK (length(tool) <= 255),
@@ -69,7 +71,8 @@ CREATE TABLE steps (
     finished_at TEXT CHECK (finished_at GLOB '????-??-??T??:??:??.??????Z'),
     created_at TEXT NOT NULL DEFAULT (now()) CHECK (created_at GLOB '????-??-??T??:??:??.??????Z'),
     CONSTRAINT uq_steps_run_ordinal UNIQUE (run_id, ordinal),
-    CONSTRAINT chk_step_state CHECK (state IN ('planned', 'awaiting_approval', 'allowed', 'started', 'succeeded', 'failed', 'denied', 'skipped', 'outcome_unknown'))
+    CONSTRAINT chk_step_state CHECK (state IN ('planned', 'awaiting_approval', 'allowed', 'started', 'succeeded', 'failed', 'denied', 'skipped', 'outcome_unknown')),
+    CONSTRAINT steps_ordinal_check CHECK (ordinal BETWEEN 0 AND 2147483647)
 ) STRICT;
 CREATE INDEX idx_steps_task_id ON steps(task_id);
 CREATE INDEX idx_steps_policy_id ON steps(policy_id) WHERE policy_id IS NOT NULL;
@@ -180,6 +183,14 @@ BEGIN
                      AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = d.depends_on AND t.status = 'completed'))
         THEN 'blocked' ELSE 'ready' END)
     WHERE task_id IN (SELECT d.task_id FROM task_dependencies d WHERE d.depends_on = NEW.id) AND state IN ('blocked', 'ready');
+END;
+
+-- Whatever makes a task ready (a decision, a lease that ran out, a worker that gives it back), its dependencies come first.
+CREATE TRIGGER trg_task_queue_dependencies_first AFTER UPDATE OF state ON task_queue
+WHEN NEW.state = 'ready' AND EXISTS (SELECT 1 FROM task_dependencies d WHERE d.task_id = NEW.task_id
+    AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.id = d.depends_on AND t.status = 'completed'))
+BEGIN
+    UPDATE task_queue SET state = as_definer('blocked') WHERE task_id = NEW.task_id;
 END;
 
 -- A decision is final and timely; and it wakes the work behind it, whichever way it went.

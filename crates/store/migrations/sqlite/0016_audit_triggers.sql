@@ -36,7 +36,6 @@ BEGIN
         'created_at:time', OLD.created_at, 'last_login:time', OLD.last_login, 'preferences:json', OLD.preferences), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_role_permissions_audit_ins AFTER INSERT ON role_permissions
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -60,7 +59,6 @@ BEGIN
         'role', OLD.role, 'permission', OLD.permission), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_agents_audit_ins AFTER INSERT ON agents
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -84,7 +82,6 @@ BEGIN
         'user_id', OLD.user_id, 'kind', OLD.kind, 'created_at:time', OLD.created_at), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 -- completed_at is shown as trg_tasks_completed_at leaves it; the UPDATE by which that trigger fills it in starts from a
 -- row that breaks chk_completed_at, and is no change of its own.
 CREATE TRIGGER trg_tasks_audit_ins AFTER INSERT ON tasks
@@ -128,7 +125,6 @@ BEGIN
         'tags:json', OLD.tags), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_approvals_audit_ins AFTER INSERT ON approvals
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -164,7 +160,26 @@ BEGIN
         'expires_at:time', OLD.expires_at, 'created_at:time', OLD.created_at, 'notes', OLD.notes), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
+CREATE TRIGGER trg_task_provenance_audit AFTER INSERT ON task_provenance BEGIN
+    INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
+    SELECT current_user_id(), 'task_provenance_created', 'task_provenance', NEW.task_id, NULL, audit_values('task_id', NEW.task_id, 'outside:bool', NEW.outside, 'source', NEW.source, 'detail:json', NEW.detail, 'created_at:time', NEW.created_at),
+        current_ip(), current_agent(), as_definer(now());
+END;
+CREATE TRIGGER trg_task_provenance_audit_del AFTER DELETE ON task_provenance BEGIN
+    INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
+    SELECT current_user_id(), 'task_provenance_deleted', 'task_provenance', OLD.task_id, audit_values('task_id', OLD.task_id, 'outside:bool', OLD.outside, 'source', OLD.source, 'detail:json', OLD.detail, 'created_at:time', OLD.created_at), NULL,
+        current_ip(), current_agent(), as_definer(now());
+END;
+CREATE TRIGGER trg_approval_calls_audit AFTER INSERT ON approval_calls BEGIN
+    INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
+    SELECT current_user_id(), 'approval_call_created', 'approval_call', NEW.approval_id, NULL, audit_values('approval_id', NEW.approval_id, 'step_id', NEW.step_id, 'server', NEW.server, 'tool', NEW.tool, 'definition_sha256', NEW.definition_sha256, 'arguments', NEW.arguments, 'arguments_sha256', NEW.arguments_sha256, 'created_at:time', NEW.created_at),
+        current_ip(), current_agent(), as_definer(now());
+END;
+CREATE TRIGGER trg_approval_calls_audit_del AFTER DELETE ON approval_calls BEGIN
+    INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
+    SELECT current_user_id(), 'approval_call_deleted', 'approval_call', OLD.approval_id, audit_values('approval_id', OLD.approval_id, 'step_id', OLD.step_id, 'server', OLD.server, 'tool', OLD.tool, 'definition_sha256', OLD.definition_sha256, 'arguments', OLD.arguments, 'arguments_sha256', OLD.arguments_sha256, 'created_at:time', OLD.created_at), NULL,
+        current_ip(), current_agent(), as_definer(now());
+END;
 CREATE TRIGGER trg_approval_edits_audit_ins AFTER INSERT ON approval_edits
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -192,7 +207,6 @@ BEGIN
         'edited_by', OLD.edited_by, 'created_at:time', OLD.created_at), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_mcp_servers_audit_ins AFTER INSERT ON mcp_servers
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -224,7 +238,6 @@ BEGIN
         'created_at:time', OLD.created_at, 'is_active:bool', OLD.is_active), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_server_tools_audit_ins AFTER INSERT ON server_tools
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -260,7 +273,6 @@ BEGIN
         'first_seen:time', OLD.first_seen), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_watchers_audit_ins AFTER INSERT ON watchers
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -291,7 +303,6 @@ BEGIN
         'created_at:time', OLD.created_at, 'created_by', OLD.created_by), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_sessions_audit_ins AFTER INSERT ON sessions
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -319,7 +330,6 @@ BEGIN
         'ip_address', OLD.ip_address, 'user_agent', OLD.user_agent, 'is_revoked:bool', OLD.is_revoked), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_file_attachments_audit_ins AFTER INSERT ON file_attachments
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -355,7 +365,6 @@ BEGIN
         'hash_checksum', OLD.hash_checksum), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_notifications_audit_ins AFTER INSERT ON notifications
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -390,7 +399,6 @@ BEGIN
         'channel', OLD.channel), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_policies_audit_ins AFTER INSERT ON policies
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -426,7 +434,6 @@ BEGIN
         'created_at:time', OLD.created_at), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_runs_audit_ins AFTER INSERT ON runs
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -458,7 +465,6 @@ BEGIN
         'started_at:time', OLD.started_at, 'finished_at:time', OLD.finished_at), NULL,
         current_ip(), current_agent(), as_definer(now());
 END;
-
 CREATE TRIGGER trg_steps_audit_ins AFTER INSERT ON steps
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)

@@ -1,4 +1,4 @@
 INSERT INTO system_logs (id, timestamp, level, module, message, user_id, task_id, request_id, metadata)
 SELECT value ->> 'id', value ->> 'timestamp', value ->> 'level', value ->> 'module', value ->> 'message',
-       value ->> 'user_id', value ->> 'task_id', value ->> 'request_id', value -> 'metadata'
+       value ->> 'user_id', (SELECT t.id FROM tasks t WHERE t.id = value ->> 'task_id'), value ->> 'request_id', value -> 'metadata'
 FROM json_each($1)

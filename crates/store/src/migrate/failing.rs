@@ -79,14 +79,25 @@ fn a_verified_copy_is_made_first() {
 }
 
 #[test]
+fn two_that_migrate_an_older_file_at_once_both_succeed() {
+    let (_folder, path) = migrated();
+    let all = and(21, GOOD);
+    let mut applied: Vec<_> = std::thread::scope(|threads| {
+        let both = [0, 1].map(|_| threads.spawn(|| sqlite::migrate(&path, all).unwrap().applied));
+        both.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    applied.sort_by_key(Vec::len);
+    assert_eq!(applied, [vec![], vec!["further".to_owned()]]);
+    assert_eq!(schema(&path).1, 22);
+}
+
+#[test]
 fn without_a_copy_nothing_is_migrated() {
-    let (folder, path) = migrated();
+    // Its name would be longer than a folder allows; no permission keeps a superuser from writing.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x".repeat(240));
+    sqlite::migrate(&path, MIGRATIONS).unwrap();
     let before = schema(&path);
-    // Its names for the next minute are taken by folders, which no permission of the superuser writes over.
-    let now = jiff::Timestamp::now().as_second();
-    for second in now..now + 60 {
-        std::fs::create_dir(folder.path().join(format!("steward.db.before-21-{second}.copy"))).unwrap();
-    }
     let said = sqlite::migrate(&path, and(21, GOOD)).unwrap_err();
     assert!(matches!(&said, Error::Storage(text) if text.contains("nothing was migrated")), "{said}");
     assert_eq!(schema(&path), before);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -101,8 +102,16 @@ fn verified_copy(source: &Connection, path: &Path, version: i32) -> Result<PathB
         Error::Storage(format!("the copy that is made before migrating {what} ({e}); nothing was migrated"))
     };
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".before-{version}-{}.copy", jiff::Timestamp::now().as_second()));
+    // To the microsecond: two nodes that migrate at once, and a second try at once after a first, make a copy each.
+    name.push(format!(".before-{version}-{}.copy", jiff::Timestamp::now().as_microsecond()));
     let target = path.with_file_name(name);
+    // It holds what the database holds: only its owner may read it.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&target)
+        .map_err(|e| refuse("can't be made", &e))?;
     let mut copy = Connection::open(&target).map_err(|e| refuse("can't be opened", &e))?;
     let backup = rusqlite::backup::Backup::new(source, &mut copy).map_err(|e| refuse("can't be begun", &e))?;
     backup.run_to_completion(1000, Duration::ZERO, None).map_err(|e| refuse("can't be written", &e))?;

@@ -83,41 +83,36 @@ impl Postgres {
         self.pool.close();
     }
 
-    /// One statement in a transaction of its own, in one round trip.
+    /// The rows of one statement in a transaction of its own.
     pub(crate) async fn rows(
         &self,
         actor: &Actor,
         statement: &'static Statement,
         params: &[Value],
     ) -> Result<Vec<Row>> {
-        let connection = Connection::new(self.client().await?);
-        let (context, prepared) = connection.prepare(statement).await?;
-        let (client, values) = (connection.client()?, ContextValues::of(actor));
-        let (begin, set, rows, commit) = join4(
-            client.batch_execute("BEGIN"),
-            client.query(&context, &values.params()),
-            client.query(&prepared, &refs(params)),
-            client.batch_execute("COMMIT"),
-        )
-        .await;
-        connection.give_back();
-        let fail = |e: tokio_postgres::Error| translate(statement.name, &e);
-        begin.map_err(fail)?;
-        set.map_err(fail)?;
-        let rows = rows.map_err(fail)?;
-        commit.map_err(fail)?;
-        Ok(rows.into_iter().map(Row::Postgres).collect())
+        self.alone(actor, statement, params, Wanted::Rows).await.map(Answer::into_rows)
     }
 
-    /// As [`Self::rows`], for a statement that answers nothing but how many rows it changed.
+    /// How many rows one statement changed, in a transaction of its own.
     pub(crate) async fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
+        self.alone(actor, statement, params, Wanted::Count).await.map(|answer| answer.count)
+    }
+
+    /// One statement in a transaction of its own, in one round trip.
+    async fn alone(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+        wanted: Wanted,
+    ) -> Result<Answer> {
         let connection = Connection::new(self.client().await?);
         let (context, prepared) = connection.prepare(statement).await?;
         let (client, values) = (connection.client()?, ContextValues::of(actor));
-        let (begin, set, count, commit) = join4(
+        let (begin, set, answer, commit) = join4(
             client.batch_execute("BEGIN"),
             client.query(&context, &values.params()),
-            client.execute(&prepared, &refs(params)),
+            wanted.ask(client, &prepared, &refs(params)),
             client.batch_execute("COMMIT"),
         )
         .await;
@@ -125,9 +120,9 @@ impl Postgres {
         let fail = |e: tokio_postgres::Error| translate(statement.name, &e);
         begin.map_err(fail)?;
         set.map_err(fail)?;
-        let count = count.map_err(fail)?;
+        let answer = answer.map_err(fail)?;
         commit.map_err(fail)?;
-        Ok(count)
+        Ok(answer)
     }
 
     pub(crate) async fn transaction<T, E, F>(&self, work: F) -> Result<T, E>
@@ -224,46 +219,39 @@ impl PostgresTransaction {
         statement: &'static Statement,
         params: &[Value],
     ) -> Result<Vec<Row>> {
-        if self.failed.load(Ordering::Relaxed) {
-            return Err(Error::RolledBack);
-        }
-        let (context, prepared) = self.watch(self.connection.prepare(statement).await)?;
-        let (client, values, params) = (self.connection.client()?, ContextValues::of(actor), refs(params));
-        let result = match self.take_turn(actor) {
-            Turn::Begin => {
-                let (values, begin) = (values.params(), client.batch_execute("BEGIN"));
-                let (b, c, r) = join3(begin, client.query(&context, &values), client.query(&prepared, &params)).await;
-                b.and(c).and(r)
-            }
-            Turn::Switch => {
-                let values = values.params();
-                let (c, r) = join(client.query(&context, &values), client.query(&prepared, &params)).await;
-                c.and(r)
-            }
-            Turn::Go => client.query(&prepared, &params).await,
-        };
-        let rows = self.watch(result.map_err(|e| translate(statement.name, &e)))?;
-        Ok(rows.into_iter().map(Row::Postgres).collect())
+        self.next(actor, statement, params, Wanted::Rows).await.map(Answer::into_rows)
     }
 
     pub(crate) async fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
+        self.next(actor, statement, params, Wanted::Count).await.map(|answer| answer.count)
+    }
+
+    /// The next statement; the first one, and one of another actor, takes along what must precede it.
+    async fn next(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+        wanted: Wanted,
+    ) -> Result<Answer> {
         if self.failed.load(Ordering::Relaxed) {
             return Err(Error::RolledBack);
         }
         let (context, prepared) = self.watch(self.connection.prepare(statement).await)?;
         let (client, values, params) = (self.connection.client()?, ContextValues::of(actor), refs(params));
+        let values = values.params();
+        let ask = wanted.ask(client, &prepared, &params);
         let result = match self.take_turn(actor) {
             Turn::Begin => {
-                let (values, begin) = (values.params(), client.batch_execute("BEGIN"));
-                let (b, c, r) = join3(begin, client.query(&context, &values), client.execute(&prepared, &params)).await;
-                b.and(c.map(drop)).and(r)
+                let first = client.batch_execute("BEGIN");
+                let (begun, set, answer) = join3(first, client.query(&context, &values), ask).await;
+                begun.and(set).and(answer)
             }
             Turn::Switch => {
-                let values = values.params();
-                let (c, r) = join(client.query(&context, &values), client.execute(&prepared, &params)).await;
-                c.and(r)
+                let (set, answer) = join(client.query(&context, &values), ask).await;
+                set.and(answer)
             }
-            Turn::Go => client.execute(&prepared, &params).await,
+            Turn::Go => ask.await,
         };
         self.watch(result.map_err(|e| translate(statement.name, &e)))
     }
@@ -273,6 +261,39 @@ impl PostgresTransaction {
             self.failed.store(true, Ordering::Relaxed);
         }
         result
+    }
+}
+
+/// What is wanted of a statement.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Rows,
+    Count,
+}
+
+/// What a statement answered.
+struct Answer {
+    rows: Vec<tokio_postgres::Row>,
+    count: u64,
+}
+
+impl Wanted {
+    async fn ask(
+        self,
+        client: &Object,
+        prepared: &Prepared,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Answer, tokio_postgres::Error> {
+        Ok(match self {
+            Self::Rows => Answer { rows: client.query(prepared, params).await?, count: 0 },
+            Self::Count => Answer { rows: Vec::new(), count: client.execute(prepared, params).await? },
+        })
+    }
+}
+
+impl Answer {
+    fn into_rows(self) -> Vec<Row> {
+        self.rows.into_iter().map(Row::Postgres).collect()
     }
 }
 

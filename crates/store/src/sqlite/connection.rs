@@ -110,6 +110,12 @@ impl SqliteTransaction {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Lets the file grow no further, as a full disk does.
+    #[cfg(test)]
+    pub(super) fn limit_pages(&self, pages: i64) {
+        lock(&self.connection).query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).unwrap();
+    }
+
     /// Whether a transaction is open on the connection.
     pub(super) fn has_begun(&self) -> bool {
         !lock(&self.connection).is_autocommit()
@@ -151,10 +157,10 @@ impl SqliteTransaction {
         if self.has_failed() {
             return Err(Error::RolledBack);
         }
-        let result = if !grants::is_granted(actor, statement) {
-            Err(Error::refused(statement.name.split('/').next().unwrap_or_default()))
-        } else if params.iter().any(Value::has_nul) {
+        let result = if params.iter().any(Value::has_nul) {
             Err(wrong_form("a text holds a NUL character"))
+        } else if !grants::is_granted(actor, statement) {
+            Err(Error::refused(statement.name.split('/').next().unwrap_or_default()))
         } else {
             work(&lock(&self.connection)).map_err(|e| translate(statement.name, &e))
         };

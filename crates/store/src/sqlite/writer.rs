@@ -37,12 +37,21 @@ pub(super) fn run(tx: &Transaction, mut jobs: Receiver<Job>) {
         }
         for (kept, reply) in replies {
             // What was rolled back by itself has its own answer; what was to be kept shares the commit's.
-            let error = if kept { failure.as_ref().map(ToString::to_string).map(Error::Storage) } else { None };
+            let error = if kept { failure.as_ref().map(same) } else { None };
             reply(error);
         }
         if let Some(e) = failure.take() {
             tracing::error!(error = %e, "a commit failed; its transactions were rolled back and told so");
         }
+    }
+}
+
+/// The commit's failure, for each of those that shared it.
+fn same(error: &Error) -> Error {
+    match error {
+        Error::Busy(said) => Error::Busy(said.clone()),
+        Error::Storage(said) => Error::Storage(said.clone()),
+        other => Error::Storage(other.to_string()),
     }
 }
 
@@ -74,11 +83,85 @@ fn one(tx: &Transaction, job: Job) -> (bool, Reply) {
         drop(control(tx, "ROLLBACK TO one"));
     }
     match control(tx, "RELEASE one") {
-        Ok(()) => (keep, reply),
-        Err(e) => (false, Box::new(move |_| reply(Some(e)))),
+        Err(e) if keep => (false, Box::new(move |_| reply(Some(e)))),
+        // What failed has its own answer, which says more than a savepoint that went with it.
+        _ => (keep, reply),
     }
 }
 
 fn control(tx: &Transaction, sql: &str) -> Result<(), Error> {
     sqlite(tx)?.control(sql).map_err(|e| translate("transaction", &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::{Job, run};
+    use crate::{
+        Actor, Config, Error, migrate,
+        sqlite::{Access, at_once, open, sqlite},
+        system_logs::{self, NewLogLine},
+        value::{now, time_text},
+    };
+
+    /// A transaction that writes a line of this length and says afterwards whether it stands.
+    fn write(module: &'static str, length: usize) -> (Job, oneshot::Receiver<Result<u64, Error>>) {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |tx| {
+            let Some(tx) = tx else {
+                return (false, Box::new(move |e| drop(reply.send(Err(e.unwrap_or(Error::RolledBack))))));
+            };
+            let line = NewLogLine {
+                id: uuid::Uuid::now_v7(),
+                timestamp: time_text(now()),
+                level: "info",
+                module: module.to_owned(),
+                message: "x".repeat(length),
+                user_id: None,
+                task_id: None,
+                request_id: None,
+                metadata: json!({}),
+            };
+            let done = at_once(Box::pin(async move { system_logs::append(&Actor::service(), tx, &[line]).await }));
+            (done.is_ok(), Box::new(move |e| drop(reply.send(e.map_or(done, Err)))))
+        });
+        (job, answer)
+    }
+
+    /// A full disk in the middle of a group: nobody is told that something stands which does not, or the other way.
+    #[tokio::test]
+    async fn a_full_disk_leaves_what_it_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("steward.db");
+        migrate::migrate(&Config::from_url(&format!("sqlite://{}", path.display())).unwrap()).await.unwrap();
+        let tx = open(&path, Access::Write, Duration::from_secs(5)).unwrap();
+        {
+            let plain = rusqlite::Connection::open(&path).unwrap();
+            let pages: i64 = plain.query_row("PRAGMA page_count", [], |r| r.get(0)).unwrap();
+            sqlite(&tx).unwrap().limit_pages(pages + 20);
+        }
+        let (sender, receiver) = mpsc::channel(8);
+        let mut answers = Vec::new();
+        for (module, length) in [("before", 10), ("too-much", 4_000_000), ("after", 10), ("after-that", 10)] {
+            let (job, answer) = write(module, length);
+            assert!(sender.send(job).await.is_ok());
+            answers.push((module, answer));
+        }
+        drop(sender);
+        tokio::task::spawn_blocking(move || run(&tx, receiver)).await.unwrap();
+        let plain = rusqlite::Connection::open(&path).unwrap();
+        for (module, answer) in answers {
+            let said = answer.await.unwrap();
+            let stands: i64 =
+                plain.query_row("SELECT count(*) FROM system_logs WHERE module = ?1", [module], |r| r.get(0)).unwrap();
+            assert_eq!(said.is_ok(), stands == 1, "{module}: {said:?}, {stands} rows");
+            if module == "too-much" {
+                assert!(matches!(said, Err(Error::Storage(_))), "{said:?}");
+            }
+        }
+    }
 }

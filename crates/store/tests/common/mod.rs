@@ -114,8 +114,10 @@ pub fn target(config: &mut Config) -> &mut tokio_postgres::Config {
 
 pub async fn connect(config: &Config) -> Client {
     let mut config = config.clone();
-    let (client, connection) =
-        target(&mut config).connect(NoTls).await.unwrap_or_else(|e| panic!("{} does not answer: {e:?}", config.describe()));
+    let (client, connection) = target(&mut config)
+        .connect(NoTls)
+        .await
+        .unwrap_or_else(|e| panic!("{} does not answer: {e:?}", config.describe()));
     tokio::spawn(connection);
     client
 }
@@ -123,6 +125,28 @@ pub async fn connect(config: &Config) -> Client {
 impl Fresh {
     /// An empty database, not migrated.
     pub async fn new(engine: Engine) -> Self {
+        Self::made_of(engine, "template0").await
+    }
+
+    /// An empty PostgreSQL database whose letters sort as in an English dictionary, not by their bytes.
+    pub async fn in_english() -> Self {
+        Self::made_of(Engine::Postgres, "template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'").await
+    }
+
+    /// A copy of another fresh database that nobody is connected to.
+    pub async fn copy_of(other: &Self) -> Self {
+        let Some((template, _)) = &other.names else {
+            let this = Self::new(Engine::Sqlite).await;
+            std::fs::copy(other.path(), this.path()).unwrap();
+            return this;
+        };
+        let this = Self::made_of(Engine::Postgres, template).await;
+        let (_, role) = this.names.as_ref().unwrap();
+        connect(&this.owner).await.batch_execute(&login(role, &role_password(role))).await.expect("CREATE ROLE");
+        this
+    }
+
+    async fn made_of(engine: Engine, template: &str) -> Self {
         match engine {
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
@@ -135,7 +159,10 @@ impl Fresh {
                 let admin = connect(&owner).await;
                 let tag = Uuid::now_v7().simple().to_string();
                 let (database, role) = (format!("steward_test_{tag}"), format!("steward_runtime_{tag}"));
-                admin.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE template0")).await.expect("CREATE DATABASE");
+                admin
+                    .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template}"))
+                    .await
+                    .expect("CREATE DATABASE");
                 target(&mut owner).dbname(&database);
                 owner.pool_size = 8;
                 let mut runtime = owner.clone();
@@ -143,22 +170,6 @@ impl Fresh {
                 Self { engine, owner, runtime, folder: None, names: Some((database, role)) }
             }
         }
-    }
-
-    /// A copy of another fresh database that nobody is connected to.
-    pub async fn copy_of(other: &Self) -> Self {
-        let Some((template, _)) = &other.names else {
-            let this = Self::new(Engine::Sqlite).await;
-            std::fs::copy(other.path(), this.path()).unwrap();
-            return this;
-        };
-        let this = Self::new(Engine::Postgres).await;
-        let (database, role) = this.names.clone().unwrap();
-        let admin = connect(&Config::from_url(&postgres_url()).unwrap()).await;
-        admin.batch_execute(&format!("DROP DATABASE {database} WITH (FORCE)")).await.unwrap();
-        admin.batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template}")).await.unwrap();
-        admin.batch_execute(&login(&role, &role_password(&role))).await.unwrap();
-        this
     }
 
     /// Migrates, and on PostgreSQL makes the runtime role.
@@ -201,7 +212,11 @@ fn role_password(role: &str) -> String {
 
 /// Runs `test` with an empty database and removes it whatever happens.
 pub async fn with_fresh(engine: Engine, test: impl AsyncFnOnce(&Fresh)) {
-    let fresh = Fresh::new(engine).await;
+    and_remove(Fresh::new(engine).await, test).await;
+}
+
+/// Runs `test` with a database and removes it whatever happens.
+pub async fn and_remove(fresh: Fresh, test: impl AsyncFnOnce(&Fresh)) {
     let outcome = AssertUnwindSafe(tokio::time::timeout(TIME_LIMIT, test(&fresh))).catch_unwind().await;
     fresh.remove().await;
     match outcome {
@@ -312,7 +327,8 @@ impl Db {
                     let file = rusqlite::Connection::open(path).unwrap();
                     file.busy_timeout(Duration::from_secs(10)).unwrap();
                     let mut triggers = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'").unwrap();
-                    let names: Vec<String> = triggers.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
+                    let names: Vec<String> =
+                        triggers.query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
                     for name in names {
                         file.execute_batch(&format!("DROP TRIGGER \"{name}\"")).unwrap();
                     }
@@ -350,7 +366,8 @@ pub fn in_seconds(seconds: i64) -> jiff::Timestamp {
 
 /// Runs verbs in one transaction and rolls it back; answers what they answered.
 pub async fn undone<T: Send + 'static>(
-    store: &Store, work: impl for<'t> FnOnce(&'t store::Transaction) -> store::BoxFuture<'t, T> + Send + 'static,
+    store: &Store,
+    work: impl for<'t> FnOnce(&'t store::Transaction) -> store::BoxFuture<'t, T> + Send + 'static,
 ) -> T {
     struct Undone<T>(T);
     impl<T> From<Error> for Undone<T> {

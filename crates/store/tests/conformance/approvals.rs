@@ -9,7 +9,15 @@ use uuid::Uuid;
 
 use crate::common::{Db, id, in_seconds, new_approval, refusal};
 
-crate::on_both!(asking_and_seeing, deciding_once, agents_never_decide, expired_means_no, frozen_calls_and_edits, decisions_release_the_queue, lists);
+crate::on_both!(
+    asking_and_seeing,
+    deciding_once,
+    agents_never_decide,
+    expired_means_no,
+    frozen_calls_and_edits,
+    decisions_release_the_queue,
+    lists
+);
 
 async fn asking_and_seeing(db: &Db) {
     let on = &db.store;
@@ -17,11 +25,24 @@ async fn asking_and_seeing(db: &Db) {
     let new = new_approval(task, 60);
     let approval = approvals::create(&db.employee, on, &new).await.unwrap();
     let row = approvals::get(&db.bob, on, approval).await.unwrap().unwrap();
-    assert_eq!((row.task_id, row.status.as_str(), row.requested_by), (Some(task), "pending", id(&db.employee).to_string()));
-    assert_eq!((row.details, row.expires_at, row.action_type.as_str()), (Some(new.details.clone()), Some(new.expires_at), "tool_call"));
+    assert_eq!(
+        (row.task_id, row.status.as_str(), row.requested_by),
+        (Some(task), "pending", id(&db.employee).to_string())
+    );
+    assert_eq!(
+        (row.details, row.expires_at, row.action_type.as_str()),
+        (Some(new.details.clone()), Some(new.expires_at), "tool_call")
+    );
     for (actor, sees) in [
-        (&db.ada, true), (&db.bob, true), (&db.employee, true), (&db.obs, true), (&db.service, true), (&db.admin_agent, true),
-        (&db.cat, false), (&db.sus, false), (&db.nobody, false),
+        (&db.ada, true),
+        (&db.bob, true),
+        (&db.employee, true),
+        (&db.obs, true),
+        (&db.service, true),
+        (&db.admin_agent, true),
+        (&db.cat, false),
+        (&db.sus, false),
+        (&db.nobody, false),
     ] {
         assert_eq!(approvals::get(actor, on, approval).await.unwrap().is_some(), sees, "{actor:?}");
     }
@@ -46,7 +67,10 @@ async fn deciding_once(db: &Db) {
     assert!(approvals::lock(&db.ada, on, approval).await.unwrap().is_some());
     assert!(approvals::approve(&db.bob, on, approval, Some("ja, März")).await.unwrap());
     let row = approvals::get(&db.bob, on, approval).await.unwrap().unwrap();
-    assert_eq!((row.status.as_str(), row.approved_by, row.rejected_by, row.notes.as_deref()), ("approved", Some(id(&db.bob)), None, Some("ja, März")));
+    assert_eq!(
+        (row.status.as_str(), row.approved_by, row.rejected_by, row.notes.as_deref()),
+        ("approved", Some(id(&db.bob)), None, Some("ja, März"))
+    );
     assert!(row.approved_at.is_some() && row.rejected_at.is_none());
     // The second decision, whosever, changes nothing.
     for actor in [&db.bob, &db.ada] {
@@ -57,16 +81,18 @@ async fn deciding_once(db: &Db) {
     assert_eq!(approvals::get(&db.bob, on, approval).await.unwrap().unwrap(), row);
     // Two at once: one decides.
     let both = db.approval(task).await;
-    let (yes, no) = tokio::join!(approvals::approve(&db.bob, on, both, None), approvals::reject(&db.ada, on, both, None));
+    let (yes, no) =
+        tokio::join!(approvals::approve(&db.bob, on, both, None), approvals::reject(&db.ada, on, both, None));
     assert!(yes.unwrap() != no.unwrap(), "exactly one of them");
     let rejected = db.approval(task).await;
     assert!(approvals::reject(&db.ada, on, rejected, Some("not this")).await.unwrap());
     let row = approvals::get(&db.ada, on, rejected).await.unwrap().unwrap();
     assert_eq!((row.status.as_str(), row.rejected_by, row.approved_by), ("rejected", Some(id(&db.ada)), None));
     let audit = store::audit_trail::list(&db.service, on, Some("approval"), Some(rejected), 10).await.unwrap();
-    assert_eq!(audit.iter().map(|a| (a.action.as_str(), a.user_id)).collect::<Vec<_>>(), [
-        ("approval_updated", Some(id(&db.ada))), ("approval_created", Some(id(&db.employee)))
-    ]);
+    assert_eq!(
+        audit.iter().map(|a| (a.action.as_str(), a.user_id)).collect::<Vec<_>>(),
+        [("approval_updated", Some(id(&db.ada))), ("approval_created", Some(id(&db.employee)))]
+    );
 }
 
 async fn agents_never_decide(db: &Db) {
@@ -135,7 +161,11 @@ async fn frozen_calls_and_edits(db: &Db) {
     assert_eq!(approvals::edit(&db.bob, on, approval).await.unwrap(), None);
 
     for actor in [&db.cat, &db.obs, &db.sus, &db.employee, &db.service, &db.nobody] {
-        assert_eq!(refusal(approvals::add_edit(actor, on, approval, "{}", &"e".repeat(64)).await), "refused", "{actor:?}");
+        assert_eq!(
+            refusal(approvals::add_edit(actor, on, approval, "{}", &"e".repeat(64)).await),
+            "refused",
+            "{actor:?}"
+        );
     }
     approvals::add_edit(&db.bob, on, approval, "{\"to\": \"b\"}", &"e".repeat(64)).await.unwrap();
     assert_eq!(refusal(approvals::add_edit(&db.ada, on, approval, "{}", &"f".repeat(64)).await), "approval_edits_pkey");
@@ -154,7 +184,9 @@ async fn decisions_release_the_queue(db: &Db) {
         let task = db.task(way).await;
         let lease = task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap().unwrap();
         assert_eq!(lease.task_id, task);
-        let approval = approvals::create(&db.employee, on, &new_approval(task, if way == "expire" { -1 } else { 60 })).await.unwrap();
+        let approval = approvals::create(&db.employee, on, &new_approval(task, if way == "expire" { -1 } else { 60 }))
+            .await
+            .unwrap();
         assert!(task_queue::wait(&db.employee, on, &lease).await.unwrap());
         assert!(task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap().is_none(), "it waits");
         match way {
@@ -172,7 +204,12 @@ async fn decisions_release_the_queue(db: &Db) {
     let approval = db.approval(task).await;
     assert!(task_queue::wait(&db.employee, on, &lease).await.unwrap());
     let bob = db.bob.clone();
-    assert!(crate::common::undone(on, move |tx| Box::pin(async move { approvals::approve(&bob, tx, approval, None).await.unwrap() })).await);
+    assert!(
+        crate::common::undone(on, move |tx| Box::pin(async move {
+            approvals::approve(&bob, tx, approval, None).await.unwrap()
+        }))
+        .await
+    );
     assert_eq!(task_queue::get(&db.bob, on, task).await.unwrap().unwrap().state, "waiting");
     assert_eq!(approvals::get(&db.bob, on, approval).await.unwrap().unwrap().status, "pending");
 }

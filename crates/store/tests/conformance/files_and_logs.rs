@@ -27,7 +27,10 @@ async fn attachments(db: &Db) {
     };
     let made = file_attachments::create(&db.bob, on, &new(task)).await.unwrap();
     let row = file_attachments::get(&db.employee, on, made).await.unwrap().unwrap();
-    assert_eq!((row.filename.as_str(), row.file_size, row.uploaded_by, row.task_id), ("Rechnung März.pdf", Some(5_000_000_000), Some(id(&db.bob)), Some(task)));
+    assert_eq!(
+        (row.filename.as_str(), row.file_size, row.uploaded_by, row.task_id),
+        ("Rechnung März.pdf", Some(5_000_000_000), Some(id(&db.bob)), Some(task))
+    );
     assert!(row.is_encrypted && row.original_filename == "ä".repeat(255));
     assert_eq!(file_attachments::list(&db.obs, on, task).await.unwrap(), std::slice::from_ref(&row));
     for actor in [&db.cat, &db.sus, &db.nobody] {
@@ -37,14 +40,14 @@ async fn attachments(db: &Db) {
     }
     assert!(file_attachments::is_stored(&db.service, on, &row.storage_path).await.unwrap());
     assert!(!file_attachments::is_stored(&db.service, on, "ab/other").await.unwrap());
-    for actor in [&db.obs, &db.sus, &db.service, &db.nobody] {
+    for actor in [&db.obs, &db.sus, &db.cat, &db.service, &db.nobody] {
         assert_eq!(refusal(file_attachments::create(actor, on, &new(task)).await), "refused");
     }
     for (wrong, rule) in [
         (NewAttachment { file_size: -1, ..new(task) }, "file_attachments_file_size_check"),
         (NewAttachment { hash_checksum: "abc".to_owned(), ..new(task) }, "file_attachments_hash_checksum_check"),
         (NewAttachment { filename: "x".repeat(256), ..new(task) }, "length"),
-        (new(Uuid::now_v7()), "foreign_key"),
+        (new(Uuid::now_v7()), "refused"),
     ] {
         assert_eq!(refusal(file_attachments::create(&db.bob, on, &wrong).await), rule);
     }
@@ -90,13 +93,29 @@ async fn log_lines(db: &Db) {
     assert_eq!(of(&db.bob, None, None, None).await, ["error b"], "one's own");
     assert!(of(&db.cat, None, None, None).await.is_empty());
     let rows = system_logs::list(&db.service, on, Some("info"), Some("b"), None, 10).await.unwrap();
-    assert_eq!((rows[0].message.as_deref(), &rows[0].metadata), (Some("a\u{2400}b"), &Some(json!({ "a": ["\u{2400}"] }))), "a stray NUL costs nothing");
+    assert_eq!(
+        (rows[0].message.as_deref(), &rows[0].metadata),
+        (Some("a\u{2400}b"), &Some(json!({ "a": ["\u{2400}"] }))),
+        "a stray NUL costs nothing"
+    );
     assert_eq!((rows[0].request_id.as_deref(), rows[0].ip_address), (Some("r-1"), None));
     // In nobody's or one's own name.
-    assert_eq!(system_logs::append(&db.bob, on, &[line("info", "mine", 0), NewLogLine { user_id: Some(id(&db.bob)), ..line("info", "mine", 0) }]).await.unwrap(), 2);
+    assert_eq!(
+        system_logs::append(
+            &db.bob,
+            on,
+            &[line("info", "mine", 0), NewLogLine { user_id: Some(id(&db.bob)), ..line("info", "mine", 0) }]
+        )
+        .await
+        .unwrap(),
+        2
+    );
     let forged = NewLogLine { user_id: Some(id(&db.cat)), ..line("info", "x", 0) };
     assert_eq!(refusal(system_logs::append(&db.bob, on, &[forged]).await), "refused");
-    assert_eq!(refusal(system_logs::append(&db.service, on, &[line("info", "c", 0), line("loud", "c", 0)]).await), "chk_log_level");
+    assert_eq!(
+        refusal(system_logs::append(&db.service, on, &[line("info", "c", 0), line("loud", "c", 0)]).await),
+        "chk_log_level"
+    );
     assert!(of(&db.service, None, Some("c"), None).await.is_empty(), "all or none");
     // Many at once are cut to a thousand.
     let many: Vec<NewLogLine> = (0..1100).map(|_| line("debug", "many", 0)).collect();

@@ -26,12 +26,18 @@ async fn servers(db: &Db) {
     }
     assert!(mcp_servers::list(&db.nobody, on).await.unwrap().is_empty());
     let row = mcp_servers::named(&db.bob, on, "files").await.unwrap().unwrap();
-    assert_eq!((row.id, row.command.as_str(), row.args, row.status.as_str(), row.is_active), (files, "npx", args, "inactive", true));
+    assert_eq!(
+        (row.id, row.command.as_str(), row.args, row.status.as_str(), row.is_active),
+        (files, "npx", args, "inactive", true)
+    );
     assert!(mcp_servers::named(&db.bob, on, "FILES").await.unwrap().is_none());
 
     // The environment is the service's alone.
     let launches = mcp_servers::launches(&db.service, on).await.unwrap();
-    assert_eq!(launches.iter().map(|l| (l.id, l.environment.clone())).collect::<Vec<_>>(), [(mail, None), (files, Some(secret))]);
+    assert_eq!(
+        launches.iter().map(|l| (l.id, l.environment.clone())).collect::<Vec<_>>(),
+        [(mail, None), (files, Some(secret))]
+    );
     for actor in [&db.ada, &db.bob, &db.employee, &db.admin_agent, &db.nobody] {
         assert_eq!(refusal(mcp_servers::launches(actor, on).await), "refused");
     }
@@ -40,10 +46,15 @@ async fn servers(db: &Db) {
     assert!(!text.contains("s3cret") && text.contains(r#""environment":"(secret)""#), "{text}");
 
     let beat = in_seconds(0);
-    mcp_servers::set_status(&db.service, on, files, "active", Some(vec!["tools".to_owned()]), Some(beat)).await.unwrap();
+    mcp_servers::set_status(&db.service, on, files, "active", Some(vec!["tools".to_owned()]), Some(beat))
+        .await
+        .unwrap();
     mcp_servers::set_status(&db.service, on, files, "active", None, None).await.unwrap();
     let row = mcp_servers::named(&db.bob, on, "files").await.unwrap().unwrap();
-    assert_eq!((row.status.as_str(), row.capabilities, row.last_heartbeat), ("active", vec!["tools".to_owned()], Some(beat)));
+    assert_eq!(
+        (row.status.as_str(), row.capabilities, row.last_heartbeat),
+        ("active", vec!["tools".to_owned()], Some(beat))
+    );
     assert_eq!(refusal(mcp_servers::set_status(&db.service, on, files, "on", None, None).await), "chk_server_status");
     assert_eq!(refusal(mcp_servers::set_status(&db.ada, on, files, "active", None, None).await), "refused");
     for actor in [&db.bob, &db.employee, &db.admin_agent, &db.obs, &db.nobody] {
@@ -70,14 +81,20 @@ async fn tools_wait_for_a_persons_word(db: &Db) {
     mcp_servers::see_tool(&db.service, on, files, "move_file", Some("moves"), &schema, &one).await.unwrap();
     mcp_servers::see_tool(&db.service, on, files, "Read", None, &schema, &one).await.unwrap();
     let tools = mcp_servers::tools(&db.bob, on, files).await.unwrap();
-    assert_eq!(tools.iter().map(|t| (t.name.as_str(), t.is_usable())).collect::<Vec<_>>(), [("Read", false), ("move_file", false)]);
+    assert_eq!(
+        tools.iter().map(|t| (t.name.as_str(), t.is_usable())).collect::<Vec<_>>(),
+        [("Read", false), ("move_file", false)]
+    );
     let tool = async || mcp_servers::tool(&db.employee, on, "files", "move_file").await.unwrap().unwrap();
     assert_eq!((tool().await.description.as_deref(), tool().await.input_schema), (Some("moves"), schema.clone()));
     for actor in [&db.bob, &db.employee, &db.admin_agent, &db.obs, &db.nobody] {
         assert!(!mcp_servers::approve_tool(actor, on, files, "move_file", &one, true).await.unwrap(), "{actor:?}");
     }
     assert_eq!(refusal(mcp_servers::approve_tool(&db.service, on, files, "move_file", &one, true).await), "refused");
-    assert!(!mcp_servers::approve_tool(&db.ada, on, files, "move_file", &two, true).await.unwrap(), "not what was shown");
+    assert!(
+        !mcp_servers::approve_tool(&db.ada, on, files, "move_file", &two, true).await.unwrap(),
+        "not what was shown"
+    );
     assert!(mcp_servers::approve_tool(&db.ada, on, files, "move_file", &one, true).await.unwrap());
     let approved = tool().await;
     assert!(approved.is_usable() && approved.repeatable);
@@ -91,7 +108,10 @@ async fn tools_wait_for_a_persons_word(db: &Db) {
     mcp_servers::withdraw_tool(&db.service, on, files, "move_file").await.unwrap();
     assert!(!tool().await.is_usable());
     mcp_servers::withdraw_tool(&db.service, on, files, "unknown").await.unwrap();
-    assert_eq!(refusal(mcp_servers::see_tool(&db.service, on, Uuid::now_v7(), "x", None, &schema, &one).await), "foreign_key");
+    assert_eq!(
+        refusal(mcp_servers::see_tool(&db.service, on, Uuid::now_v7(), "x", None, &schema, &one).await),
+        "foreign_key"
+    );
     assert!(mcp_servers::delete(&db.ada, on, files).await.unwrap());
     assert!(mcp_servers::tools(&db.bob, on, files).await.unwrap().is_empty());
     assert!(mcp_servers::tool(&db.bob, on, "files", "move_file").await.unwrap().is_none());

@@ -33,7 +33,10 @@ async fn rules_of_tools(db: &Db) {
     let last = policies::create(&db.ada, on, &new(20, "last")).await.unwrap();
     let rows = policies::list(&db.employee, on).await.unwrap();
     assert_eq!(rows.iter().map(|p| p.id).collect::<Vec<_>>(), [first, second, last]);
-    assert_eq!((rows[0].tool.as_str(), rows[0].outside, rows[0].created_by, rows[0].is_active), ("{move,read}_*", true, Some(id(&db.ada)), true));
+    assert_eq!(
+        (rows[0].tool.as_str(), rows[0].outside, rows[0].created_by, rows[0].is_active),
+        ("{move,read}_*", true, Some(id(&db.ada)), true)
+    );
     assert!(policies::list(&db.nobody, on).await.unwrap().is_empty());
     for (wrong, rule) in [
         (new(5, "first"), "policies_name_key"),
@@ -62,10 +65,10 @@ async fn rules_of_tools(db: &Db) {
 async fn jobs_fire_once(db: &Db) {
     let on = &db.store;
     let jobs = schedules::list(&db.service, on).await.unwrap();
-    assert_eq!(jobs.iter().map(|s| (s.name.as_str(), s.cron.as_str())).collect::<Vec<_>>(), [
-        ("cleanup-sessions", "0 2 * * *"),
-        ("log-partitions", "30 2 * * *")
-    ]);
+    assert_eq!(
+        jobs.iter().map(|s| (s.name.as_str(), s.cron.as_str())).collect::<Vec<_>>(),
+        [("cleanup-sessions", "0 2 * * *"), ("log-partitions", "30 2 * * *")]
+    );
     let at = in_seconds(0);
     let (a, b) = tokio::join!(
         schedules::fire(&db.service, on, "cleanup-sessions", at),
@@ -74,7 +77,9 @@ async fn jobs_fire_once(db: &Db) {
     assert!(a.unwrap() != b.unwrap(), "one of two nodes");
     assert!(schedules::fire(&db.service, on, "cleanup-sessions", in_seconds(60)).await.unwrap());
     assert_eq!(refusal(schedules::fire(&db.service, on, "unknown", at).await), "foreign_key");
-    schedules::record(&db.service, on, "cleanup-sessions", Some(at), in_seconds(86400), Some("3 removed")).await.unwrap();
+    schedules::record(&db.service, on, "cleanup-sessions", Some(at), in_seconds(86400), Some("3 removed"))
+        .await
+        .unwrap();
     let row = &schedules::list(&db.ada, on).await.unwrap()[0];
     assert_eq!((row.last_fire_at, row.last_result.as_deref()), (Some(at), Some("3 removed")));
     for actor in [&db.ada, &db.bob, &db.nobody] {

@@ -36,7 +36,10 @@ async fn journal_of_a_run(db: &Db) {
     assert!(!runs::finish(&db.employee, on, first, "completed", None).await.unwrap(), "ended once");
     let second = db.run(task).await;
     let rows = runs::list(&db.bob, on, task).await.unwrap();
-    assert_eq!(rows.iter().map(|r| (r.id, r.number, r.state.as_str())).collect::<Vec<_>>(), [(second, 2, "running"), (first, 1, "failed")]);
+    assert_eq!(
+        rows.iter().map(|r| (r.id, r.number, r.state.as_str())).collect::<Vec<_>>(),
+        [(second, 2, "running"), (first, 1, "failed")]
+    );
     assert_eq!((rows[1].error.as_deref(), rows[1].started_by), (Some("no"), Some(id(&db.employee))));
     assert!(rows[1].finished_at.is_some() && rows[0].finished_at.is_none());
     assert_eq!((rows[0].playbook.as_str(), rows[0].playbook_source.as_str()), ("file-away", "steps: []"));

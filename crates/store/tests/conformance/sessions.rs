@@ -13,15 +13,21 @@ fn token(c: char) -> String {
 async fn sessions_are_valid_while_they_are(db: &Db) {
     let on = &db.store;
     let ip = "2001:db8::1".parse().unwrap();
-    let made = sessions::create(&db.service, on, id(&db.bob), &token('a'), in_seconds(60), Some(ip), Some("Firefox")).await.unwrap();
+    let made = sessions::create(&db.service, on, id(&db.bob), &token('a'), in_seconds(60), Some(ip), Some("Firefox"))
+        .await
+        .unwrap();
     let found = sessions::by_token(&db.service, on, &token('a')).await.unwrap().unwrap();
-    assert_eq!((found.id, found.user_id, found.username.as_str(), found.role.as_str(), found.is_agent), (made, id(&db.bob), "bob", "user", false));
+    assert_eq!(
+        (found.id, found.user_id, found.username.as_str(), found.role.as_str(), found.is_agent),
+        (made, id(&db.bob), "bob", "user", false)
+    );
     assert!(sessions::by_token(&db.service, on, &token('b')).await.unwrap().is_none());
     let later = in_seconds(7200);
     sessions::touch(&db.service, on, made, later).await.unwrap();
     let touched = sessions::by_token(&db.service, on, &token('a')).await.unwrap().unwrap();
     assert!(touched.expires_at == later && touched.last_accessed > found.last_accessed);
-    let agents = sessions::create(&db.service, on, id(&db.employee), &token('b'), in_seconds(60), None, None).await.unwrap();
+    let agents =
+        sessions::create(&db.service, on, id(&db.employee), &token('b'), in_seconds(60), None, None).await.unwrap();
     assert!(sessions::by_token(&db.service, on, &token('b')).await.unwrap().unwrap().is_agent);
 
     // Not after its time, not of a suspended user, not after it was ended.
@@ -48,7 +54,10 @@ async fn sessions_are_the_services(db: &Db) {
     let on = &db.store;
     let made = sessions::create(&db.service, on, id(&db.bob), &token('a'), in_seconds(60), None, None).await.unwrap();
     for actor in [&db.ada, &db.bob, &db.employee, &db.admin_agent, &db.nobody] {
-        assert_eq!(refusal(sessions::create(actor, on, id(&db.bob), &token('e'), in_seconds(60), None, None).await), "refused");
+        assert_eq!(
+            refusal(sessions::create(actor, on, id(&db.bob), &token('e'), in_seconds(60), None, None).await),
+            "refused"
+        );
         assert_eq!(refusal(sessions::by_token(actor, on, &token('a')).await), "refused", "{actor:?} reads no token");
         assert_eq!(refusal(sessions::touch(actor, on, made, in_seconds(1)).await), "refused");
         assert_eq!(refusal(sessions::cleanup(actor, on).await), "refused");
@@ -67,8 +76,14 @@ async fn set_up_links(db: &Db) {
     let on = &db.store;
     sessions::create_setup_link(&db.service, on, &token('1'), in_seconds(60)).await.unwrap();
     sessions::create_setup_link(&db.service, on, &token('2'), in_seconds(-1)).await.unwrap();
-    assert_eq!(refusal(sessions::create_setup_link(&db.service, on, &token('1'), in_seconds(60)).await), "setup_links_pkey");
-    assert_eq!(refusal(sessions::create_setup_link(&db.service, on, "raw", in_seconds(60)).await), "setup_links_token_check");
+    assert_eq!(
+        refusal(sessions::create_setup_link(&db.service, on, &token('1'), in_seconds(60)).await),
+        "setup_links_pkey"
+    );
+    assert_eq!(
+        refusal(sessions::create_setup_link(&db.service, on, "raw", in_seconds(60)).await),
+        "setup_links_token_check"
+    );
     for actor in [&db.ada, &db.bob, &db.nobody] {
         assert_eq!(refusal(sessions::create_setup_link(actor, on, &token('3'), in_seconds(60)).await), "refused");
         assert_eq!(refusal(sessions::take_setup_link(actor, on, &token('1')).await), "refused");

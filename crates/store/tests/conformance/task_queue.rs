@@ -10,7 +10,14 @@ use uuid::Uuid;
 
 use crate::common::{Db, id, in_seconds, refusal};
 
-crate::on_both!(claims_are_exclusive, by_priority, leases_are_fenced, dependencies_unblock, the_queue_follows_the_task, reclaiming);
+crate::on_both!(
+    claims_are_exclusive,
+    by_priority,
+    leases_are_fenced,
+    dependencies_unblock,
+    the_queue_follows_the_task,
+    reclaiming
+);
 
 async fn claims_are_exclusive(db: &Db) {
     let mut made = BTreeSet::new();
@@ -22,7 +29,9 @@ async fn claims_are_exclusive(db: &Db) {
         let (store, employee) = (db.store.clone(), db.employee.clone());
         claimers.spawn(async move {
             let mut mine = Vec::new();
-            while let Some(lease) = task_queue::claim(&employee, &store, &format!("worker-{n}"), in_seconds(60)).await.unwrap() {
+            while let Some(lease) =
+                task_queue::claim(&employee, &store, &format!("worker-{n}"), in_seconds(60)).await.unwrap()
+            {
                 assert_eq!((lease.worker.as_str(), lease.attempt), (format!("worker-{n}").as_str(), 1));
                 mine.push(lease.task_id);
             }
@@ -38,7 +47,8 @@ async fn by_priority(db: &Db) {
     let on = &db.store;
     let mut made = Vec::new();
     for priority in ["low", "high", "medium", "critical", "high"] {
-        let new = NewTask { priority: priority.to_owned(), assigned_to: Some(id(&db.employee)), ..NewTask::titled(priority) };
+        let new =
+            NewTask { priority: priority.to_owned(), assigned_to: Some(id(&db.employee)), ..NewTask::titled(priority) };
         made.push(tasks::create(&db.bob, on, &new).await.unwrap());
     }
     // One that may not begin yet, though it is urgent.
@@ -73,7 +83,10 @@ async fn leases_are_fenced(db: &Db) {
     assert!(!task_queue::release(&db.employee, on, &old, in_seconds(0)).await.unwrap());
     assert!(task_queue::hold(&db.employee, on, &new, in_seconds(120)).await.unwrap());
     let row = task_queue::get(&db.bob, on, task).await.unwrap().unwrap();
-    assert_eq!((row.state.as_str(), row.worker.as_deref(), row.attempt, row.assignee), ("leased", Some("one"), 2, id(&db.employee)));
+    assert_eq!(
+        (row.state.as_str(), row.worker.as_deref(), row.attempt, row.assignee),
+        ("leased", Some("one"), 2, id(&db.employee))
+    );
     // Whoever takes the task from the agent fences it out as well.
     tasks::assign(&db.bob, on, task, Some(id(&db.admin_agent))).await.unwrap();
     assert!(!task_queue::hold(&db.employee, on, &new, in_seconds(60)).await.unwrap());

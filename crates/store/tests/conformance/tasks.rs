@@ -8,7 +8,18 @@ use uuid::Uuid;
 
 use crate::common::{Db, id, in_seconds, refusal};
 
-crate::on_both!(a_task_as_it_was_made, changing_tasks, rules_of_tasks, dependencies, assigning, pages, searching, summaries, provenance);
+crate::on_both!(
+    a_task_as_it_was_made,
+    changing_tasks,
+    rules_of_tasks,
+    dependencies,
+    what_is_still_open,
+    assigning,
+    pages,
+    searching,
+    summaries,
+    provenance
+);
 
 async fn a_task_as_it_was_made(db: &Db) {
     let on = &db.store;
@@ -38,11 +49,21 @@ async fn a_task_as_it_was_made(db: &Db) {
         tags: row.tags.clone(),
     };
     assert_eq!(back, new);
-    assert_eq!((row.id, row.status.as_str(), row.created_by, row.completed_at, row.actual_duration), (task, "pending", Some(id(&db.bob)), None, None));
+    assert_eq!(
+        (row.id, row.status.as_str(), row.created_by, row.completed_at, row.actual_duration),
+        (task, "pending", Some(id(&db.bob)), None, None)
+    );
     assert_eq!(row.created_at, row.updated_at);
     for (actor, sees) in [
-        (&db.ada, true), (&db.bob, true), (&db.cat, true), (&db.obs, true), (&db.sus, false), (&db.employee, false),
-        (&db.admin_agent, true), (&db.service, true), (&db.nobody, false),
+        (&db.ada, true),
+        (&db.bob, true),
+        (&db.cat, true),
+        (&db.obs, true),
+        (&db.sus, false),
+        (&db.employee, false),
+        (&db.admin_agent, true),
+        (&db.service, true),
+        (&db.nobody, false),
     ] {
         assert_eq!(tasks::get(actor, on, task).await.unwrap().is_some(), sees, "{actor:?}");
     }
@@ -50,18 +71,29 @@ async fn a_task_as_it_was_made(db: &Db) {
 
 async fn changing_tasks(db: &Db) {
     let on = &db.store;
-    let task = tasks::create(&db.bob, on, &NewTask { assigned_to: Some(id(&db.cat)), ..NewTask::titled("x") }).await.unwrap();
+    let task =
+        tasks::create(&db.bob, on, &NewTask { assigned_to: Some(id(&db.cat)), ..NewTask::titled("x") }).await.unwrap();
     let mut row = tasks::get(&db.bob, on, task).await.unwrap().unwrap();
     "y".clone_into(&mut row.title);
     row.actual_duration = Some(5);
     row.tags = vec!["t".to_owned()];
     for (actor, may) in [
-        (&db.bob, true), (&db.cat, true), (&db.ada, true), (&db.admin_agent, true), (&db.obs, false), (&db.sus, false),
-        (&db.employee, false), (&db.nobody, false),
+        (&db.bob, true),
+        (&db.cat, true),
+        (&db.ada, true),
+        (&db.admin_agent, true),
+        (&db.obs, false),
+        (&db.sus, false),
+        (&db.employee, false),
+        (&db.nobody, false),
     ] {
         assert_eq!(tasks::update(actor, on, &row).await.unwrap(), may, "{actor:?}");
         assert_eq!(tasks::set_status(actor, on, &row).await.unwrap(), may, "{actor:?}");
-        assert_eq!(tasks::lock(actor, on, task).await.unwrap().is_some(), may, "{actor:?}: only who may change a row locks it");
+        assert_eq!(
+            tasks::lock(actor, on, task).await.unwrap().is_some(),
+            may,
+            "{actor:?}: only who may change a row locks it"
+        );
     }
     for refused in [
         refusal(tasks::update(&db.service, on, &row).await),
@@ -100,7 +132,10 @@ async fn rules_of_tasks(db: &Db) {
     let titled = |title: &str| NewTask::titled(title);
     let cases: Vec<(NewTask, &str)> = vec![
         (NewTask { priority: "urgent".to_owned(), ..titled("x") }, "chk_priority"),
-        (NewTask { priority: "critical".to_owned(), estimated_duration: Some(1441), ..titled("x") }, "chk_priority_duration"),
+        (
+            NewTask { priority: "critical".to_owned(), estimated_duration: Some(1441), ..titled("x") },
+            "chk_priority_duration",
+        ),
         (NewTask { estimated_duration: Some(-1), ..titled("x") }, "tasks_estimated_duration_check"),
         (NewTask { assigned_to: Some(Uuid::now_v7()), ..titled("x") }, "foreign_key"),
         (NewTask { metadata: json!({ "a": "\0" }), ..titled("x") }, "format"),
@@ -113,7 +148,8 @@ async fn rules_of_tasks(db: &Db) {
     }
     // 255 characters, not bytes.
     tasks::create(&db.bob, on, &titled(&"ü".repeat(255))).await.unwrap();
-    let task = tasks::create(&db.bob, on, &NewTask { due_date: Some(in_seconds(-3 * 86400)), ..titled("x") }).await.unwrap();
+    let task =
+        tasks::create(&db.bob, on, &NewTask { due_date: Some(in_seconds(-3 * 86400)), ..titled("x") }).await.unwrap();
     let mut row = tasks::get(&db.bob, on, task).await.unwrap().unwrap();
     "done".clone_into(&mut row.status);
     assert_eq!(refusal(tasks::set_status(&db.bob, on, &row).await), "chk_status");
@@ -129,7 +165,8 @@ async fn rules_of_tasks(db: &Db) {
     "failed".clone_into(&mut row.status);
     assert!(tasks::set_status(&db.bob, on, &row).await.unwrap(), "what failed may be late");
     // An assignee who hands the task on would lose it from sight: he may, as long as he is its creator too.
-    let given = tasks::create(&db.bob, on, &NewTask { assigned_to: Some(id(&db.cat)), ..titled("given") }).await.unwrap();
+    let given =
+        tasks::create(&db.bob, on, &NewTask { assigned_to: Some(id(&db.cat)), ..titled("given") }).await.unwrap();
     assert_eq!(refusal(tasks::assign(&db.cat, on, given, Some(id(&db.bob))).await), "refused");
 }
 
@@ -153,6 +190,22 @@ async fn dependencies(db: &Db) {
     }
     assert!(tasks::delete(&db.bob, on, b).await.unwrap());
     assert!(tasks::delete(&db.bob, on, a).await.unwrap());
+}
+
+async fn what_is_still_open(db: &Db) {
+    let on = &db.store;
+    let mut made = Vec::new();
+    for n in 0..7 {
+        made.push(db.task(&format!("t{n}")).await);
+    }
+    let mut row = tasks::get(&db.bob, on, made[1]).await.unwrap().unwrap();
+    "completed".clone_into(&mut row.status);
+    assert!(tasks::set_status(&db.bob, on, &row).await.unwrap());
+    let open = tasks::open_among(&db.bob, on, made.clone()).await.unwrap();
+    assert_eq!(open, ["t0", "t2", "t3", "t4", "t5"], "five at most, oldest first");
+    assert!(tasks::open_among(&db.cat, on, made.clone()).await.unwrap().is_empty());
+    assert!(tasks::open_among(&db.bob, on, vec![made[1], Uuid::now_v7()]).await.unwrap().is_empty());
+    assert!(tasks::open_among(&db.bob, on, vec![]).await.unwrap().is_empty());
 }
 
 async fn assigning(db: &Db) {
@@ -276,7 +329,8 @@ async fn searching(db: &Db) {
 async fn summaries(db: &Db) {
     let on = &db.store;
     let make = async |title: &str, due: Option<i64>| {
-        let new = NewTask { assigned_to: Some(id(&db.employee)), due_date: due.map(in_seconds), ..NewTask::titled(title) };
+        let new =
+            NewTask { assigned_to: Some(id(&db.employee)), due_date: due.map(in_seconds), ..NewTask::titled(title) };
         tasks::create(&db.bob, on, &new).await.unwrap()
     };
     let late = make("late", Some(-2 * 86400)).await;
@@ -286,13 +340,25 @@ async fn summaries(db: &Db) {
     db.approval(late).await;
     db.approval(late).await;
     let rows = tasks::summaries(&db.bob, on, 10).await.unwrap();
-    let short: Vec<_> = rows.iter().map(|r| (r.title.as_str(), r.urgency_status.as_str(), r.approval_requests)).collect();
-    assert_eq!(short, [("never", "on_track", 0), ("later", "on_track", 0), ("soon", "due_soon", 0), ("late", "overdue", 2)]);
-    assert!(rows.iter().all(|r| r.assigned_to_name.as_deref() == Some("employee") && r.priority == "medium" && r.status == "pending"));
+    let short: Vec<_> =
+        rows.iter().map(|r| (r.title.as_str(), r.urgency_status.as_str(), r.approval_requests)).collect();
+    assert_eq!(
+        short,
+        [("never", "on_track", 0), ("later", "on_track", 0), ("soon", "due_soon", 0), ("late", "overdue", 2)]
+    );
+    assert!(
+        rows.iter().all(|r| r.assigned_to_name.as_deref() == Some("employee")
+            && r.priority == "medium"
+            && r.status == "pending")
+    );
     let mut row = tasks::get(&db.bob, on, late).await.unwrap().unwrap();
     "failed".clone_into(&mut row.status);
     tasks::set_status(&db.bob, on, &row).await.unwrap();
-    assert_eq!(tasks::summaries(&db.ada, on, 10).await.unwrap()[3].urgency_status, "on_track", "what is finished is not overdue");
+    assert_eq!(
+        tasks::summaries(&db.ada, on, 10).await.unwrap()[3].urgency_status,
+        "on_track",
+        "what is finished is not overdue"
+    );
     assert!(tasks::summaries(&db.cat, on, 10).await.unwrap().is_empty());
     assert_eq!(tasks::summaries(&db.obs, on, 2).await.unwrap().len(), 2);
     assert_eq!(tasks::summaries(&db.service, on, 10).await.unwrap().len(), 4);
@@ -303,13 +369,23 @@ async fn provenance(db: &Db) {
     let task = db.task("x").await;
     tasks::add_provenance(&db.bob, on, task, true, "watcher:inbox", json!({ "path": "a b" })).await.unwrap();
     let found = tasks::provenance(&db.employee, on, task).await.unwrap().unwrap();
-    assert_eq!((found.task_id, found.outside, found.source.as_str(), found.detail), (task, true, "watcher:inbox", json!({ "path": "a b" })));
+    assert_eq!(
+        (found.task_id, found.outside, found.source.as_str(), found.detail),
+        (task, true, "watcher:inbox", json!({ "path": "a b" }))
+    );
     assert!(tasks::provenance(&db.cat, on, task).await.unwrap().is_none());
     // Nobody washes it clean.
-    assert_eq!(refusal(tasks::add_provenance(&db.bob, on, task, false, "desk", json!({})).await), "task_provenance_pkey");
+    assert_eq!(
+        refusal(tasks::add_provenance(&db.bob, on, task, false, "desk", json!({})).await),
+        "task_provenance_pkey"
+    );
     let other = db.task("y").await;
     for actor in [&db.employee, &db.cat, &db.ada, &db.obs, &db.service, &db.nobody] {
-        assert_eq!(refusal(tasks::add_provenance(actor, on, other, false, "desk", json!({})).await), "refused", "{actor:?}");
+        assert_eq!(
+            refusal(tasks::add_provenance(actor, on, other, false, "desk", json!({})).await),
+            "refused",
+            "{actor:?}"
+        );
     }
     assert!(tasks::provenance(&db.bob, on, other).await.unwrap().is_none());
 }

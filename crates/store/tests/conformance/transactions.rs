@@ -12,8 +12,14 @@ use tokio::sync::oneshot;
 use crate::common::{Db, Engine, id, kind, new_approval, new_user, people, refusal};
 
 crate::on_both!(
-    all_or_nothing, a_swallowed_failure_rolls_back, several_actors_in_one, the_context_does_not_leak, a_dropped_future_leaves_nothing_behind,
-    two_hundred_at_once, work_that_panics, the_engine_answers
+    all_or_nothing,
+    a_swallowed_failure_rolls_back,
+    several_actors_in_one,
+    the_context_does_not_leak,
+    a_dropped_future_leaves_nothing_behind,
+    two_hundred_at_once,
+    work_that_panics,
+    the_engine_answers
 );
 
 async fn all_or_nothing(db: &Db) {
@@ -22,7 +28,9 @@ async fn all_or_nothing(db: &Db) {
     let failed = on
         .transaction(move |tx| {
             Box::pin(async move {
-                let task = tasks::create(&bob, tx, &NewTask { assigned_to: Some(id(&employee)), ..NewTask::titled("x") }).await?;
+                let task =
+                    tasks::create(&bob, tx, &NewTask { assigned_to: Some(id(&employee)), ..NewTask::titled("x") })
+                        .await?;
                 approvals::create(&employee, tx, &new_approval(task, 60)).await?;
                 assert!(tasks::get(&bob, tx, task).await?.is_some(), "one sees one's own");
                 tasks::create(&bob, tx, &NewTask { priority: "urgent".to_owned(), ..NewTask::titled("y") }).await
@@ -56,7 +64,9 @@ async fn a_swallowed_failure_rolls_back(db: &Db) {
                 Box::pin(async move {
                     tasks::create(&bob, tx, &NewTask::titled("before")).await?;
                     let failed = match way {
-                        0 => tasks::create(&bob, tx, &NewTask { priority: "x".to_owned(), ..NewTask::titled("x") }).await.map(drop),
+                        0 => tasks::create(&bob, tx, &NewTask { priority: "x".to_owned(), ..NewTask::titled("x") })
+                            .await
+                            .map(drop),
                         1 => tasks::create(&obs, tx, &NewTask::titled("x")).await.map(drop),
                         _ => users::credentials(&bob, tx, "bob").await.map(drop),
                     };
@@ -101,7 +111,10 @@ async fn several_actors_in_one(db: &Db) {
     let last: Vec<_> = rows.iter().take_while(|r| r.created_at == rows[0].created_at).collect();
     assert_eq!(last.len(), 3, "one time for the whole transaction");
     let by = |action: &str| last.iter().find(|r| r.action == action).unwrap().user_id;
-    assert_eq!((by("task_created"), by("approval_created"), by("approval_updated")), (Some(id(&db.bob)), Some(id(&db.employee)), Some(id(&db.bob))));
+    assert_eq!(
+        (by("task_created"), by("approval_created"), by("approval_updated")),
+        (Some(id(&db.bob)), Some(id(&db.employee)), Some(id(&db.bob)))
+    );
     assert!(tasks::get(&db.bob, on, task).await.unwrap().is_some());
 }
 
@@ -118,7 +131,13 @@ async fn the_context_does_not_leak(db: &Db) {
     let task = tasks::create(&db.bob, on, &NewTask::titled("bob's")).await.unwrap();
     let sees = async |actor| tasks::get(actor, on, task).await.unwrap().is_some();
     for _ in 0..3 {
-        assert!(sees(&db.bob).await && !sees(&db.nobody).await && sees(&db.service).await && !sees(&db.cat).await && sees(&db.ada).await);
+        assert!(
+            sees(&db.bob).await
+                && !sees(&db.nobody).await
+                && sees(&db.service).await
+                && !sees(&db.cat).await
+                && sees(&db.ada).await
+        );
         assert!(!sees(&db.nobody).await);
         // After a refusal, a broken rule, and a transaction that failed as somebody who sees everything.
         refusal(tasks::create(&db.obs, on, &NewTask::titled("x")).await);
@@ -143,7 +162,10 @@ async fn the_context_does_not_leak(db: &Db) {
     tasks::create(&db.bob, on, &NewTask::titled("without")).await.unwrap();
     let rows = audit_trail::list(&db.ada, on, Some("task"), None, 2).await.unwrap();
     assert_eq!((rows[0].ip_address, &rows[0].user_agent), (None, &None));
-    assert_eq!((rows[1].ip_address, rows[1].user_agent.as_deref()), (Some("192.0.2.1".parse().unwrap()), Some("agent")));
+    assert_eq!(
+        (rows[1].ip_address, rows[1].user_agent.as_deref()),
+        (Some("192.0.2.1".parse().unwrap()), Some("agent"))
+    );
     on.close().await;
 }
 
@@ -209,9 +231,15 @@ async fn two_hundred_at_once(db: &Db) {
                         let first = tasks::create(&actor, tx, &NewTask::titled(format!("first {n}"))).await?;
                         if n % 5 == 0 {
                             // Every fifth breaks a rule; its neighbours in the same commit must not feel it.
-                            tasks::create(&actor, tx, &NewTask { priority: "x".to_owned(), ..NewTask::titled("x") }).await?;
+                            tasks::create(&actor, tx, &NewTask { priority: "x".to_owned(), ..NewTask::titled("x") })
+                                .await?;
                         }
-                        tasks::create(&actor, tx, &NewTask { dependencies: vec![first], ..NewTask::titled(format!("second {n}")) }).await
+                        tasks::create(
+                            &actor,
+                            tx,
+                            &NewTask { dependencies: vec![first], ..NewTask::titled(format!("second {n}")) },
+                        )
+                        .await
                     })
                 })
                 .await
@@ -273,6 +301,34 @@ async fn a_superuser_url_is_under_the_same_rules() {
         assert_eq!(refusal(users::create(&people.bob, &store, &new_user("eve", "admin")).await), "refused");
         assert_eq!(refusal(users::credentials(&people.ada, &store, "ada").await.map(|_| ())), "refused");
         assert_eq!(audit_trail::verify(&Actor::service(), &store).await.unwrap().broken, None);
+        store.close().await;
+    })
+    .await;
+}
+
+/// Lists come by bytes, as on SQLite, whatever the server's language.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_of_names_is_not_the_servers() {
+    crate::common::and_remove(crate::common::Fresh::in_english().await, async |fresh| {
+        fresh.migrate().await;
+        let store = Store::open(&fresh.runtime).await.unwrap();
+        let people = people(&store).await;
+        users::create(&people.ada, &store, &new_user("Zoe", "user")).await.unwrap();
+        let names: Vec<String> =
+            users::accounts(&people.ada, &store, None, 100).await.unwrap().into_iter().map(|a| a.username).collect();
+        assert_eq!(names[..3], ["Zoe", "ada", "admin-agent"]);
+        let next = users::accounts(&people.ada, &store, Some("Zoe"), 1).await.unwrap();
+        assert_eq!(next[0].username, "ada", "and pages go on from there");
+        for name in ["b", "A", "a_", "aB"] {
+            store::mcp_servers::create(&people.ada, &store, name, "x", vec![], None).await.unwrap();
+            store::watchers::create(&people.ada, &store, name, "folder", serde_json::json!({})).await.unwrap();
+        }
+        let servers: Vec<String> =
+            store::mcp_servers::list(&people.ada, &store).await.unwrap().into_iter().map(|s| s.name).collect();
+        let watchers: Vec<String> =
+            store::watchers::list(&people.ada, &store).await.unwrap().into_iter().map(|w| w.name).collect();
+        assert_eq!(servers, ["A", "aB", "a_", "b"]);
+        assert_eq!(watchers, servers);
         store.close().await;
     })
     .await;

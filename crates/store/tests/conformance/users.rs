@@ -5,7 +5,13 @@ use uuid::Uuid;
 
 use crate::common::{Db, id, new_user, refusal};
 
-crate::on_both!(accounts_and_names, changing_users, names_are_unique, permissions_follow_role_and_status, secrets_stay_unread);
+crate::on_both!(
+    accounts_and_names,
+    changing_users,
+    names_are_unique,
+    permissions_follow_role_and_status,
+    secrets_stay_unread
+);
 
 async fn accounts_and_names(db: &Db) {
     let on = &db.store;
@@ -16,12 +22,21 @@ async fn accounts_and_names(db: &Db) {
     assert_eq!(page.iter().map(|a| a.username.as_str()).collect::<Vec<_>>(), ["cat", "employee"]);
     assert!(users::accounts(&db.ada, on, None, -1).await.unwrap().is_empty(), "a negative limit is none, never all");
     let me = users::account(&db.bob, on, id(&db.bob)).await.unwrap().unwrap();
-    assert_eq!((me.username.as_str(), me.email.as_str(), me.role.as_str(), me.status.as_str()), ("bob", "bob@example.org", "user", "active"));
-    assert_eq!((me.first_name.as_deref(), me.last_name.as_deref(), me.is_agent, me.last_login), (Some("BOB"), None, false, None));
+    assert_eq!(
+        (me.username.as_str(), me.email.as_str(), me.role.as_str(), me.status.as_str()),
+        ("bob", "bob@example.org", "user", "active")
+    );
+    assert_eq!(
+        (me.first_name.as_deref(), me.last_name.as_deref(), me.is_agent, me.last_login),
+        (Some("BOB"), None, false, None)
+    );
     assert_eq!(me.preferences, serde_json::json!({}));
     assert_eq!(users::accounts(&db.bob, on, None, 100).await.unwrap(), [me]);
     assert!(users::account(&db.bob, on, id(&db.cat)).await.unwrap().is_none());
-    assert!(all.iter().filter(|a| a.is_agent).all(|a| a.username.contains("e")) && all.iter().filter(|a| a.is_agent).count() == 2);
+    assert!(
+        all.iter().filter(|a| a.is_agent).all(|a| a.username.contains('e'))
+            && all.iter().filter(|a| a.is_agent).count() == 2
+    );
 
     let cat = users::named(&db.bob, on, "CAT").await.unwrap().unwrap();
     assert_eq!((cat.id, cat.username.as_str(), cat.first_name.as_deref()), (id(&db.cat), "cat", Some("CAT")));
@@ -126,7 +141,10 @@ async fn secrets_stay_unread(db: &Db) {
     let on = &db.store;
     for login in ["bob", "BOB@example.ORG"] {
         let found = users::credentials(&db.service, on, login).await.unwrap().unwrap();
-        assert_eq!((found.id, found.password_hash.as_str(), found.status.as_str()), (id(&db.bob), "$argon2id$of-bob", "active"));
+        assert_eq!(
+            (found.id, found.password_hash.as_str(), found.status.as_str()),
+            (id(&db.bob), "$argon2id$of-bob", "active")
+        );
         assert!(!format!("{found:?}").contains("argon2id"));
     }
     assert!(users::credentials(&db.service, on, "bo_").await.unwrap().is_none());

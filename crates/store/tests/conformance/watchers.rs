@@ -16,8 +16,19 @@ async fn a_watcher_acts_for_its_maker(db: &Db) {
         assert_eq!(refusal(watchers::create(actor, on, "x", "folder", json!({})).await), "refused", "{actor:?}");
     }
     let row = watchers::get(&db.bob, on, inbox).await.unwrap().unwrap();
-    assert_eq!((row.name.as_str(), row.config, row.is_active, row.error_count, row.created_by), ("inbox", Some(config), true, 0, Some(id(&db.bob))));
-    for (actor, sees) in [(&db.ada, true), (&db.obs, true), (&db.service, true), (&db.admin_agent, true), (&db.cat, false), (&db.employee, false), (&db.nobody, false)] {
+    assert_eq!(
+        (row.name.as_str(), row.config, row.is_active, row.error_count, row.created_by),
+        ("inbox", Some(config), true, 0, Some(id(&db.bob)))
+    );
+    for (actor, sees) in [
+        (&db.ada, true),
+        (&db.obs, true),
+        (&db.service, true),
+        (&db.admin_agent, true),
+        (&db.cat, false),
+        (&db.employee, false),
+        (&db.nobody, false),
+    ] {
         assert_eq!(watchers::get(actor, on, inbox).await.unwrap().is_some(), sees, "{actor:?}");
         assert_eq!(watchers::list(actor, on).await.unwrap().len(), usize::from(sees), "{actor:?}");
     }
@@ -40,7 +51,10 @@ async fn a_watcher_acts_for_its_maker(db: &Db) {
     assert!(!watchers::get(&db.bob, on, inbox).await.unwrap().unwrap().is_active);
     assert!(watchers::set_active(&db.bob, on, inbox, true).await.unwrap());
     watchers::create(&db.bob, on, "Alpha", "folder", json!({})).await.unwrap();
-    assert_eq!(watchers::list(&db.bob, on).await.unwrap().iter().map(|w| w.name.clone()).collect::<Vec<_>>(), ["Alpha", "inbox"]);
+    assert_eq!(
+        watchers::list(&db.bob, on).await.unwrap().iter().map(|w| w.name.clone()).collect::<Vec<_>>(),
+        ["Alpha", "inbox"]
+    );
     assert_eq!(refusal(watchers::create(&db.bob, on, &"x".repeat(101), "folder", json!({})).await), "length");
     assert!(watchers::delete(&db.bob, on, inbox).await.unwrap());
     assert!(!watchers::delete(&db.bob, on, inbox).await.unwrap());
@@ -63,11 +77,18 @@ async fn an_event_counts_once(db: &Db) {
     );
     assert!(a.unwrap() != b.unwrap());
     for actor in [&db.cat, &db.ada, &db.obs, &db.employee, &db.service, &db.nobody] {
-        assert_eq!(refusal(watchers::add_event(actor, on, inbox, "other", None, "x", "f").await), "refused", "{actor:?}");
+        assert_eq!(
+            refusal(watchers::add_event(actor, on, inbox, "other", None, "x", "f").await),
+            "refused",
+            "{actor:?}"
+        );
         assert_eq!(refusal(watchers::put_cursor(actor, on, inbox, json!(1)).await), "refused", "{actor:?}");
     }
     assert_eq!(refusal(watchers::add_event(&db.bob, on, inbox, &"k".repeat(256), None, "x", "f").await), "length");
-    assert_eq!(refusal(watchers::add_event(&db.bob, on, inbox, "t", Some(Uuid::now_v7()), "x", "f").await), "foreign_key");
+    assert_eq!(
+        refusal(watchers::add_event(&db.bob, on, inbox, "t", Some(Uuid::now_v7()), "x", "f").await),
+        "foreign_key"
+    );
     assert_eq!(refusal(watchers::add_event(&db.bob, on, Uuid::now_v7(), "t", None, "x", "f").await), "refused");
 
     assert_eq!(watchers::cursor(&db.bob, on, inbox).await.unwrap(), None);

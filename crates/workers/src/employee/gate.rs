@@ -15,6 +15,7 @@ use store::{
     policies,
     runs::Step,
 };
+use uuid::Uuid;
 
 use super::{Employee, Turn};
 use crate::{Result, checkpoint};
@@ -108,11 +109,17 @@ impl Employee {
                 _ => self.end_denied(worker, work, &step, "the approval it waited for is gone".to_owned()).await,
             },
             "outcome_unknown" => match worker.decision(&self.store, &step).await? {
-                Some((approval, _)) => self.resume_unknown(worker, work, &step, approval).await,
+                Some((approval, frozen)) => self.resume_unknown(worker, work, &step, approval, frozen).await,
                 None => self.end_denied(worker, work, &step, "the question about its outcome is gone".to_owned()).await,
             },
-            // Allowed (or planned) and never started: the rules may have changed since.
-            _ => self.resume_allowed(worker, work, &step).await,
+            // Allowed and never started: by a person's decision, which is looked at again, or by the rules.
+            _ => match worker.decision(&self.store, &step).await? {
+                Some((approval, Some(frozen))) if approval.action_type == "tool_call" => {
+                    self.resume_decided(worker, work, &step, approval, frozen).await
+                }
+                Some((approval, frozen)) => self.resume_unknown(worker, work, &step, approval, frozen).await,
+                None => self.resume_allowed(worker, work, &step).await,
+            },
         }
     }
 
@@ -124,11 +131,7 @@ impl Employee {
             Err(reason) => return self.end_denied(worker, work, step, reason).await,
         };
         match verdict.effect {
-            // A step that a person approved carries that approval; only a denial overrules it.
             Effect::Allow => self.start(worker, work, step, step.arguments.clone(), &tool).await,
-            Effect::Ask if step.approval_id.is_some() => {
-                self.start(worker, work, step, step.arguments.clone(), &tool).await
-            }
             Effect::Deny => {
                 self.end_denied(worker, work, step, format!("the policy denies it: {}", verdict.reason)).await
             }
@@ -158,8 +161,7 @@ impl Employee {
         match approval.status.as_str() {
             "approved" => {}
             "pending" => {
-                worker.wait(&self.store, &work.lease).await?;
-                return Ok(Turn::Leave);
+                return self.wait(worker, work, approval.id).await;
             }
             "rejected" => {
                 let note = approval
@@ -181,8 +183,20 @@ impl Employee {
                 )
                 .await;
         }
+        self.start_as_decided(worker, work, step, arguments, &frozen.call.definition_sha256).await
+    }
+
+    /// Starts a call that a person decided, if the tool is still the one the person saw and no rule denies it since.
+    async fn start_as_decided(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        step: &Step,
+        arguments: String,
+        definition_sha256: &str,
+    ) -> Result<Turn> {
         let tool = match self.usable(worker, &step.server, &step.tool).await? {
-            Ok(tool) if tool.definition_sha256 == frozen.call.definition_sha256 => tool,
+            Ok(tool) if tool.definition_sha256 == definition_sha256 => tool,
             Ok(_) => {
                 return self
                     .end_denied(worker, work, step, "the tool changed after the person was asked; ask again".to_owned())
@@ -196,6 +210,11 @@ impl Employee {
             return self.end_denied(worker, work, step, format!("a rule denies it since: {}", verdict.reason)).await;
         }
         self.start(worker, work, step, arguments, &tool).await
+    }
+
+    /// Puts the task to wait for a decision, unless it came in this moment.
+    async fn wait(&self, worker: &Worker, work: &Work, approval_id: Uuid) -> Result<Turn> {
+        Ok(if worker.wait(&self.store, &work.lease, approval_id).await? { Turn::Leave } else { Turn::Again })
     }
 
     /// A call was in flight when its worker stopped: nobody knows, so a person is asked, unless the owner said that
@@ -214,7 +233,15 @@ impl Employee {
         Ok(Turn::Leave)
     }
 
-    async fn resume_unknown(&self, worker: &Worker, work: &Work, step: &Step, approval: Approval) -> Result<Turn> {
+    /// A person said whether a call happened. Doing it again is judged like any call.
+    async fn resume_unknown(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        step: &Step,
+        approval: Approval,
+        frozen: Option<FrozenCall>,
+    ) -> Result<Turn> {
         match approval.status.as_str() {
             "approved" => {
                 let edit = worker.edit(&self.store, approval.id).await?;
@@ -227,15 +254,10 @@ impl Employee {
                     checkpoint::reached("outcome declared");
                     return Ok(Turn::Again);
                 }
-                match self.usable(worker, &step.server, &step.tool).await? {
-                    Ok(tool) => self.start(worker, work, step, step.arguments.clone(), &tool).await,
-                    Err(reason) => self.end_denied(worker, work, step, reason).await,
-                }
+                let definition = frozen.map(|f| f.call.definition_sha256).unwrap_or_default();
+                self.start_as_decided(worker, work, step, step.arguments.clone(), &definition).await
             }
-            "pending" => {
-                worker.wait(&self.store, &work.lease).await?;
-                Ok(Turn::Leave)
-            }
+            "pending" => self.wait(worker, work, approval.id).await,
             other => {
                 let reason =
                     approval.notes.unwrap_or_else(|| format!("its outcome is unknown (the question was {other})"));

@@ -13,7 +13,7 @@ use domain::{
     playbook::{Next, canonical_json, sha256_hex},
     work::{self, PlannedCall, Work, Worker},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use store::{Actor, Store, task_queue::Lease, users};
 use tokio::{sync::Notify, task::JoinSet};
@@ -24,6 +24,8 @@ use crate::{Error, Result, checkpoint, library::Library, logs::LogQueue};
 
 /// How often the queue is looked at without being woken.
 const POLL: Duration = Duration::from_millis(500);
+/// After how many claims a task that stops with an error each time fails.
+const MOST_ATTEMPTS: i32 = 20;
 /// Tasks worked on at once by one node.
 const WORKERS: usize = 4;
 /// How long a task waits for a server that does not run, before it is taken up again …
@@ -50,6 +52,21 @@ pub struct Employee {
     pub lease: SignedDuration,
 }
 
+/// A worker's session, and when it was last found valid.
+struct SignedIn {
+    token: String,
+    begun: Timestamp,
+    seen: Timestamp,
+    rests: bool,
+}
+
+impl SignedIn {
+    /// Whether it ended by its age or for want of use (the machine slept), and not because somebody revoked it.
+    fn ran_out(&self, now: Timestamp) -> bool {
+        now >= self.seen + accounts::IDLE || now >= self.begun + accounts::ABSOLUTE
+    }
+}
+
 /// What follows after one move.
 enum Turn {
     /// Look at the journal again and go on.
@@ -59,7 +76,8 @@ enum Turn {
 }
 
 impl Employee {
-    /// Works until `shutdown`. A call in flight then is waited for, up to its own limit.
+    /// Works until `shutdown`; a call in flight is waited for as long as the process gives its parts. Ends earlier only
+    /// when a worker ended unexpectedly.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut workers = JoinSet::new();
         for number in 0..WORKERS {
@@ -70,6 +88,7 @@ impl Employee {
         while let Some(ended) = workers.join_next().await {
             if let Err(e) = ended {
                 tracing::error!(error = %e, "a worker of the employee ended unexpectedly");
+                return;
             }
         }
     }
@@ -106,20 +125,30 @@ impl Employee {
         }
     }
 
-    /// The employee's own session, begun anew where there is none; when it is revoked, or its user suspended, the
-    /// employee rests.
-    async fn signed_in(&self, session: &mut Option<String>) -> Result<Option<Actor>> {
+    /// The employee's own session, begun anew when it ran out by itself; when it is revoked, or its user suspended,
+    /// the employee rests.
+    async fn signed_in(&self, session: &mut Option<SignedIn>) -> Result<Option<Actor>> {
         let service = Actor::service().from_request(None, Some("steward employee"), None);
+        let now = store::now();
+        if session.as_ref().is_some_and(|s| s.ran_out(now)) {
+            *session = None;
+        }
         if session.is_none() {
             let Some(id) = users::agent(&service, &self.store, accounts::EMPLOYEE).await? else { return Ok(None) };
             match accounts::begin_session(&self.store, &service, id).await {
-                Ok((token, _)) => *session = Some(token),
+                Ok((token, _)) => *session = Some(SignedIn { token, begun: now, seen: now, rests: false }),
                 Err(domain::Error::LogInRefused) => return Ok(None),
                 Err(e) => return Err(e.into()),
             }
         }
-        let Some(token) = session else { return Ok(None) };
-        let found = accounts::session(&self.store, token).await?;
+        let Some(signed_in) = session else { return Ok(None) };
+        let found = accounts::session(&self.store, &signed_in.token).await?;
+        if found.is_some() {
+            signed_in.seen = now;
+        } else if !signed_in.rests {
+            tracing::warn!("the employee rests: its session was revoked, or its user is not active");
+        }
+        signed_in.rests = found.is_none();
         Ok(found.map(|s| Actor::user(s.user_id).from_request(None, Some("steward employee"), None)))
     }
 
@@ -127,7 +156,7 @@ impl Employee {
     async fn one_task(
         &self,
         number: usize,
-        session: &mut Option<String>,
+        session: &mut Option<SignedIn>,
         shutdown: &CancellationToken,
     ) -> Result<bool> {
         let Some(actor) = self.signed_in(session).await? else { return Ok(false) };
@@ -141,7 +170,14 @@ impl Employee {
         {
             // Whatever went wrong is tried again, not at once; a lost database ends the lease by itself.
             self.logs.push("error", "employee", &format!("work on the task stopped: {e}"), Some(lease.task_id));
-            worker.give_back(&self.store, &lease, SignedDuration::from_secs(5)).await?;
+            if !e.is_transient() && lease.attempt >= MOST_ATTEMPTS {
+                worker
+                    .fail_unopened(&self.store, &lease, format!("given up after {MOST_ATTEMPTS} attempts: {e}"))
+                    .await?;
+            } else {
+                let delay = SignedDuration::from_secs(5 << lease.attempt.clamp(0, 6));
+                worker.give_back(&self.store, &lease, delay).await?;
+            }
         }
         result.map(|()| true)
     }
@@ -204,7 +240,10 @@ impl Employee {
 
     /// Asks the run's own playbook what is next, and does it.
     async fn advance(&self, worker: &Worker, work: &Work) -> Result<Turn> {
-        let playbook = crate::library::parse(&work.run.playbook, &work.run.playbook_source)?;
+        let playbook = match crate::library::parse(&work.run.playbook, &work.run.playbook_source) {
+            Ok(playbook) => playbook,
+            Err(e) => return self.finish(worker, work, false, e.to_string()).await,
+        };
         let facts = work::facts(work);
         let next = match playbook.mismatch(&facts).filter(|_| work.steps.is_empty()) {
             Some(reason) => {
@@ -247,5 +286,23 @@ impl Employee {
         // Tasks that waited for this one may be ready now.
         self.wake.notify_waiters();
         Ok(Turn::Leave)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::accounts;
+    use jiff::SignedDuration;
+
+    use super::SignedIn;
+
+    #[test]
+    fn a_session_that_ran_out_is_begun_anew_and_a_revoked_one_is_not() {
+        let now = store::now();
+        let signed_in = SignedIn { token: String::new(), begun: now, seen: now, rests: true };
+        assert!(!signed_in.ran_out(now + SignedDuration::from_secs(60)), "revoked a minute ago: it rests");
+        assert!(signed_in.ran_out(now + accounts::IDLE), "the machine slept");
+        let old = SignedIn { seen: now + accounts::ABSOLUTE, ..signed_in };
+        assert!(old.ran_out(now + accounts::ABSOLUTE + SignedDuration::from_secs(1)), "thirty days");
     }
 }

@@ -96,7 +96,7 @@ impl Steward {
         let new = NewServer {
             name: "files".into(),
             command: scripted_server().display().to_string(),
-            args: vec!["--say".into(), "server-filesystem".into()],
+            args: vec!["--say".into(), "@modelcontextprotocol/server-filesystem".into()],
             environment: BTreeMap::from([("EFFECTS_LOG".to_owned(), dir.path().join("effects").display().to_string())]),
         };
         let (_, rule) = server_rules::add(&store, &vault, &ada, new).await.unwrap();
@@ -146,7 +146,7 @@ impl Steward {
             wake.clone(),
             stop.clone(),
         ));
-        self.parts.spawn(housekeeping::run(store.clone(), wake.clone(), stop.clone()));
+        self.parts.spawn(housekeeping::run(store.clone(), vault.clone(), wake.clone(), stop.clone()));
         self.parts.spawn(servers::keep_running(
             store.clone(),
             vault.clone(),

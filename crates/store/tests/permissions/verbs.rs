@@ -1,0 +1,330 @@
+//! Each verb, tried once on a set of rows within a transaction that is undone.
+
+use serde_json::json;
+use store::{
+    Result, Transaction, approvals, audit_trail, file_attachments, mcp_servers, notifications, policies, runs,
+    schedules, sessions, system_logs, task_queue,
+    tasks::{self, NewTask},
+    users, watchers,
+};
+use uuid::Uuid;
+
+use crate::{
+    common::{in_seconds, new_approval, new_user},
+    world::{World, new_attachment, new_call, new_line, new_notification, new_policy, new_step},
+};
+
+/// `table.verb`, with what is special about the try behind a space.
+pub const VERBS: &[&str] = &[
+    "users.create",
+    "users.make_agent",
+    "users.agent",
+    "users.accounts (one's own)",
+    "users.accounts (another's)",
+    "users.account (one's own)",
+    "users.account (another's)",
+    "users.named",
+    "users.names",
+    "users.credentials",
+    "users.people_with_role",
+    "users.set_role (one's own)",
+    "users.set_role (another's)",
+    "users.set_status (one's own)",
+    "users.set_status (another's)",
+    "users.set_password (one's own)",
+    "users.set_password (another's)",
+    "users.touch_login",
+    "users.allowed (task_create)",
+    "users.allowed (approval_decide_own)",
+    "users.allowed (user_admin)",
+    "tasks.create",
+    "tasks.get",
+    "tasks.lock",
+    "tasks.list",
+    "tasks.update",
+    "tasks.set_status (completed)",
+    "tasks.assign",
+    "tasks.delete",
+    "tasks.search",
+    "tasks.summaries",
+    "tasks.open_among",
+    "tasks.add_provenance",
+    "tasks.add_provenance (again)",
+    "tasks.provenance",
+    "task_queue.claim",
+    "task_queue.hold",
+    "task_queue.wait",
+    "task_queue.release",
+    "task_queue.reclaim",
+    "task_queue.get",
+    "approvals.create",
+    "approvals.get",
+    "approvals.lock",
+    "approvals.list",
+    "approvals.approve",
+    "approvals.approve (expired)",
+    "approvals.reject",
+    "approvals.expire",
+    "approvals.add_call",
+    "approvals.call",
+    "approvals.add_edit",
+    "approvals.edit",
+    "runs.create",
+    "runs.list",
+    "runs.finish",
+    "runs.add_step",
+    "runs.step",
+    "runs.steps",
+    "runs.start_step",
+    "runs.unsend_step",
+    "runs.ask_step",
+    "runs.end_step",
+    "file_attachments.create",
+    "file_attachments.list",
+    "file_attachments.get",
+    "file_attachments.is_stored",
+    "notifications.create (to the creator)",
+    "notifications.create (to another)",
+    "notifications.list",
+    "notifications.set_status",
+    "watchers.create",
+    "watchers.list",
+    "watchers.get",
+    "watchers.set_active",
+    "watchers.report",
+    "watchers.delete",
+    "watchers.add_event",
+    "watchers.known",
+    "watchers.put_cursor",
+    "watchers.cursor",
+    "mcp_servers.create",
+    "mcp_servers.list",
+    "mcp_servers.named",
+    "mcp_servers.launches",
+    "mcp_servers.set_active",
+    "mcp_servers.set_status",
+    "mcp_servers.delete",
+    "mcp_servers.tools",
+    "mcp_servers.tool",
+    "mcp_servers.see_tool",
+    "mcp_servers.withdraw_tool",
+    "mcp_servers.approve_tool",
+    "policies.create",
+    "policies.list",
+    "policies.delete",
+    "sessions.create",
+    "sessions.by_token",
+    "sessions.touch",
+    "sessions.revoke",
+    "sessions.cleanup",
+    "sessions.create_setup_link",
+    "sessions.take_setup_link",
+    "sessions.clear_setup_links",
+    "system_logs.append (in nobody's name)",
+    "system_logs.append (in another's name)",
+    "system_logs.list",
+    "audit_trail.list (the task's)",
+    "audit_trail.list (the creator's session)",
+    "audit_trail.verify",
+    "schedules.list",
+    "schedules.fire",
+    "schedules.record",
+    "schedules.ensure_log_partitions",
+];
+
+fn seen(yes: bool) -> String {
+    if yes { "seen" } else { "-" }.to_owned()
+}
+fn done(yes: bool) -> String {
+    if yes { "done" } else { "nothing" }.to_owned()
+}
+
+/// Tries `verb` and says how it went; an error is the caller's to name.
+#[allow(clippy::too_many_lines, reason = "a table: one line a verb")]
+pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
+    let me = &w.actor;
+    let myself = me.user_id().unwrap_or(Uuid::nil());
+    let task = w.task.id;
+    let soon = in_seconds(600);
+    Ok(match verb {
+        "users.create" => users::create(me, tx, &new_user("new", "user")).await.map(|_| done(true))?,
+        "users.make_agent" => users::make_agent(me, tx, w.other, "k").await.map(|()| done(true))?,
+        "users.agent" => seen(users::agent(me, tx, "employee").await?.is_some()),
+        "users.accounts (one's own)" => seen(users::accounts(me, tx, None, 1000).await?.iter().any(|a| a.id == myself)),
+        "users.accounts (another's)" => {
+            seen(users::accounts(me, tx, None, 1000).await?.iter().any(|a| a.id == w.other))
+        }
+        "users.account (one's own)" => seen(users::account(me, tx, myself).await?.is_some()),
+        "users.account (another's)" => seen(users::account(me, tx, w.other).await?.is_some()),
+        "users.named" => seen(users::named(me, tx, "cat").await?.is_some()),
+        "users.names" => seen(!users::names(me, tx, vec![w.other]).await?.is_empty()),
+        "users.credentials" => seen(users::credentials(me, tx, "cat").await?.is_some()),
+        "users.people_with_role" => seen(!users::people_with_role(me, tx, "admin").await?.is_empty()),
+        "users.set_role (one's own)" => done(users::set_role(me, tx, myself, "admin").await?),
+        "users.set_role (another's)" => done(users::set_role(me, tx, w.other, "admin").await?),
+        "users.set_status (one's own)" => done(users::set_status(me, tx, myself, "active").await?),
+        "users.set_status (another's)" => done(users::set_status(me, tx, w.other, "suspended").await?),
+        "users.set_password (one's own)" => done(users::set_password(me, tx, myself, "x").await?),
+        "users.set_password (another's)" => done(users::set_password(me, tx, w.other, "x").await?),
+        "users.touch_login" => users::touch_login(me, tx, w.other).await.map(|()| done(true))?,
+        "users.allowed (task_create)" => seen(users::allowed(me, tx, "task_create").await?),
+        "users.allowed (approval_decide_own)" => seen(users::allowed(me, tx, "approval_decide_own").await?),
+        "users.allowed (user_admin)" => seen(users::allowed(me, tx, "user_admin").await?),
+
+        "tasks.create" => tasks::create(me, tx, &NewTask::titled("x")).await.map(|_| done(true))?,
+        "tasks.get" => seen(tasks::get(me, tx, task).await?.is_some()),
+        "tasks.lock" => seen(tasks::lock(me, tx, task).await?.is_some()),
+        "tasks.list" => seen(tasks::list(me, tx, None, None, 1000).await?.iter().any(|t| t.id == task)),
+        "tasks.update" => {
+            let row = tasks::Task { title: "changed".to_owned(), ..w.task.clone() };
+            done(tasks::update(me, tx, &row).await?)
+        }
+        "tasks.set_status (completed)" => {
+            let row = tasks::Task { status: "completed".to_owned(), ..w.task.clone() };
+            done(tasks::set_status(me, tx, &row).await?)
+        }
+        "tasks.assign" => tasks::assign(me, tx, task, Some(w.other)).await.map(|()| done(true))?,
+        "tasks.delete" => done(tasks::delete(me, tx, task).await?),
+        "tasks.search" => seen(tasks::search(me, tx, &w.word, 50).await?.iter().any(|t| t.id == task)),
+        "tasks.summaries" => seen(tasks::summaries(me, tx, 1000).await?.iter().any(|t| t.id == task)),
+        "tasks.open_among" => seen(!tasks::open_among(me, tx, vec![task]).await?.is_empty()),
+        "tasks.add_provenance" => {
+            tasks::add_provenance(me, tx, w.second, false, "desk", json!({})).await.map(|()| done(true))?
+        }
+        "tasks.add_provenance (again)" => {
+            tasks::add_provenance(me, tx, task, false, "desk", json!({})).await.map(|()| done(true))?
+        }
+        "tasks.provenance" => seen(tasks::provenance(me, tx, task).await?.is_some()),
+
+        "task_queue.claim" => done(task_queue::claim(me, tx, "other", soon).await?.is_some()),
+        "task_queue.hold" => done(task_queue::hold(me, tx, &w.lease, soon).await?),
+        "task_queue.wait" => done(task_queue::wait(me, tx, &w.lease).await?),
+        "task_queue.release" => done(task_queue::release(me, tx, &w.lease, soon).await?),
+        "task_queue.reclaim" => done(!task_queue::reclaim(me, tx, Some(&w.lease.worker)).await?.is_empty()),
+        "task_queue.get" => seen(task_queue::get(me, tx, task).await?.is_some()),
+
+        "approvals.create" => approvals::create(me, tx, &new_approval(task, 60)).await.map(|_| done(true))?,
+        "approvals.get" => seen(approvals::get(me, tx, w.approval).await?.is_some()),
+        "approvals.lock" => seen(approvals::lock(me, tx, w.approval).await?.is_some()),
+        "approvals.list" => {
+            seen(approvals::list(me, tx, None, Some(task), None, 10).await?.iter().any(|a| a.id == w.approval))
+        }
+        "approvals.approve" => done(approvals::approve(me, tx, w.approval, None).await?),
+        "approvals.approve (expired)" => done(approvals::approve(me, tx, w.expired, None).await?),
+        "approvals.reject" => done(approvals::reject(me, tx, w.approval, None).await?),
+        "approvals.expire" => done(!approvals::expire(me, tx).await?.is_empty()),
+        "approvals.add_call" => {
+            approvals::add_call(me, tx, &new_call(w.bare_approval, w.step)).await.map(|()| done(true))?
+        }
+        "approvals.call" => seen(approvals::call(me, tx, w.approval).await?.is_some()),
+        "approvals.add_edit" => approvals::add_edit(me, tx, w.bare_approval, "{}", "e").await.map(|()| done(true))?,
+        "approvals.edit" => seen(approvals::edit(me, tx, w.approval).await?.is_some()),
+
+        "runs.create" => runs::create(me, tx, task, "p", "s", "h").await.map(|_| done(true))?,
+        "runs.list" => seen(!runs::list(me, tx, task).await?.is_empty()),
+        "runs.finish" => done(runs::finish(me, tx, w.run, "completed", None).await?),
+        "runs.add_step" => runs::add_step(me, tx, &new_step(w.run, task, 9)).await.map(|_| done(true))?,
+        "runs.step" => seen(runs::step(me, tx, w.step).await?.is_some()),
+        "runs.steps" => seen(!runs::steps(me, tx, w.run).await?.is_empty()),
+        "runs.start_step" => done(runs::start_step(me, tx, w.step, 1, "{}", "h").await?),
+        "runs.unsend_step" => done(runs::unsend_step(me, tx, w.started, 1).await?),
+        "runs.ask_step" => {
+            runs::ask_step(me, tx, w.step, "awaiting_approval", w.approval, None).await?;
+            let asked =
+                runs::step(&store::Actor::service(), tx, w.step).await?.is_some_and(|s| s.approval_id.is_some());
+            done(asked)
+        }
+        "runs.end_step" => done(runs::end_step(me, tx, w.started, "succeeded", None, None).await?),
+
+        "file_attachments.create" => {
+            file_attachments::create(me, tx, &new_attachment(task)).await.map(|_| done(true))?
+        }
+        "file_attachments.list" => seen(!file_attachments::list(me, tx, task).await?.is_empty()),
+        "file_attachments.get" => seen(file_attachments::get(me, tx, w.attachment).await?.is_some()),
+        "file_attachments.is_stored" => seen(file_attachments::is_stored(me, tx, &w.storage_path).await?),
+
+        "notifications.create (to the creator)" => {
+            notifications::create(me, tx, &new_notification(w.creator)).await.map(|_| done(true))?
+        }
+        "notifications.create (to another)" => {
+            notifications::create(me, tx, &new_notification(w.other)).await.map(|_| done(true))?
+        }
+        "notifications.list" => {
+            seen(notifications::list(me, tx, None, 1000).await?.iter().any(|n| n.id == w.notification))
+        }
+        "notifications.set_status" => done(notifications::set_status(me, tx, w.notification, "read").await?),
+
+        "watchers.create" => watchers::create(me, tx, "n", "folder", json!({})).await.map(|_| done(true))?,
+        "watchers.list" => seen(watchers::list(me, tx).await?.iter().any(|x| x.id == w.watcher)),
+        "watchers.get" => seen(watchers::get(me, tx, w.watcher).await?.is_some()),
+        "watchers.set_active" => done(watchers::set_active(me, tx, w.watcher, false).await?),
+        "watchers.report" => done(watchers::report(me, tx, w.watcher, Some("e")).await?),
+        "watchers.delete" => done(watchers::delete(me, tx, w.watcher).await?),
+        "watchers.add_event" => done(watchers::add_event(me, tx, w.watcher, "new", None, "s", "f").await?),
+        "watchers.known" => seen(watchers::known(me, tx, w.watcher, "source", "print").await?),
+        "watchers.put_cursor" => watchers::put_cursor(me, tx, w.watcher, json!(2)).await.map(|()| done(true))?,
+        "watchers.cursor" => seen(watchers::cursor(me, tx, w.watcher).await?.is_some()),
+
+        "mcp_servers.create" => mcp_servers::create(me, tx, "new", "c", vec![], None).await.map(|_| done(true))?,
+        "mcp_servers.list" => seen(!mcp_servers::list(me, tx).await?.is_empty()),
+        "mcp_servers.named" => seen(mcp_servers::named(me, tx, "files").await?.is_some()),
+        "mcp_servers.launches" => seen(mcp_servers::launches(me, tx).await?.iter().any(|l| l.environment.is_some())),
+        "mcp_servers.set_active" => done(mcp_servers::set_active(me, tx, w.server, false).await?),
+        "mcp_servers.set_status" => {
+            mcp_servers::set_status(me, tx, w.server, "active", None, None).await.map(|()| done(true))?
+        }
+        "mcp_servers.delete" => done(mcp_servers::delete(me, tx, w.server).await?),
+        "mcp_servers.tools" => seen(!mcp_servers::tools(me, tx, w.server).await?.is_empty()),
+        "mcp_servers.tool" => seen(mcp_servers::tool(me, tx, "files", "move_file").await?.is_some()),
+        "mcp_servers.see_tool" => {
+            mcp_servers::see_tool(me, tx, w.server, "t", None, &json!({}), "h").await.map(|()| done(true))?
+        }
+        "mcp_servers.withdraw_tool" => {
+            mcp_servers::withdraw_tool(me, tx, w.server, "move_file").await.map(|()| done(true))?
+        }
+        "mcp_servers.approve_tool" => done(mcp_servers::approve_tool(me, tx, w.server, "move_file", "h", false).await?),
+
+        "policies.create" => policies::create(me, tx, &new_policy("new")).await.map(|_| done(true))?,
+        "policies.list" => seen(!policies::list(me, tx).await?.is_empty()),
+        "policies.delete" => done(policies::delete(me, tx, w.policy).await?),
+
+        "sessions.create" => {
+            sessions::create(me, tx, w.creator, &"9".repeat(64), soon, None, None).await.map(|_| done(true))?
+        }
+        "sessions.by_token" => seen(sessions::by_token(me, tx, &w.token).await?.is_some()),
+        "sessions.touch" => sessions::touch(me, tx, w.session, soon).await.map(|()| done(true))?,
+        "sessions.revoke" => done(sessions::revoke(me, tx, w.session).await?),
+        "sessions.cleanup" => sessions::cleanup(me, tx).await.map(|_| done(true))?,
+        "sessions.create_setup_link" => {
+            sessions::create_setup_link(me, tx, &"8".repeat(64), soon).await.map(|()| done(true))?
+        }
+        "sessions.take_setup_link" => done(sessions::take_setup_link(me, tx, &w.link).await?),
+        "sessions.clear_setup_links" => sessions::clear_setup_links(me, tx).await.map(|()| done(true))?,
+
+        "system_logs.append (in nobody's name)" => {
+            done(system_logs::append(me, tx, &[new_line(None, None)]).await? > 0)
+        }
+        "system_logs.append (in another's name)" => {
+            done(system_logs::append(me, tx, &[new_line(Some(w.other), None)]).await? > 0)
+        }
+        "system_logs.list" => {
+            seen(system_logs::list(me, tx, None, None, Some(task), 10).await?.iter().any(|l| l.id == w.log))
+        }
+
+        "audit_trail.list (the task's)" => {
+            seen(!audit_trail::list(me, tx, Some("task"), Some(task), 10).await?.is_empty())
+        }
+        "audit_trail.list (the creator's session)" => {
+            seen(!audit_trail::list(me, tx, Some("session"), Some(w.session), 10).await?.is_empty())
+        }
+        "audit_trail.verify" => seen(audit_trail::verify(me, tx).await?.links > 0),
+
+        "schedules.list" => seen(!schedules::list(me, tx).await?.is_empty()),
+        "schedules.fire" => done(schedules::fire(me, tx, "cleanup-sessions", soon).await?),
+        "schedules.record" => {
+            schedules::record(me, tx, "cleanup-sessions", None, soon, None).await.map(|()| done(true))?
+        }
+        "schedules.ensure_log_partitions" => schedules::ensure_log_partitions(me, tx).await.map(|_| done(true))?,
+        other => panic!("{other} is in VERBS and not tried"),
+    })
+}

@@ -1,0 +1,247 @@
+//! The rows that the matrix is tried on: one set for each role in each relation.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use store::{
+    Actor, approvals,
+    approvals::ApprovalCall,
+    file_attachments::{self, NewAttachment},
+    mcp_servers, notifications,
+    notifications::NewNotification,
+    policies,
+    policies::NewPolicy,
+    runs,
+    runs::NewStep,
+    sessions, system_logs,
+    system_logs::NewLogLine,
+    task_queue,
+    task_queue::Lease,
+    tasks::{self, NewTask, Task},
+    users, watchers,
+};
+use uuid::Uuid;
+
+use crate::common::{Db, id, in_seconds, new_approval, new_user};
+
+/// The columns.
+pub const ROLES: &[&str] =
+    &["anonymous", "user", "observer", "admin", "suspended", "inactive", "agent", "agent-admin", "service"];
+/// The lines of a verb.
+pub const RELATIONS: &[&str] = &["creator", "assignee", "stranger"];
+
+#[derive(Debug, Clone)]
+pub struct World {
+    /// Who tries.
+    pub actor: Actor,
+    /// A word that stands in the task's title alone.
+    pub word: String,
+    pub task: Task,
+    /// A second task between the same two, without provenance, ready where its assignee is an agent.
+    pub second: Uuid,
+    /// Of the task; held where the assignee is an agent.
+    pub lease: Lease,
+    pub approval: Uuid,
+    pub expired: Uuid,
+    /// Open, with no call frozen yet.
+    pub bare_approval: Uuid,
+    pub run: Uuid,
+    pub step: Uuid,
+    pub started: Uuid,
+    pub attachment: Uuid,
+    pub storage_path: String,
+    pub watcher: Uuid,
+    pub notification: Uuid,
+    pub creator: Uuid,
+    pub session: Uuid,
+    pub token: String,
+    pub log: Uuid,
+    /// Cat: neither creator nor assignee nor who tries.
+    pub other: Uuid,
+    pub server: Uuid,
+    pub policy: Uuid,
+    pub link: String,
+}
+
+/// A step without anything special.
+pub fn new_step(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewStep {
+    NewStep {
+        run_id,
+        task_id,
+        ordinal,
+        name: "s".to_owned(),
+        server: "files".to_owned(),
+        tool: "move_file".to_owned(),
+        state: "planned",
+        arguments: "{}".to_owned(),
+        arguments_sha256: "a".repeat(64),
+        policy_id: None,
+        policy_reason: None,
+        attempt: 1,
+        error: None,
+    }
+}
+
+/// A frozen call of a step.
+pub fn new_call(approval_id: Uuid, step_id: Uuid) -> ApprovalCall {
+    ApprovalCall {
+        approval_id,
+        step_id,
+        server: "files".to_owned(),
+        tool: "move_file".to_owned(),
+        definition_sha256: "d".repeat(64),
+        arguments: "{}".to_owned(),
+        arguments_sha256: "a".repeat(64),
+    }
+}
+
+/// A file of a task.
+pub fn new_attachment(task_id: Uuid) -> NewAttachment {
+    NewAttachment {
+        filename: "a.pdf".to_owned(),
+        original_filename: "a.pdf".to_owned(),
+        mime_type: None,
+        file_size: 1,
+        storage_path: format!("{task_id}/a"),
+        task_id,
+        hash_checksum: "0".repeat(64),
+    }
+}
+
+/// A line of the log.
+pub fn new_line(user_id: Option<Uuid>, task_id: Option<Uuid>) -> NewLogLine {
+    NewLogLine {
+        id: Uuid::now_v7(),
+        timestamp: store::value::time_text(in_seconds(0)),
+        level: "info",
+        module: "test".to_owned(),
+        message: "m".to_owned(),
+        user_id,
+        task_id,
+        request_id: None,
+        metadata: json!({}),
+    }
+}
+
+/// A rule of that name.
+pub fn new_policy(name: &str) -> NewPolicy {
+    NewPolicy {
+        position: 1,
+        name: name.to_owned(),
+        server: "*".to_owned(),
+        tool: "*".to_owned(),
+        condition: None,
+        outside: false,
+        effect: "ask".to_owned(),
+        approval_ttl_minutes: 5,
+    }
+}
+
+/// Something to tell a person.
+pub fn new_notification(user_id: Uuid) -> NewNotification {
+    NewNotification { user_id, title: "t".to_owned(), message: None, r#type: "info", data: json!({}) }
+}
+
+/// Every role in every relation; nobody and the service are strangers always.
+pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
+    let on = &db.store;
+    let server =
+        mcp_servers::create(&db.ada, on, "files", "npx", vec![], Some(json!({ "K": "s3cret" }))).await.unwrap();
+    mcp_servers::see_tool(&db.service, on, server, "move_file", None, &json!({}), "h").await.unwrap();
+    let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
+    let link = "f".repeat(64);
+    sessions::create_setup_link(&db.service, on, &link, in_seconds(600)).await.unwrap();
+    let mut worlds = BTreeMap::new();
+    for role in ROLES {
+        for relation in RELATIONS {
+            let alone = matches!(*role, "anonymous" | "service");
+            if alone && *relation != "stranger" {
+                continue;
+            }
+            let actor = match *role {
+                "anonymous" => db.nobody.clone(),
+                "service" => db.service.clone(),
+                _ => Actor::user(
+                    users::create(&db.ada, on, &new_user(&format!("{role}-{relation}"), "user")).await.unwrap(),
+                ),
+            };
+            if role.starts_with("agent") {
+                users::make_agent(&db.ada, on, id(&actor), "tested").await.unwrap();
+            }
+            let world = one(db, &actor, relation, worlds.len(), (server, policy, &link)).await;
+            match *role {
+                "observer" => assert!(users::set_role(&db.ada, on, id(&actor), "observer").await.unwrap()),
+                "admin" | "agent-admin" => assert!(users::set_role(&db.ada, on, id(&actor), "admin").await.unwrap()),
+                "suspended" | "inactive" => assert!(users::set_status(&db.ada, on, id(&actor), role).await.unwrap()),
+                _ => {}
+            }
+            worlds.insert((*role, *relation), world);
+        }
+    }
+    worlds
+}
+
+async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uuid, Uuid, &str)) -> World {
+    let on = &db.store;
+    let creator = if relation == "creator" { actor } else { &db.bob };
+    let worker = if relation == "assignee" { actor } else { &db.employee };
+    let word = format!("word{number}");
+    let new =
+        |title: &str| NewTask { assigned_to: worker.user_id(), priority: "high".to_owned(), ..NewTask::titled(title) };
+    let task = tasks::create(creator, on, &new(&word)).await.unwrap();
+    // Earlier sets left ready tasks to the common employee: out of the way with them.
+    let mut lease = Lease { task_id: task, worker: format!("w{number}"), attempt: 1 };
+    while let Some(claimed) = task_queue::claim(worker, on, &lease.worker, in_seconds(600)).await.unwrap() {
+        if claimed.task_id == task {
+            lease = claimed;
+            break;
+        }
+    }
+    tasks::add_provenance(creator, on, task, true, "watcher:inbox", json!({})).await.unwrap();
+    let approval = approvals::create(worker, on, &new_approval(task, 600)).await.unwrap();
+    let expired = approvals::create(worker, on, &new_approval(task, -1)).await.unwrap();
+    let bare_approval = approvals::create(worker, on, &new_approval(task, 600)).await.unwrap();
+    let run = runs::create(worker, on, task, "p", "s", "h").await.unwrap();
+    let step = runs::add_step(worker, on, &new_step(run, task, 0)).await.unwrap();
+    let started = runs::add_step(worker, on, &new_step(run, task, 1)).await.unwrap();
+    assert!(runs::start_step(worker, on, started, 1, "{}", "h").await.unwrap());
+    approvals::add_call(worker, on, &new_call(approval, step)).await.unwrap();
+    let person = creator.user_id().unwrap();
+    approvals::add_edit(&db.ada, on, approval, "{}", "e").await.unwrap();
+    let attachment = file_attachments::create(creator, on, &new_attachment(task)).await.unwrap();
+    let watcher = watchers::create(creator, on, &word, "folder", json!({})).await.unwrap();
+    assert!(watchers::add_event(creator, on, watcher, "key", Some(task), "source", "print").await.unwrap());
+    watchers::put_cursor(creator, on, watcher, json!({ "at": 1 })).await.unwrap();
+    let notification = notifications::create(&db.service, on, &new_notification(person)).await.unwrap();
+    let token = format!("{number:064x}");
+    let session = sessions::create(&db.service, on, person, &token, in_seconds(600), None, None).await.unwrap();
+    let line = new_line(Some(person), Some(task));
+    let log = line.id;
+    system_logs::append(&db.service, on, &[line]).await.unwrap();
+    let second = tasks::create(creator, on, &new("second")).await.unwrap();
+    World {
+        actor: actor.clone(),
+        word,
+        task: tasks::get(&db.service, on, task).await.unwrap().unwrap(),
+        second,
+        lease,
+        approval,
+        expired,
+        bare_approval,
+        run,
+        step,
+        started,
+        attachment,
+        storage_path: format!("{task}/a"),
+        watcher,
+        notification,
+        creator: person,
+        session,
+        token,
+        log,
+        other: id(&db.cat),
+        server: shared.0,
+        policy: shared.1,
+        link: shared.2.to_owned(),
+    }
+}
