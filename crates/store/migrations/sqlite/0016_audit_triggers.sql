@@ -11,8 +11,7 @@ BEGIN
         'id', NEW.id, 'username', NEW.username, 'email', NEW.email, 'password_hash:secret', NEW.password_hash,
         'role', NEW.role, 'status', NEW.status, 'first_name', NEW.first_name, 'last_name', NEW.last_name,
         'created_at:time', NEW.created_at, 'last_login:time', NEW.last_login, 'preferences:json', NEW.preferences),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_users_audit AFTER UPDATE OF id, username, email, password_hash, role, status, first_name, last_name, created_at, last_login,
     preferences ON users
 BEGIN
@@ -34,15 +33,13 @@ BEGIN
         'id', OLD.id, 'username', OLD.username, 'email', OLD.email, 'password_hash:secret', OLD.password_hash,
         'role', OLD.role, 'status', OLD.status, 'first_name', OLD.first_name, 'last_name', OLD.last_name,
         'created_at:time', OLD.created_at, 'last_login:time', OLD.last_login, 'preferences:json', OLD.preferences), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_role_permissions_audit_ins AFTER INSERT ON role_permissions
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'role_permission_created', 'role_permission', NULL, NULL, audit_values(
         'role', NEW.role, 'permission', NEW.permission),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_role_permissions_audit AFTER UPDATE OF role, permission ON role_permissions
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -57,15 +54,13 @@ BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'role_permission_deleted', 'role_permission', NULL, audit_values(
         'role', OLD.role, 'permission', OLD.permission), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_agents_audit_ins AFTER INSERT ON agents
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'agent_created', 'agent', NEW.user_id, NULL, audit_values(
         'user_id', NEW.user_id, 'kind', NEW.kind, 'created_at:time', NEW.created_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_agents_audit AFTER UPDATE OF user_id, kind, created_at ON agents
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -80,8 +75,7 @@ BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'agent_deleted', 'agent', OLD.user_id, audit_values(
         'user_id', OLD.user_id, 'kind', OLD.kind, 'created_at:time', OLD.created_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 -- completed_at is shown as trg_tasks_completed_at leaves it; the UPDATE by which that trigger fills it in starts from a
 -- row that breaks chk_completed_at, and is no change of its own.
 CREATE TRIGGER trg_tasks_audit_ins AFTER INSERT ON tasks
@@ -94,8 +88,7 @@ BEGIN
         'completed_at:time', CASE WHEN NEW.status = 'completed' THEN coalesce(NEW.completed_at, now()) END,
         'estimated_duration', NEW.estimated_duration, 'actual_duration', NEW.actual_duration, 'metadata:json', NEW.metadata,
         'dependencies:json', NEW.dependencies, 'tags:json', NEW.tags),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_tasks_audit AFTER UPDATE OF id, title, description, status, priority, assigned_to, created_by, created_at, due_date,
     completed_at, estimated_duration, actual_duration, metadata, dependencies, tags ON tasks
 WHEN (OLD.status = 'completed') = (OLD.completed_at IS NOT NULL)
@@ -123,8 +116,7 @@ BEGIN
         'due_date:time', OLD.due_date, 'completed_at:time', OLD.completed_at, 'estimated_duration', OLD.estimated_duration,
         'actual_duration', OLD.actual_duration, 'metadata:json', OLD.metadata, 'dependencies:json', OLD.dependencies,
         'tags:json', OLD.tags), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_approvals_audit_ins AFTER INSERT ON approvals
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -133,8 +125,7 @@ BEGIN
         'status', NEW.status, 'requested_by', NEW.requested_by, 'approved_by', NEW.approved_by,
         'approved_at:time', NEW.approved_at, 'rejected_by', NEW.rejected_by, 'rejected_at:time', NEW.rejected_at,
         'expires_at:time', NEW.expires_at, 'created_at:time', NEW.created_at, 'notes', NEW.notes),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_approvals_audit AFTER UPDATE OF id, task_id, action_type, details, status, requested_by, approved_by, approved_at, rejected_by,
     rejected_at, expires_at, created_at, notes ON approvals
 BEGIN
@@ -158,36 +149,30 @@ BEGIN
         'status', OLD.status, 'requested_by', OLD.requested_by, 'approved_by', OLD.approved_by,
         'approved_at:time', OLD.approved_at, 'rejected_by', OLD.rejected_by, 'rejected_at:time', OLD.rejected_at,
         'expires_at:time', OLD.expires_at, 'created_at:time', OLD.created_at, 'notes', OLD.notes), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_task_provenance_audit AFTER INSERT ON task_provenance BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'task_provenance_created', 'task_provenance', NEW.task_id, NULL, audit_values('task_id', NEW.task_id, 'outside:bool', NEW.outside, 'source', NEW.source, 'detail:json', NEW.detail, 'created_at:time', NEW.created_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_task_provenance_audit_del AFTER DELETE ON task_provenance BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'task_provenance_deleted', 'task_provenance', OLD.task_id, audit_values('task_id', OLD.task_id, 'outside:bool', OLD.outside, 'source', OLD.source, 'detail:json', OLD.detail, 'created_at:time', OLD.created_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_approval_calls_audit AFTER INSERT ON approval_calls BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'approval_call_created', 'approval_call', NEW.approval_id, NULL, audit_values('approval_id', NEW.approval_id, 'step_id', NEW.step_id, 'server', NEW.server, 'tool', NEW.tool, 'definition_sha256', NEW.definition_sha256, 'arguments', NEW.arguments, 'arguments_sha256', NEW.arguments_sha256, 'created_at:time', NEW.created_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_approval_calls_audit_del AFTER DELETE ON approval_calls BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'approval_call_deleted', 'approval_call', OLD.approval_id, audit_values('approval_id', OLD.approval_id, 'step_id', OLD.step_id, 'server', OLD.server, 'tool', OLD.tool, 'definition_sha256', OLD.definition_sha256, 'arguments', OLD.arguments, 'arguments_sha256', OLD.arguments_sha256, 'created_at:time', OLD.created_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_approval_edits_audit_ins AFTER INSERT ON approval_edits
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'approval_edit_created', 'approval_edit', NEW.approval_id, NULL, audit_values(
         'approval_id', NEW.approval_id, 'arguments', NEW.arguments, 'arguments_sha256', NEW.arguments_sha256,
         'edited_by', NEW.edited_by, 'created_at:time', NEW.created_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_approval_edits_audit AFTER UPDATE OF approval_id, arguments, arguments_sha256, edited_by, created_at ON approval_edits
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -205,8 +190,7 @@ BEGIN
     SELECT current_user_id(), 'approval_edit_deleted', 'approval_edit', OLD.approval_id, audit_values(
         'approval_id', OLD.approval_id, 'arguments', OLD.arguments, 'arguments_sha256', OLD.arguments_sha256,
         'edited_by', OLD.edited_by, 'created_at:time', OLD.created_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_mcp_servers_audit_ins AFTER INSERT ON mcp_servers
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -214,8 +198,7 @@ BEGIN
         'id', NEW.id, 'name', NEW.name, 'server_type', NEW.server_type, 'command', NEW.command, 'args:json', NEW.args,
         'environment:secret-json', NEW.environment, 'status', NEW.status, 'capabilities:json', NEW.capabilities,
         'created_at:time', NEW.created_at, 'is_active:bool', NEW.is_active),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_mcp_servers_audit AFTER UPDATE OF id, name, server_type, command, args, environment, status, capabilities, created_at, is_active ON mcp_servers
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -236,8 +219,7 @@ BEGIN
         'id', OLD.id, 'name', OLD.name, 'server_type', OLD.server_type, 'command', OLD.command, 'args:json', OLD.args,
         'environment:secret-json', OLD.environment, 'status', OLD.status, 'capabilities:json', OLD.capabilities,
         'created_at:time', OLD.created_at, 'is_active:bool', OLD.is_active), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_server_tools_audit_ins AFTER INSERT ON server_tools
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -246,8 +228,7 @@ BEGIN
         'definition_sha256', NEW.definition_sha256, 'approved_sha256', NEW.approved_sha256, 'approved_by', NEW.approved_by,
         'approved_at:time', NEW.approved_at, 'repeatable:bool', NEW.repeatable, 'is_offered:bool', NEW.is_offered,
         'first_seen:time', NEW.first_seen),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_server_tools_audit AFTER UPDATE OF server_id, name, description, input_schema, definition_sha256, approved_sha256, approved_by,
     approved_at, repeatable, is_offered, first_seen ON server_tools
 BEGIN
@@ -271,8 +252,7 @@ BEGIN
         'definition_sha256', OLD.definition_sha256, 'approved_sha256', OLD.approved_sha256, 'approved_by', OLD.approved_by,
         'approved_at:time', OLD.approved_at, 'repeatable:bool', OLD.repeatable, 'is_offered:bool', OLD.is_offered,
         'first_seen:time', OLD.first_seen), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_watchers_audit_ins AFTER INSERT ON watchers
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -280,8 +260,7 @@ BEGIN
         'id', NEW.id, 'name', NEW.name, 'watcher_type', NEW.watcher_type, 'config:json', NEW.config,
         'is_active:bool', NEW.is_active, 'last_error', NEW.last_error, 'error_count', NEW.error_count,
         'created_at:time', NEW.created_at, 'created_by', NEW.created_by),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_watchers_audit AFTER UPDATE OF id, name, watcher_type, config, is_active, last_error, error_count, created_at, created_by ON watchers
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -301,16 +280,14 @@ BEGIN
         'id', OLD.id, 'name', OLD.name, 'watcher_type', OLD.watcher_type, 'config:json', OLD.config,
         'is_active:bool', OLD.is_active, 'last_error', OLD.last_error, 'error_count', OLD.error_count,
         'created_at:time', OLD.created_at, 'created_by', OLD.created_by), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_sessions_audit_ins AFTER INSERT ON sessions
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
     SELECT current_user_id(), 'session_created', 'session', NEW.id, NULL, audit_values(
         'id', NEW.id, 'user_id', NEW.user_id, 'token:secret', NEW.token, 'created_at:time', NEW.created_at,
         'ip_address', NEW.ip_address, 'user_agent', NEW.user_agent, 'is_revoked:bool', NEW.is_revoked),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_sessions_audit AFTER UPDATE OF id, user_id, token, created_at, ip_address, user_agent, is_revoked ON sessions
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -328,8 +305,7 @@ BEGIN
     SELECT current_user_id(), 'session_deleted', 'session', OLD.id, audit_values(
         'id', OLD.id, 'user_id', OLD.user_id, 'token:secret', OLD.token, 'created_at:time', OLD.created_at,
         'ip_address', OLD.ip_address, 'user_agent', OLD.user_agent, 'is_revoked:bool', OLD.is_revoked), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_file_attachments_audit_ins AFTER INSERT ON file_attachments
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -338,8 +314,7 @@ BEGIN
         'file_size', NEW.file_size, 'storage_path', NEW.storage_path, 'uploaded_by', NEW.uploaded_by, 'task_id', NEW.task_id,
         'created_at:time', NEW.created_at, 'expires_at:time', NEW.expires_at, 'is_encrypted:bool', NEW.is_encrypted,
         'hash_checksum', NEW.hash_checksum),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_file_attachments_audit AFTER UPDATE OF id, filename, original_filename, mime_type, file_size, storage_path, uploaded_by, task_id,
     created_at, expires_at, is_encrypted, hash_checksum ON file_attachments
 BEGIN
@@ -363,8 +338,7 @@ BEGIN
         'file_size', OLD.file_size, 'storage_path', OLD.storage_path, 'uploaded_by', OLD.uploaded_by, 'task_id', OLD.task_id,
         'created_at:time', OLD.created_at, 'expires_at:time', OLD.expires_at, 'is_encrypted:bool', OLD.is_encrypted,
         'hash_checksum', OLD.hash_checksum), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_notifications_audit_ins AFTER INSERT ON notifications
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -373,8 +347,7 @@ BEGIN
         'priority', NEW.priority, 'status', NEW.status, 'data:json', NEW.data, 'read_at:time', NEW.read_at,
         'sent_at:time', NEW.sent_at, 'created_at:time', NEW.created_at, 'scheduled_for:time', NEW.scheduled_for,
         'channel', NEW.channel),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_notifications_audit AFTER UPDATE OF id, user_id, title, message, type, priority, status, data, read_at, sent_at, created_at,
     scheduled_for, channel ON notifications
 BEGIN
@@ -397,8 +370,7 @@ BEGIN
         'priority', OLD.priority, 'status', OLD.status, 'data:json', OLD.data, 'read_at:time', OLD.read_at,
         'sent_at:time', OLD.sent_at, 'created_at:time', OLD.created_at, 'scheduled_for:time', OLD.scheduled_for,
         'channel', OLD.channel), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_policies_audit_ins AFTER INSERT ON policies
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -407,8 +379,7 @@ BEGIN
         'condition', NEW.condition, 'outside:bool', NEW.outside, 'effect', NEW.effect,
         'approval_ttl_minutes', NEW.approval_ttl_minutes, 'is_active:bool', NEW.is_active, 'created_by', NEW.created_by,
         'created_at:time', NEW.created_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_policies_audit AFTER UPDATE OF id, position, name, server, tool, condition, outside, effect, approval_ttl_minutes, is_active,
     created_by, created_at ON policies
 BEGIN
@@ -432,8 +403,7 @@ BEGIN
         'condition', OLD.condition, 'outside:bool', OLD.outside, 'effect', OLD.effect,
         'approval_ttl_minutes', OLD.approval_ttl_minutes, 'is_active:bool', OLD.is_active, 'created_by', OLD.created_by,
         'created_at:time', OLD.created_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_runs_audit_ins AFTER INSERT ON runs
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -441,8 +411,7 @@ BEGIN
         'id', NEW.id, 'task_id', NEW.task_id, 'number', NEW.number, 'playbook', NEW.playbook,
         'playbook_sha256', NEW.playbook_sha256, 'state', NEW.state, 'error', NEW.error, 'started_by', NEW.started_by,
         'started_at:time', NEW.started_at, 'finished_at:time', NEW.finished_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_runs_audit AFTER UPDATE OF id, task_id, number, playbook, playbook_sha256, state, error, started_by, started_at,
     finished_at ON runs
 BEGIN
@@ -463,8 +432,7 @@ BEGIN
         'id', OLD.id, 'task_id', OLD.task_id, 'number', OLD.number, 'playbook', OLD.playbook,
         'playbook_sha256', OLD.playbook_sha256, 'state', OLD.state, 'error', OLD.error, 'started_by', OLD.started_by,
         'started_at:time', OLD.started_at, 'finished_at:time', OLD.finished_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_steps_audit_ins AFTER INSERT ON steps
 BEGIN
     INSERT INTO audit_trail (user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at)
@@ -474,8 +442,7 @@ BEGIN
         'arguments_sha256', NEW.arguments_sha256, 'policy_id', NEW.policy_id, 'policy_reason', NEW.policy_reason,
         'approval_id', NEW.approval_id, 'attempt', NEW.attempt, 'error', NEW.error, 'started_at:time', NEW.started_at,
         'finished_at:time', NEW.finished_at, 'created_at:time', NEW.created_at),
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;
 CREATE TRIGGER trg_steps_audit AFTER UPDATE OF id, run_id, task_id, ordinal, name, server, tool, state, arguments, arguments_sha256, policy_id,
     policy_reason, approval_id, attempt, error, started_at, finished_at, created_at ON steps
 BEGIN
@@ -501,5 +468,4 @@ BEGIN
         'arguments_sha256', OLD.arguments_sha256, 'policy_id', OLD.policy_id, 'policy_reason', OLD.policy_reason,
         'approval_id', OLD.approval_id, 'attempt', OLD.attempt, 'error', OLD.error, 'started_at:time', OLD.started_at,
         'finished_at:time', OLD.finished_at, 'created_at:time', OLD.created_at), NULL,
-        current_ip(), current_agent(), as_definer(now());
-END;
+        current_ip(), current_agent(), as_definer(now()); END;

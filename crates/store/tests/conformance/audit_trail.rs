@@ -43,6 +43,17 @@ async fn work(db: &Db) -> usize {
     let approval = db.approval(task).await;
     runs::ask_step(&db.employee, on, step, "awaiting_approval", approval, None).await.unwrap();
     task_queue::wait(&db.employee, on, &lease).await.unwrap();
+    let call = approvals::ApprovalCall {
+        approval_id: approval,
+        step_id: step,
+        server: "files".to_owned(),
+        tool: "t".to_owned(),
+        definition_sha256: "d".to_owned(),
+        arguments: "{ \"a\": 1.0 }".to_owned(),
+        arguments_sha256: "a".to_owned(),
+    };
+    approvals::add_call(&db.employee, on, &call).await.unwrap();
+    tasks::add_provenance(&bob, on, task, true, "watcher:inbox", json!({ "path": "ü" })).await.unwrap();
     approvals::add_edit(&db.bob, on, approval, "{}", &"0".repeat(64)).await.unwrap();
     approvals::approve(&db.bob, on, approval, Some("yes")).await.unwrap();
     runs::end_step(&db.employee, on, step, "succeeded", Some("{}"), None).await.unwrap();
@@ -101,6 +112,8 @@ async fn every_change_leaves_its_row(db: &Db) {
         actions,
         [
             "agent_created",
+            "approval_call_created",
+            "approval_call_deleted",
             "approval_created",
             "approval_deleted",
             "approval_edit_created",
@@ -122,6 +135,8 @@ async fn every_change_leaves_its_row(db: &Db) {
             "step_updated",
             "task_created",
             "task_deleted",
+            "task_provenance_created",
+            "task_provenance_deleted",
             "task_updated",
             "user_created",
             "user_updated",
