@@ -6,10 +6,10 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, OpenFlags, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 
 use super::{
     error::wrong_form,
@@ -64,9 +64,10 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|e| Error::Storage(format!("{} can't be opened: {e}", path.display())))?;
     connection.busy_timeout(busy_timeout).map_err(fail)?;
+    write_ahead(&connection, busy_timeout).map_err(fail)?;
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
+            "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF; \
              PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 67108864; PRAGMA recursive_triggers = OFF;",
         )
         .map_err(fail)?;
@@ -82,6 +83,22 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
         }
     }
     Ok((connection, context))
+}
+
+/// Puts a file into WAL mode, once and for all. Where two programs do so at once to a new file, SQLite calls it busy
+/// without waiting: then this waits for the other's turn, as any write does, and looks again.
+fn write_ahead(connection: &Connection, limit: Duration) -> rusqlite::Result<()> {
+    let end = Instant::now() + limit;
+    loop {
+        match connection.execute_batch("PRAGMA journal_mode = WAL") {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < end => {
+                std::thread::yield_now();
+                // Whether this gets its turn or not is seen at the next look.
+                drop(connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK"));
+            }
+            other => return other,
+        }
+    }
 }
 
 const GUARD_READS: &str = include_str!("guard_reads.sql");
@@ -217,5 +234,38 @@ fn nobody(now: String) -> Context {
         ip_address: None,
         user_agent: None,
         now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::PathBuf, sync::Barrier, thread};
+
+    use super::*;
+
+    /// Several programs that open one new file in the same instant all get in: none is told that it is busy.
+    #[test]
+    fn a_new_file_is_opened_by_several_at_once() {
+        const OPENERS: usize = 8;
+        let folder = tempfile::tempdir().unwrap();
+        for round in 0..25 {
+            let path: PathBuf = folder.path().join(format!("{round}.db"));
+            let together = Barrier::new(OPENERS);
+            thread::scope(|scope| {
+                let openers: Vec<_> = (0..OPENERS)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            together.wait();
+                            let (connection, _) = connect(&path, Access::Migrate, Duration::from_secs(30))?;
+                            Ok(connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap())
+                        })
+                    })
+                    .collect();
+                for opener in openers {
+                    let mode: Result<String> = opener.join().unwrap();
+                    assert_eq!(mode.unwrap(), "wal");
+                }
+            });
+        }
     }
 }
