@@ -13,7 +13,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use rand::RngCore;
 use store::{
-    Actor, Store,
+    Actor, BoxFuture, Store, Transaction,
+    cache::{Change, Use},
     sessions::{self, Session},
     users::{self, NewUser},
 };
@@ -201,6 +202,95 @@ pub async fn add_user(
     Ok(users::create(actor, store, &new).await?)
 }
 
+/// Gives a user a role; the last active admin keeps his, for nobody could give it back.
+pub async fn set_role(store: &Store, actor: &Actor, id: Uuid, role: &str) -> Result<()> {
+    check_role(role)?;
+    let (actor, role) = (actor.clone(), role.to_owned());
+    let change = store.transaction(move |tx: &Transaction| -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            permitted(users::allowed(&actor, tx, "user_admin").await?)?;
+            if role != "admin" {
+                keep_an_admin(&actor, tx, id).await?;
+            }
+            permitted(users::set_role(&actor, tx, id, &role).await?)
+        })
+    });
+    change.await?;
+    store.changed(Change::User(id)).await;
+    Ok(())
+}
+
+/// Makes a user active, inactive or suspended. Whoever is not active has no session from then on, on any node; the last
+/// active admin stays so.
+pub async fn set_status(store: &Store, actor: &Actor, id: Uuid, status: &str) -> Result<()> {
+    let (actor, status) = (actor.clone(), status.to_owned());
+    let change = store.transaction(move |tx: &Transaction| -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let is_leaving = status != "active";
+            permitted(users::allowed(&actor, tx, "user_admin").await?)?;
+            if is_leaving {
+                keep_an_admin(&actor, tx, id).await?;
+            }
+            permitted(users::set_status(&actor, tx, id, &status).await?)?;
+            if is_leaving {
+                sessions::revoke_all_of(&as_service(&actor), tx, id).await?;
+            }
+            Ok(())
+        })
+    });
+    change.await?;
+    store.changed(Change::User(id)).await;
+    Ok(())
+}
+
+/// Gives a person a new password and ends all of that person's sessions: whoever knew the old one is out.
+pub async fn set_password(store: &Store, actor: &Actor, id: Uuid, password: String) -> Result<()> {
+    let account = users::account(actor, store, id).await?.ok_or_else(not_allowed)?;
+    if account.is_agent {
+        let message = format!("{} is an agent and never logs in, so it has no password", account.username);
+        return Err(Error::invalid("password", message));
+    }
+    let hash = hash_password(password).await?;
+    let actor = actor.clone();
+    let change = store.transaction(move |tx: &Transaction| -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            permitted(users::set_password(&actor, tx, id, &hash).await?)?;
+            sessions::revoke_all_of(&as_service(&actor), tx, id).await?;
+            Ok(())
+        })
+    });
+    change.await?;
+    store.changed(Change::User(id)).await;
+    Ok(())
+}
+
+/// Refuses to take the last active admin away. Who asks second waits here for who asked first.
+async fn keep_an_admin(actor: &Actor, tx: &Transaction, id: Uuid) -> Result<()> {
+    let admins = users::lock_admins(actor, tx).await?;
+    match &admins[..] {
+        [only] if only.id == id => Err(Error::Conflict(format!(
+            "{} is the only admin; make somebody else admin first: steward user role NAME admin",
+            only.username
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Only Steward itself ends other people's sessions; the request behind it stands in the audit.
+fn as_service(actor: &Actor) -> Actor {
+    let (agent, request) = (actor.user_agent.as_deref(), actor.request_id.as_deref());
+    Actor::service().from_request(actor.ip_address, agent, request)
+}
+
+/// Nothing was changed: the database refused it, or there is no such user.
+fn permitted(done: bool) -> Result<()> {
+    if done { Ok(()) } else { Err(not_allowed()) }
+}
+
+fn not_allowed() -> Error {
+    store::Error::Refused { what: "users".to_owned() }.into()
+}
+
 /// Checks name (or address) and password and begins a session; answers the token for the cookie.
 pub async fn log_in(
     store: &Store,
@@ -236,20 +326,22 @@ pub async fn begin_session(store: &Store, service: &Actor, user_id: Uuid) -> Res
     Ok((token, session))
 }
 
-/// The session behind a cookie's token, if it is valid; its end moves with use, at most once a minute is noted.
+/// The session behind a cookie's token, if it is valid; its end moves with use, which is noted at most once a minute.
 pub async fn session(store: &Store, token: &str) -> Result<Option<Session>> {
     if token.len() > 100 {
         return Ok(None);
     }
     let service = Actor::service();
-    let Some(session) = sessions::by_token(&service, store, &sha256_hex(token)).await? else { return Ok(None) };
+    let token_sha256 = sha256_hex(token);
+    let Some(session) = sessions::valid(&service, store, &token_sha256).await? else { return Ok(None) };
     let now = store::now();
     if now > session.created_at + ABSOLUTE {
         return Ok(None);
     }
     if now.duration_since(session.last_accessed) > SignedDuration::from_secs(60) {
-        let end: Timestamp = (now + IDLE).min(session.created_at + ABSOLUTE);
-        sessions::touch(&service, store, session.id, end).await?;
+        let expires_at: Timestamp = (now + IDLE).min(session.created_at + ABSOLUTE);
+        let used = Use { session_id: session.id, token_sha256, at: now, expires_at };
+        sessions::note_use(&service, store, &session, used).await?;
     }
     Ok(Some(session))
 }

@@ -1,12 +1,15 @@
-//! Rules and transactions that span tables: accounts, intake, work, decisions, playbooks, policy. No I/O of its own.
+//! Rules and transactions that span tables: accounts, intake, work, decisions, playbooks, policy, schedules. No I/O of its own.
 
 pub mod accounts;
+pub mod audit_file;
 pub mod decide;
 pub mod error;
 pub mod intake;
 pub mod playbook;
 pub mod policy;
+pub mod redact;
 pub mod rules;
+pub mod schedules;
 pub mod servers;
 pub mod tasks;
 pub mod work;

@@ -1,7 +1,7 @@
 //! The policy's rows as the rules that [`crate::policy::decide`] asks, and the making of rules.
 
 use store::{
-    Actor, Store,
+    Actor, Run,
     policies::{self, NewPolicy, Policy},
 };
 use uuid::Uuid;
@@ -39,12 +39,12 @@ fn effect(text: &str) -> Option<Effect> {
 }
 
 /// Adds a rule after checking that it can be read; without a position it goes last.
-pub async fn add(store: &Store, actor: &Actor, mut new: NewPolicy, position: Option<i32>) -> Result<Uuid> {
+pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Option<i32>) -> Result<Uuid> {
     let effect =
         effect(&new.effect).ok_or_else(|| Error::invalid("effect", "the effect must be allow, ask or deny"))?;
     new.position = match position {
         Some(position) => position,
-        None => policies::list(actor, store).await?.last().map_or(10, |last| last.position.saturating_add(10)),
+        None => policies::list(actor, on).await?.last().map_or(10, |last| last.position.saturating_add(10)),
     };
     let rule = Rule {
         id: Uuid::nil(),
@@ -58,5 +58,5 @@ pub async fn add(store: &Store, actor: &Actor, mut new: NewPolicy, position: Opt
         approval_ttl_minutes: new.approval_ttl_minutes,
     };
     policy::validate(&rule).map_err(|e| Error::invalid("policy", e.to_string()))?;
-    Ok(policies::create(actor, store, &new).await?)
+    Ok(policies::create(actor, on, &new).await?)
 }

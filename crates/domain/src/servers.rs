@@ -6,7 +6,7 @@ use serde_json::json;
 use store::{
     Actor, Store, Vault,
     mcp_servers::{self, Server, ServerTool},
-    policies::NewPolicy,
+    policies::{self, NewPolicy},
 };
 use uuid::Uuid;
 
@@ -62,27 +62,63 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
         Some(vault.seal_json(&purpose(&new.name), &json!(new.environment))?)
     };
     let is_filesystem = new.args.iter().any(|a| is_filesystem_server(a));
-    let id = mcp_servers::create(actor, store, &new.name, &new.command, new.args, environment).await?;
-    if !is_filesystem {
-        return Ok((id, None));
-    }
-    let rule = NewPolicy {
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let id = mcp_servers::create(&actor, tx, &new.name, &new.command, new.args, environment).await?;
+                if !is_filesystem {
+                    return Ok((id, None));
+                }
+                let rule = reading_rule(&new.name);
+                let name = rule.name.clone();
+                // Somebody may have written a rule of this name before: it stands.
+                if !policies::list(&actor, tx).await?.iter().any(|p| p.name == name) {
+                    rules::add(tx, &actor, rule, None).await?;
+                }
+                Ok((id, Some(name)))
+            })
+        })
+        .await
+}
+
+fn reading_rule(server: &str) -> NewPolicy {
+    NewPolicy {
         position: 0,
-        name: format!("{}: reading", new.name),
-        server: new.name.clone(),
+        name: format!("{server}: reading"),
+        server: server.to_owned(),
         tool: FILESYSTEM_READING.to_owned(),
         condition: None,
         outside: true,
         effect: "allow".to_owned(),
         approval_ttl_minutes: 1440,
-    };
-    let name = rule.name.clone();
-    match rules::add(store, actor, rule, None).await {
-        Ok(_) => Ok((id, Some(name))),
-        // Added, removed and added again: the rule stands already.
-        Err(Error::Store(e)) if e.constraint() == Some("policies_name_key") => Ok((id, Some(name))),
-        Err(e) => Err(e),
     }
+}
+
+/// Removes a server with its tools and the rules that allow just this server something: another server that is given
+/// the name one day must not find them. Answers the names of those rules.
+pub async fn remove(store: &Store, actor: &Actor, name: &str) -> Result<Vec<String>> {
+    let server = named(store, actor, name).await?;
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let mut removed = Vec::new();
+                for rule in policies::list(&actor, tx).await? {
+                    if rule.server == server.name && rule.effect == "allow" {
+                        if !policies::delete(&actor, tx, rule.id).await? {
+                            return Err(store::Error::Refused { what: "policies".to_owned() }.into());
+                        }
+                        removed.push(rule.name);
+                    }
+                }
+                if !mcp_servers::delete(&actor, tx, server.id).await? {
+                    return Err(store::Error::Refused { what: "mcp_servers".to_owned() }.into());
+                }
+                Ok(removed)
+            })
+        })
+        .await
 }
 
 /// A server by name.

@@ -6,7 +6,7 @@
 mod journal;
 mod open;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
     Actor, BoxFuture, Store, Transaction,
@@ -73,13 +73,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    fn until(&self) -> Timestamp {
-        store::now() + self.lease
-    }
-
     /// Claims the most urgent ready task.
     pub async fn claim(&self, store: &Store) -> Result<Option<Lease>> {
-        Ok(task_queue::claim(&self.actor, store, &self.name, self.until()).await?)
+        Ok(task_queue::claim(&self.actor, store, &self.name, self.lease).await?)
     }
 
     /// Runs a transaction under the lease.
@@ -88,11 +84,11 @@ impl Worker {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t Transaction, Actor) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let (actor, lease, until) = (self.actor.clone(), lease.clone(), self.until());
+        let (actor, lease, length) = (self.actor.clone(), lease.clone(), self.lease);
         store
             .transaction(move |tx| {
                 Box::pin(async move {
-                    if !task_queue::hold(&actor, tx, &lease, until).await? {
+                    if !task_queue::hold(&actor, tx, &lease, length).await? {
                         return Err(Error::LeaseLost);
                     }
                     work(tx, actor).await
@@ -101,14 +97,37 @@ impl Worker {
             .await
     }
 
+    /// The same for work that changes the task itself. Whoever changes a task takes its row first and its place in the
+    /// queue after it (the database's trigger does); in the other order this and a person's change would each wait for
+    /// what the other holds.
+    async fn changing_task<T, F>(&self, store: &Store, lease: &Lease, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t Transaction, Actor, Task) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let (actor, lease, length) = (self.actor.clone(), lease.clone(), self.lease);
+        store
+            .transaction(move |tx| {
+                Box::pin(async move {
+                    let task = tasks::lock(&actor, tx, lease.task_id).await?;
+                    if !task_queue::hold(&actor, tx, &lease, length).await? {
+                        return Err(Error::LeaseLost);
+                    }
+                    let task = task.ok_or_else(|| Error::NotFound(format!("task {}", lease.task_id)))?;
+                    work(tx, actor, task).await
+                })
+            })
+            .await
+    }
+
     /// Renews the lease during a long call.
     pub async fn renew(&self, store: &Store, lease: &Lease) -> Result<()> {
-        if task_queue::hold(&self.actor, store, lease, self.until()).await? { Ok(()) } else { Err(Error::LeaseLost) }
+        if task_queue::hold(&self.actor, store, lease, self.lease).await? { Ok(()) } else { Err(Error::LeaseLost) }
     }
 
     /// Gives the task back, to be taken up again after `delay`.
     pub async fn give_back(&self, store: &Store, lease: &Lease, delay: SignedDuration) -> Result<()> {
-        task_queue::release(&self.actor, store, lease, store::now() + delay).await.map(drop).map_err(Into::into)
+        task_queue::release(&self.actor, store, lease, delay).await.map(drop).map_err(Into::into)
     }
 
     /// Journals a step that the policy allows; answers its id.
@@ -311,13 +330,10 @@ impl Worker {
 
     /// Completes (or fails) run and task together and tells the person who wanted it.
     pub async fn finish(&self, store: &Store, work: &Work, completed: bool, words: String) -> Result<()> {
-        let (run_id, task_id) = (work.run.id, work.task.id);
-        self.under_lease(store, &work.lease, move |tx, actor| {
+        let run_id = work.run.id;
+        // The person may have changed the task meanwhile: what is written starts from how it stands now.
+        self.changing_task(store, &work.lease, move |tx, actor, task| {
             Box::pin(async move {
-                // The person may have changed the task meanwhile: what is written starts from how it stands now.
-                let task = tasks::lock(&actor, tx, task_id)
-                    .await?
-                    .ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
                 let (state, status, kind) =
                     if completed { ("completed", "completed", "status") } else { ("failed", "failed", "error") };
                 runs::finish(&actor, tx, run_id, state, if completed { None } else { Some(&words) }).await?;
@@ -332,12 +348,8 @@ impl Worker {
 
     /// Fails a task of which no run could be begun.
     pub async fn fail_unopened(&self, store: &Store, lease: &Lease, words: String) -> Result<()> {
-        let task_id = lease.task_id;
-        self.under_lease(store, lease, move |tx, actor| {
+        self.changing_task(store, lease, move |tx, actor, task| {
             Box::pin(async move {
-                let task = tasks::lock(&actor, tx, task_id)
-                    .await?
-                    .ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
                 task_rules::move_to(&actor, tx, task.clone(), "failed", Some(&words)).await?;
                 task_rules::tell_creator(
                     &actor,

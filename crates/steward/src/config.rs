@@ -2,6 +2,7 @@
 //! with its name; a URL is never shown, as it may hold a password.
 
 mod file;
+mod log_level;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use store::{Target, Vault};
 
+pub use self::log_level::LogLevel;
 use crate::{Error, Result};
 
 /// Settings given as flags; each goes before environment and file.
@@ -56,6 +58,10 @@ pub struct Config {
     pub master_key_file: PathBuf,
     /// How long a claimed task is held without a sign of life.
     pub lease: SignedDuration,
+    /// From which level on Steward's own events go to the database.
+    pub log_level: LogLevel,
+    /// Whole months of the log that are kept besides the present one, 0–1200; 0 keeps all.
+    pub log_retention_months: u32,
 }
 
 /// A key: its name in the file and its names in the environment.
@@ -64,8 +70,9 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 10] = [
+const KEYS: [Key; 13] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
+    Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
     Key { name: "data_dir", environment: &["STEWARD_DATA_DIR"] },
     Key { name: "listen", environment: &["STEWARD_LISTEN"] },
@@ -75,6 +82,8 @@ const KEYS: [Key; 10] = [
     Key { name: "idle_timeout_s", environment: &["STEWARD_POOL_IDLE_TIMEOUT_S", "STEWARD_IDLE_TIMEOUT_S"] },
     Key { name: "connect_timeout_s", environment: &["STEWARD_POOL_CONNECT_TIMEOUT_S", "STEWARD_CONNECT_TIMEOUT_S"] },
     Key { name: "lease_s", environment: &["STEWARD_LEASE_S"] },
+    Key { name: "log_level", environment: &["STEWARD_LOG_LEVEL"] },
+    Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
 ];
 /// Names in the environment that are no settings but known: who acts, how much is logged, and the mark of a server's
 /// process (a server may call Steward).
@@ -119,6 +128,19 @@ impl Config {
     /// Where encrypted files are kept.
     pub fn attachments_dir(&self) -> PathBuf {
         self.data_dir.join("attachments")
+    }
+
+    /// How the log is kept.
+    pub fn log_keeping(&self) -> workers::log_keeping::Keeping {
+        workers::log_keeping::Keeping {
+            archive_dir: self.data_dir.join("log-archive"),
+            retention_months: self.log_retention_months,
+        }
+    }
+
+    /// Where log lines that must not be lost wait while the database does not answer.
+    pub fn log_spill(&self) -> PathBuf {
+        self.data_dir.join("log-waiting.jsonl")
     }
 
     /// Opens the vault; its key is made when missing. Blocking.
@@ -169,6 +191,13 @@ impl Sources<'_> {
         if let Some(seconds) = number(get("connect_timeout_s")?, "connect_timeout_s", 1..=600)? {
             database.connect_timeout = Duration::from_secs(seconds);
         }
+        if let Some(written) = get("read_replica_url")? {
+            database = database
+                .with_read_replica(&written.text)
+                .map_err(|e| wrong("read_replica_url", &written.origin, &format!("is wrong: {e}")))?;
+        }
+        let redis_url = redis(get("redis_url")?)?;
+        database.redis_url.clone_from(&redis_url);
         let listen = get("listen")?.unwrap_or(Written { text: "127.0.0.1:8000".to_owned(), origin: String::new() });
         let listen = SocketAddr::from_str(&listen.text).map_err(|_| {
             wrong(
@@ -179,7 +208,7 @@ impl Sources<'_> {
         })?;
         Ok(Config {
             database,
-            redis_url: redis(get("redis_url")?)?,
+            redis_url,
             listen,
             allowed_hosts: hosts(get("allowed_hosts")?)?,
             master_key_file: get("master_key_file")?
@@ -187,6 +216,9 @@ impl Sources<'_> {
             lease: SignedDuration::from_secs(
                 number(get("lease_s")?, "lease_s", 1..=3600)?.map_or(30, |s| i64::try_from(s).unwrap_or(30)),
             ),
+            log_level: log_level(get("log_level")?)?,
+            log_retention_months: number(get("log_retention_months")?, "log_retention_months", 0..=1200)?
+                .map_or(13, |n| u32::try_from(n).unwrap_or(13)),
             data_dir,
         })
     }
@@ -328,6 +360,14 @@ fn hosts(written: Option<Written>) -> Result<Vec<String>> {
         )),
         None => Ok(names),
     }
+}
+
+fn log_level(written: Option<Written>) -> Result<LogLevel> {
+    let Some(Written { text, origin }) = written else { return Ok(LogLevel::Info) };
+    text.parse().map_err(|()| {
+        let known = LogLevel::ALL.map(LogLevel::name).join(", ");
+        wrong("log_level", &origin, &format!("must be one of {known}, not {}", shown(&text)))
+    })
 }
 
 fn number(written: Option<Written>, key: &str, range: std::ops::RangeInclusive<u64>) -> Result<Option<u64>> {

@@ -1,22 +1,29 @@
 //! Where log events go: to the terminal for whoever runs the process, and to `system_logs` for whoever looks later.
 
-use std::fmt::Write;
+mod fields;
+#[cfg(test)]
+mod tests;
 
 use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
+    Event, Level, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::Context, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::FilterFn, layer::Context, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
-use workers::logs::LogQueue;
+use workers::logs::{self, LogQueue};
 
-/// Events of these modules are Steward's own and go to the database.
+use self::fields::Fields;
+use crate::config::LogLevel;
+
+/// Events of these modules are Steward's own and go to the database. (What the drivers of databases and of HTTP say goes to
+/// the terminal alone: it may hold what was sent.)
 const OURS: [&str; 6] = ["steward", "web", "workers", "tools", "domain", "store"];
 
 /// Starts logging: to stderr as `STEWARD_LOG` (default `warn,steward=info`) says; when `queue` is given, Steward's own
-/// events from `info` up also to the database.
-pub fn start(queue: Option<LogQueue>) {
+/// events from that level up also to the database.
+pub fn start(queue: Option<(LogQueue, LogLevel)>) {
     let filter =
         EnvFilter::try_from_env("STEWARD_LOG").unwrap_or_else(|_| EnvFilter::new("warn,steward=info,workers=info"));
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -25,46 +32,76 @@ pub fn start(queue: Option<LogQueue>) {
         .with_ansi(colours)
         .with_target(true)
         .with_filter(filter);
-    let started = tracing_subscriber::registry().with(terminal).with(queue.map(DatabaseLayer)).try_init();
+    let database = queue.map(|(queue, least)| database(queue, least));
+    let started = tracing_subscriber::registry().with(terminal).with(database).try_init();
     if let Err(e) = started {
         eprintln!("logging could not be started: {e}");
     }
 }
 
-struct DatabaseLayer(LogQueue);
+/// The layer that hands Steward's own events from `least` up to the queue. Spans are followed whatever their level: they
+/// say whose request and which task an event belongs to.
+fn database<S: Subscriber + for<'a> LookupSpan<'a>>(queue: LogQueue, least: LogLevel) -> impl Layer<S> {
+    let lightest = least.tracing();
+    let wanted = move |event: &Metadata<'_>| is_ours(event) && (event.is_span() || *event.level() <= lightest);
+    DatabaseLayer { queue, least }.with_filter(FilterFn::new(wanted))
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    OURS.contains(&target.split("::").next().unwrap_or(target))
+}
+
+struct DatabaseLayer {
+    queue: LogQueue,
+    least: LogLevel,
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for DatabaseLayer {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let target = event.metadata().target();
-        let own = OURS.contains(&target.split("::").next().unwrap_or(target));
-        let level = match *event.metadata().level() {
-            Level::ERROR => "error",
-            Level::WARN => "warning",
-            Level::INFO => "info",
-            Level::DEBUG | Level::TRACE => return,
-        };
-        if own {
-            let mut words = Words::default();
-            event.record(&mut words);
-            self.0.push(level, target, &format!("{}{}", words.message, words.fields), None);
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // What writing log lines has to say would otherwise be written, and have something to say again.
+        if logs::is_writing() {
+            return;
+        }
+        let mut fields = Fields::default();
+        if let Some(spans) = context.event_scope(event) {
+            for span in spans.from_root() {
+                if let Some(of_span) = span.extensions().get::<Fields>() {
+                    fields.take_over(of_span);
+                }
+            }
+        }
+        event.record(&mut fields);
+        let level = level(*event.metadata().level(), fields.is_critical());
+        if level >= self.least {
+            self.queue.offer(fields.into_line(level.name(), event.metadata().target()));
         }
     }
 }
 
-/// The message and its fields as one readable line.
-#[derive(Default)]
-struct Words {
-    message: String,
-    fields: String,
-}
-
-impl Visit for Words {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // Writing to a String does not fail.
-        let _ = if field.name() == "message" {
-            write!(self.message, "{value:?}")
-        } else {
-            write!(self.fields, " {}={value:?}", field.name())
-        };
+/// The specification's level of an event: TRACE and DEBUG are `debug`, an ERROR that says `critical = true` is `critical`.
+fn level(level: Level, is_critical: bool) -> LogLevel {
+    match level {
+        Level::ERROR if is_critical => LogLevel::Critical,
+        Level::ERROR => LogLevel::Error,
+        Level::WARN => LogLevel::Warning,
+        Level::INFO => LogLevel::Info,
+        Level::DEBUG | Level::TRACE => LogLevel::Debug,
     }
 }

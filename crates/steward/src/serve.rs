@@ -13,13 +13,15 @@ use store::{Actor, Store, Vault, migrate, task_queue};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 use tools::{Context, Limits, Supervisors};
 use uuid::Uuid;
-use workers::{employee::Employee, housekeeping, library::Library, logs::LogQueue, servers, watching};
+use workers::{
+    employee::Employee, housekeeping, jobs::Jobs, library::Library, log_keeping, logs::LogQueue, servers, watching,
+};
 
 use crate::{Error, config::Config};
 
@@ -65,14 +67,13 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     let vault = Vault::open(&config.master_key_file, &data_dir.join("attachments"))?;
     let node = node_name(&data_dir)?;
     let shutdown = CancellationToken::new();
-    let wake = Arc::new(Notify::new());
     let mut parts = JoinSet::new();
     // Logs end last, so that they tell how the others ended.
     let logs_end = CancellationToken::new();
     let log_writer = tokio::spawn(logs.clone().write(store.clone(), logs_end.clone()));
 
     if only != Some(Only::Web) {
-        start_work(&mut parts, &store, &vault, &config, &node, &logs, &wake, &shutdown).await?;
+        start_work(&mut parts, &store, &vault, &config, &node, &logs, &shutdown).await?;
     }
     if let Some(listener) = listener {
         let address = listener
@@ -82,7 +83,6 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
             store: store.clone(),
             vault: vault.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            wake: Arc::clone(&wake),
             allowed_hosts: config.allowed_hosts.clone(),
         };
         let stop = shutdown.clone();
@@ -131,7 +131,6 @@ async fn start_work(
     config: &Config,
     node: &str,
     logs: &LogQueue,
-    wake: &Arc<Notify>,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let run_dir = config.data_dir.join("run");
@@ -152,28 +151,19 @@ async fn start_work(
         supervisors: Arc::clone(&supervisors),
         library: Library::open(&config.data_dir.join("playbooks")),
         logs: logs.clone(),
-        wake: Arc::clone(wake),
         node: node.to_owned(),
         lease: config.lease,
     };
     let news_end = CancellationToken::new();
-    parts.spawn(servers::write_down(store.clone(), logs.clone(), news, Arc::clone(wake), news_end.clone()));
-    parts.spawn(watching::keep_watching(
+    parts.spawn(servers::write_down(store.clone(), logs.clone(), news, news_end.clone()));
+    parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), shutdown.clone()));
+    parts.spawn(housekeeping::run(
         store.clone(),
         vault.clone(),
-        logs.clone(),
-        Arc::clone(wake),
+        log_keeping::jobs(Jobs::standard(), config.log_keeping()),
         shutdown.clone(),
     ));
-    parts.spawn(housekeeping::run(store.clone(), vault.clone(), Arc::clone(wake), shutdown.clone()));
-    let keeper = servers::keep_running(
-        store.clone(),
-        vault.clone(),
-        supervisors,
-        logs.clone(),
-        Arc::clone(wake),
-        servers_end.clone(),
-    );
+    let keeper = servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), servers_end.clone());
     let stop = shutdown.clone();
     parts.spawn(async move {
         let keeper = tokio::spawn(keeper);

@@ -3,15 +3,21 @@
 
 #[path = "cli/approvals.rs"]
 mod approvals;
+#[path = "cli/audit.rs"]
+mod audit;
 #[path = "cli/database.rs"]
 mod database;
 #[path = "cli/desk.rs"]
 mod desk;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/outside.rs"]
 mod outside;
 #[path = "cli/people.rs"]
 mod people;
 #[path = "cli/tasks.rs"]
 mod tasks;
+#[path = "cli/upkeep.rs"]
+mod upkeep;
 #[path = "cli/usage.rs"]
 mod usage;

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
-    tasks::Cursor,
-    value::{Scalar, page, row},
+    tasks::{Cursor, from_place},
+    value::{Scalar, row},
 };
 
 row! {
@@ -99,9 +99,11 @@ statements! {
     GET: Approval = "approvals/get";
     LOCK: Approval = "approvals/lock" split;
     LIST: Approval = "approvals/list";
-    APPROVE: Approval = "approvals/approve";
-    REJECT: Approval = "approvals/reject";
-    EXPIRE: Scalar<Uuid> = "approvals/expire";
+    LIST_STATUS: Approval = "approvals/list_status";
+    LIST_OF_TASK: Approval = "approvals/list_of_task";
+    APPROVE: Approval = "approvals/approve" wakes;
+    REJECT: Approval = "approvals/reject" wakes;
+    EXPIRE: Scalar<Uuid> = "approvals/expire" wakes;
     ADD_CALL: ApprovalCall = "approvals/add_call";
     CALL: FrozenCall = "approvals/call";
     ADD_EDIT: ApprovalCall = "approvals/add_edit";
@@ -141,9 +143,20 @@ pub async fn list(
     cursor: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Approval>> {
-    let params =
-        vec![status.into(), task_id.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
-    on.list(actor, &LIST, params).await
+    let mut params = from_place(cursor, limit);
+    // A text for each, so that task and status are part of an index's walk and not a filter along it.
+    let statement = match (task_id, status) {
+        (Some(task), status) => {
+            params.extend([task.into(), status.into()]);
+            &LIST_OF_TASK
+        }
+        (None, Some(status)) => {
+            params.push(status.into());
+            &LIST_STATUS
+        }
+        (None, None) => &LIST,
+    };
+    on.list(actor, statement, params).await
 }
 
 /// Approves. False: not open, or not the actor's to decide. The database wakes the work behind it.

@@ -1,13 +1,20 @@
 //! `audit_trail` and its hash chain: what was done, by whom, and the proof that it was not altered.
 
+mod chain;
+mod verify;
+
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+pub use self::{
+    chain::{Break, Damage, Finding, Link, Walk},
+    verify::{ChainReport, Links, verify_against},
+};
 use crate::{
-    Actor, Error, Result, Run, canonical,
+    Actor, Result, Run, Store,
     statement::statements,
     value::{FromRow, Row, page, row},
 };
@@ -38,33 +45,6 @@ row! {
     }
 }
 
-/// A link of the chain with the row it covers; the row is none where it was removed.
-#[derive(Debug)]
-struct Link {
-    seq: i64,
-    previous_sha256: String,
-    sha256: String,
-    canonical: Option<String>,
-}
-impl FromRow for Link {
-    const COLUMNS: &'static [&'static str] = &["seq", "previous_sha256", "sha256", "canonical"];
-    fn from_row(row: &Row) -> Result<Self> {
-        let canonical = match row {
-            Row::Postgres(_) => row.get(3, "canonical")?,
-            Row::Sqlite(_) => row
-                .get::<Option<String>>(3, "canonical")?
-                .map(|t| canonical::jsonb_text(&t))
-                .transpose()
-                .map_err(|e| Error::Decode { column: "audit_trail".to_owned(), reason: e.to_string() })?,
-        };
-        Ok(Self {
-            seq: row.get(0, "seq")?,
-            previous_sha256: row.get(1, "previous")?,
-            sha256: row.get(2, "sha256")?,
-            canonical,
-        })
-    }
-}
 #[derive(Debug)]
 struct Counts(i64, i64);
 impl FromRow for Counts {
@@ -73,22 +53,23 @@ impl FromRow for Counts {
         Ok(Self(row.get(0, "rows")?, row.get(1, "links")?))
     }
 }
-
-/// What a check of the chain found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct ChainReport {
-    /// Links looked at.
-    pub links: i64,
-    /// Hash of the last one; 64 zeros where there is none.
-    pub head: String,
-    /// The first thing that is wrong, with its place in the chain.
-    pub broken: Option<String>,
+#[derive(Debug)]
+struct Range(Option<i64>, Option<i64>);
+impl FromRow for Range {
+    const COLUMNS: &'static [&'static str] = &[];
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self(row.get(0, "first")?, row.get(1, "last")?))
+    }
 }
 
 statements! {
     LIST: AuditRow = "audit_trail/list";
+    LIST_OF_ENTITY: AuditRow = "audit_trail/list_of_entity";
     CHAIN: Link = "audit_trail/chain" split;
+    NEAR: Link = "audit_trail/near" split;
+    UNLINKED: Link = "audit_trail/unlinked" split;
     COUNTS: Counts = "audit_trail/counts";
+    RANGE: Range = "audit_trail/range";
 }
 
 /// The newest rows the actor may see, of an entity.
@@ -99,40 +80,34 @@ pub async fn list(
     entity_id: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<AuditRow>> {
-    on.list(actor, &LIST, vec![entity_type.into(), entity_id.into(), page(limit)]).await
+    match (entity_type, entity_id) {
+        (Some(kind), Some(id)) => on.list(actor, &LIST_OF_ENTITY, vec![kind.into(), id.into(), page(limit)]).await,
+        // Whoever sees all of the trail walks it by time; a text of its own keeps that apart from one entity's few rows.
+        _ => on.list(actor, &LIST, vec![page(limit), entity_type.into(), entity_id.into()]).await,
+    }
 }
 
-/// Checks the whole chain, a thousand links at a time.
-pub async fn verify(actor: &Actor, on: impl Run) -> Result<ChainReport> {
-    let mut head = canonical::GENESIS_SHA256.to_owned();
-    let mut seq = 0;
-    loop {
-        let links: Vec<Link> = on.list(actor, &CHAIN, vec![seq.into(), 1000.into()]).await?;
-        if links.is_empty() {
-            break;
-        }
-        for link in links {
-            let broken = if link.seq != seq + 1 {
-                Some(format!("link {} is missing", seq + 1))
-            } else if link.previous_sha256 != head {
-                Some(format!("link {} does not follow the one before it", link.seq))
-            } else {
-                match &link.canonical {
-                    None => Some(format!("the row of link {} was removed", link.seq)),
-                    Some(text) if canonical::chain_sha256(&head, text) != link.sha256 => {
-                        Some(format!("the row of link {} was altered", link.seq))
-                    }
-                    Some(_) => None,
-                }
-            };
-            if broken.is_some() {
-                return Ok(ChainReport { links: seq, head, broken });
-            }
-            seq = link.seq;
-            head = link.sha256;
-        }
-    }
-    let Counts(rows, links) = on.one(actor, &COUNTS, Vec::new()).await?;
-    let broken = (rows != links).then(|| format!("{rows} rows stand in the trail, but the chain has {links} links"));
-    Ok(ChainReport { links: seq, head, broken })
+/// Links of the chain with their rows, from behind a position on, at most `limit` (0–1000).
+pub async fn links(actor: &Actor, on: impl Run, after: i64, limit: i64) -> Result<Vec<Link>> {
+    on.list(actor, &CHAIN, vec![after.into(), page(limit)]).await
 }
+
+/// The first and the last position between which all rows of a time stand; none where there is no such row. A row is
+/// linked when it is committed, so rows of a moment before or after may stand there too.
+pub async fn positions(
+    actor: &Actor,
+    on: impl Run,
+    since: Option<Timestamp>,
+    before: Option<Timestamp>,
+) -> Result<Option<(i64, i64)>> {
+    let Range(first, last) = on.one(actor, &RANGE, vec![since.into(), before.into()]).await?;
+    Ok(first.zip(last))
+}
+
+/// Checks the whole chain; see [`verify_against`].
+pub async fn verify(actor: &Actor, on: &Store) -> Result<ChainReport> {
+    verify_against(actor, on, None).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,12 @@ pub enum Error {
     /// The database can't be reached or doesn't answer in time.
     #[error("the database does not answer: {0}")]
     Unavailable(String),
+    /// The connection was lost while a change was being committed: it stands whole, or not at all, and which of the two
+    /// is not known. Whoever repeats it looks first.
+    #[error(
+        "the database's answer was lost while the change was being saved ({0}); look whether it was made before you send it again"
+    )]
+    OutcomeUnknown(String),
     /// The pool or the queue of writes is full: try again in a moment.
     #[error("the database is busy: {0}; try again in a moment")]
     Busy(String),
@@ -60,7 +66,42 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// The names of [`Error::class`].
+    pub const CLASSES: [&'static str; 12] = [
+        "refused",
+        "constraint",
+        "unavailable",
+        "outcome_unknown",
+        "busy",
+        "storage",
+        "schema",
+        "decode",
+        "vault",
+        "config",
+        "rolled_back",
+        "database",
+    ];
+
+    /// What kind of error this is, in one word: for figures.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } => "refused",
+            Self::Constraint { .. } => "constraint",
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Busy(_) => "busy",
+            Self::Storage(_) => "storage",
+            Self::Schema(_) => "schema",
+            Self::Decode { .. } => "decode",
+            Self::Vault(_) => "vault",
+            Self::Config(_) => "config",
+            Self::RolledBack => "rolled_back",
+            Self::Database { .. } => "database",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything. Nothing was changed by it; where that
+    /// is not known ([`Error::OutcomeUnknown`]) this is false.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Storage(_))
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
-    value::{Scalar, row},
+    value::{Scalar, page, row},
 };
 
 row! {
@@ -63,6 +63,8 @@ statements! {
     LIST: Attachment = "file_attachments/list";
     GET: Attachment = "file_attachments/get";
     STORED: Scalar<bool> = "file_attachments/stored";
+    AFTER: Attachment = "file_attachments/after";
+    EXPIRE: Scalar<String> = "file_attachments/expire";
 }
 
 /// Notes an encrypted file of the actor's on a task.
@@ -96,4 +98,14 @@ pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Attachm
 /// Whether any row names this place in the vault.
 pub async fn is_stored(actor: &Actor, on: impl Run, storage_path: &str) -> Result<bool> {
     Ok(on.one::<Scalar<bool>>(actor, &STORED, vec![storage_path.into()]).await?.0)
+}
+
+/// The rows after an id, in its order, at most `limit`: to walk them all.
+pub async fn after(actor: &Actor, on: impl Run, id: Uuid, limit: i64) -> Result<Vec<Attachment>> {
+    on.list(actor, &AFTER, vec![id.into(), page(limit)]).await
+}
+
+/// Removes the rows of files whose time is over, at most `limit` of them, and answers where the vault keeps these files.
+pub async fn expire(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<String>> {
+    Ok(on.list::<Scalar<String>>(actor, &EXPIRE, vec![page(limit)]).await?.into_iter().map(|s| s.0).collect())
 }

@@ -4,24 +4,44 @@
 //! (`&Transaction`). Who may see and change what is decided by the database: row-level security on PostgreSQL, the
 //! same rules as temporary views and triggers on SQLite (`src/sqlite/guard_*.sql`). Row structs are the payload.
 
+// Tests in here share their fixtures with those outside, which know the crate by its name.
+#[cfg(test)]
+extern crate self as store;
+
 pub mod actor;
 pub mod approvals;
 pub mod audit_trail;
+pub mod cache;
 pub mod canonical;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
 pub mod config;
+pub mod diagnosis;
 pub mod error;
+mod every;
 pub mod file_attachments;
+#[cfg(feature = "limit")]
+pub mod limit;
+pub mod log_keeping;
+pub mod maintain;
 pub mod mcp_servers;
+pub mod metrics;
 pub mod migrate;
 pub mod notifications;
 pub mod policies;
 mod postgres;
 #[cfg(test)]
 mod prepared;
+#[cfg(test)]
+#[path = "../tests/permissions/raw.rs"]
+mod raw;
 mod run;
 pub mod runs;
 pub mod schedules;
+pub mod search;
 pub mod sessions;
+pub mod signals;
 mod sqlite;
 pub mod statement;
 pub mod system_logs;
@@ -30,11 +50,14 @@ pub mod tasks;
 pub mod users;
 pub mod value;
 pub mod vault;
+pub mod verify;
 pub mod watchers;
 
 pub use actor::{Actor, Principal};
 pub use config::{Config, Target};
 pub use error::{Error, Result};
+pub use every::every_statement;
+pub use metrics::Metrics;
 pub use run::{BoxFuture, Run, Store, Transaction};
 pub use value::now;
 pub use vault::Vault;

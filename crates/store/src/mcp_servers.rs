@@ -4,7 +4,12 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::row};
+use crate::{
+    Actor, Result, Run, Store,
+    cache::{Change, Kind},
+    statement::statements,
+    value::row,
+};
 
 row! {
     /// A server, without its environment.
@@ -123,6 +128,13 @@ pub async fn create(
 /// All servers by name, at most 200.
 pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Server>> {
     on.list(actor, &LIST, Vec::new()).await
+}
+
+/// The same, as it was remembered: for showing. Only `last_heartbeat` may be up to five minutes old.
+pub async fn shown(actor: &Actor, store: &Store) -> Result<Vec<Server>> {
+    let Some(user) = actor.user_id() else { return list(actor, store).await };
+    let on = [Change::User(user), Change::Servers];
+    store.cache.kept(store, (Kind::Servers, &user.to_string()), &on, Box::pin(list(actor, store))).await
 }
 
 /// A server by name.

@@ -60,6 +60,7 @@ pub struct NewNotification {
 statements! {
     CREATE: Notification = "notifications/create";
     LIST: Notification = "notifications/list";
+    LIST_STATUS: Notification = "notifications/list_status";
     SET_STATUS: Notification = "notifications/set_status";
 }
 
@@ -85,7 +86,10 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewNotification) -> Resul
 
 /// The actor's own notifications that are due, newest first.
 pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, limit: i64) -> Result<Vec<Notification>> {
-    on.list(actor, &LIST, vec![status.into(), page(limit)]).await
+    match status {
+        Some(status) => on.list(actor, &LIST_STATUS, vec![page(limit), status.into()]).await,
+        None => on.list(actor, &LIST, vec![page(limit)]).await,
+    }
 }
 
 /// Marks one of the actor's own as `unread`, `read` or `archived`. False: none such.

@@ -3,7 +3,12 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::row};
+use crate::{
+    Actor, Result, Run, Store,
+    cache::{Change, Kind},
+    statement::statements,
+    value::row,
+};
 
 row! {
     /// A rule. The first active one that matches, by position, decides.
@@ -85,6 +90,13 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewPolicy) -> Result<Uuid
 /// All rules in order, at most 500.
 pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Policy>> {
     on.list(actor, &LIST, Vec::new()).await
+}
+
+/// The same, as it was remembered: for showing. Whether a call may run is judged by [`list`].
+pub async fn shown(actor: &Actor, store: &Store) -> Result<Vec<Policy>> {
+    let Some(user) = actor.user_id() else { return list(actor, store).await };
+    let on = [Change::User(user), Change::Policies];
+    store.cache.kept(store, (Kind::Policies, &user.to_string()), &on, Box::pin(list(actor, store))).await
 }
 
 /// Removes a rule. False: none such, or not allowed.

@@ -1,11 +1,22 @@
 //! Running statements: the closed type of the two databases, single statements, and transactions.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Instant,
+};
 
 use crate::{
     Actor, Config, Error, Result,
+    cache::{self, Cache},
     config::Target,
+    metrics::{Metrics, Recorder},
     postgres::{Postgres, PostgresTransaction},
+    signals::{Hub, Signals},
     sqlite::{Sqlite, SqliteTransaction},
     statement::Statement,
     value::{FromRow, Row, Value},
@@ -18,6 +29,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) engine: Engine,
+    recorder: Arc<Recorder>,
+    pub(crate) signals: Signals,
+    pub(crate) cache: Arc<Cache>,
 }
 
 /// The two engines.
@@ -29,7 +43,24 @@ pub(crate) enum Engine {
 
 /// A transaction in progress. It ends with the closure given to [`Store::transaction`].
 #[derive(Debug)]
-pub struct Transaction(pub(crate) TransactionEngine);
+pub struct Transaction(pub(crate) TransactionEngine, AtomicBool, AtomicU8);
+
+impl Transaction {
+    pub(crate) fn new(engine: TransactionEngine) -> Self {
+        Self(engine, AtomicBool::new(false), AtomicU8::new(0))
+    }
+
+    /// Notes whether the transaction may make work ready, and what it changes that is cached; both are told after its
+    /// commit. On SQLite the writer knows.
+    fn note(&self, statement: &Statement, did_anything: bool) {
+        if did_anything && statement.wakes() {
+            self.1.store(true, Ordering::Relaxed);
+        }
+        if did_anything {
+            self.2.fetch_or(cache::touched(statement), Ordering::Relaxed);
+        }
+    }
+}
 
 /// A transaction on one of the engines.
 #[derive(Debug)]
@@ -54,6 +85,11 @@ pub trait Run: Send + Copy {
         statement: &'static Statement,
         params: Vec<Value>,
     ) -> impl Future<Output = Result<u64>> + Send;
+
+    /// The store, where the verb is a transaction of its own: what it changed is then committed.
+    fn store<'s>(self) -> Option<&'s Store>
+    where
+        Self: 's;
 
     /// Rows, read as structs.
     fn list<T: FromRow + Send>(
@@ -88,11 +124,17 @@ impl Store {
     /// Opens the database. On PostgreSQL one connection is made at once, so that a wrong address shows here;
     /// on SQLite the file is made when missing. The schema is not looked at: see [`crate::migrate`].
     pub async fn open(config: &Config) -> Result<Self> {
+        let recorder = Arc::new(Recorder::new());
+        let hub = Arc::new(Hub::default());
         let engine = match &config.target {
-            Target::Postgres(target) => Engine::Postgres(Postgres::open(config, target).await?),
-            Target::Sqlite(path) => Engine::Sqlite(Sqlite::open(path.clone(), config.connect_timeout).await?),
+            Target::Postgres(target) => Engine::Postgres(Postgres::open(config, target, Arc::clone(&recorder)).await?),
+            Target::Sqlite(path) => {
+                Engine::Sqlite(Sqlite::open(path.clone(), config.connect_timeout, Arc::clone(&hub)).await?)
+            }
         };
-        Ok(Self { engine })
+        let cache = Arc::new(Cache::new(config)?);
+        hub.let_hear(cache.ear());
+        Ok(Self { signals: Signals::new(hub, &engine, config), engine, recorder, cache })
     }
 
     /// `PostgreSQL` or `SQLite`.
@@ -124,14 +166,49 @@ impl Store {
         E: From<Error> + Send + 'static,
         F: for<'t> FnOnce(&'t Transaction) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
     {
-        match &self.engine {
-            Engine::Postgres(pg) => pg.transaction(work).await,
+        let began = Instant::now();
+        let result = match &self.engine {
+            Engine::Postgres(pg) => {
+                let wakes = Arc::new((AtomicBool::new(false), AtomicU8::new(0)));
+                let noted = Arc::clone(&wakes);
+                let result = pg.transaction(move |tx: &Transaction| {
+                    let work = work(tx);
+                    Box::pin(async move {
+                        let result = work.await;
+                        noted.0.store(tx.1.load(Ordering::Relaxed), Ordering::Relaxed);
+                        noted.1.store(tx.2.load(Ordering::Relaxed), Ordering::Relaxed);
+                        result
+                    })
+                });
+                let result = result.await;
+                // Even a failed commit may stand, where its answer was lost.
+                self.cache.forget(wakes.1.load(Ordering::Relaxed));
+                if result.is_ok() && wakes.0.load(Ordering::Relaxed) {
+                    self.signals.wake();
+                }
+                result
+            }
             Engine::Sqlite(sqlite) => sqlite.transaction(work).await,
+        };
+        // The error is the caller's own type; what the store said in it is counted with its statement.
+        self.recorder.ended("transaction", began.elapsed(), None);
+        result
+    }
+
+    /// What was counted since it was opened.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = self.recorder.snapshot();
+        match &self.engine {
+            Engine::Postgres(pg) => pg.measure(&mut metrics),
+            Engine::Sqlite(sqlite) => metrics.writer = Some(sqlite.writer_metrics()),
         }
+        metrics
     }
 
     /// Ends what is under way and closes the connections.
     pub async fn close(&self) {
+        self.cache.close(&self.engine).await;
+        self.signals.close().await;
         match &self.engine {
             Engine::Postgres(pg) => pg.close(),
             Engine::Sqlite(sqlite) => sqlite.close().await,
@@ -140,34 +217,71 @@ impl Store {
 }
 
 crate::statement::statement!(PING, crate::value::Scalar<i32>, "store/ping");
-#[cfg(test)]
 pub(crate) static ALL: &[&Statement] = &[&PING];
 
 impl Run for &Store {
+    fn store<'s>(self) -> Option<&'s Store>
+    where
+        Self: 's,
+    {
+        Some(self)
+    }
     async fn rows(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<Vec<Row>> {
-        match &self.engine {
-            Engine::Postgres(pg) => pg.rows(actor, statement, &params).await,
+        let began = Instant::now();
+        let result = match &self.engine {
+            Engine::Postgres(pg) => {
+                let result = pg.rows(actor, statement, &params).await;
+                self.cache.forget(cache::touched(statement));
+                if statement.wakes() && result.as_ref().is_ok_and(|rows| !rows.is_empty()) {
+                    self.signals.wake();
+                }
+                result
+            }
             Engine::Sqlite(sqlite) => sqlite.rows(actor, statement, params).await,
-        }
+        };
+        self.recorder.note(statement.name, began.elapsed(), result)
     }
     async fn execute(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<u64> {
-        match &self.engine {
-            Engine::Postgres(pg) => pg.execute(actor, statement, &params).await,
+        let began = Instant::now();
+        let result = match &self.engine {
+            Engine::Postgres(pg) => {
+                let result = pg.execute(actor, statement, &params).await;
+                self.cache.forget(cache::touched(statement));
+                if statement.wakes() && result.as_ref().is_ok_and(|changed| *changed > 0) {
+                    self.signals.wake();
+                }
+                result
+            }
             Engine::Sqlite(sqlite) => sqlite.execute(actor, statement, params).await,
-        }
+        };
+        self.recorder.note(statement.name, began.elapsed(), result)
     }
 }
 
 impl Run for &Transaction {
+    fn store<'s>(self) -> Option<&'s Store>
+    where
+        Self: 's,
+    {
+        None
+    }
     async fn rows(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<Vec<Row>> {
         match &self.0 {
-            TransactionEngine::Postgres(tx) => tx.rows(actor, statement, &params).await,
+            TransactionEngine::Postgres(tx) => {
+                let rows = tx.rows(actor, statement, &params).await?;
+                self.note(statement, !rows.is_empty());
+                Ok(rows)
+            }
             TransactionEngine::Sqlite(tx) => tx.rows(actor, statement, &params),
         }
     }
     async fn execute(self, actor: &Actor, statement: &'static Statement, params: Vec<Value>) -> Result<u64> {
         match &self.0 {
-            TransactionEngine::Postgres(tx) => tx.execute(actor, statement, &params).await,
+            TransactionEngine::Postgres(tx) => {
+                let changed = tx.execute(actor, statement, &params).await?;
+                self.note(statement, changed > 0);
+                Ok(changed)
+            }
             TransactionEngine::Sqlite(tx) => tx.execute(actor, statement, &params),
         }
     }

@@ -1,14 +1,15 @@
 //! `sessions` and the one-time set-up links.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Actor, Result, Run,
-    statement::statements,
-    value::{Scalar, row},
+    Actor, Result, Run, Store,
+    cache::{Change, EVERY, Use},
+    statement::{Statement, statements},
+    value::{Scalar, Value, row, time_text},
 };
 
 row! {
@@ -33,11 +34,21 @@ row! {
     }
 }
 
+impl Session {
+    /// How long it still lasts unless it is used; None: it is over.
+    pub(crate) fn life(&self) -> Option<Duration> {
+        Duration::try_from(self.expires_at.duration_since(crate::now())).ok().filter(|life| !life.is_zero())
+    }
+}
+
 statements! {
     CREATE: Session = "sessions/create";
     BY_TOKEN: Session = "sessions/by_token";
+    TOKENS: Scalar<String> = "sessions/tokens";
     TOUCH: Session = "sessions/touch";
+    TOUCH_ALL: Session = "sessions/touch_all" split;
     REVOKE: Session = "sessions/revoke";
+    REVOKE_ALL_OF: Session = "sessions/revoke_all_of";
     CLEANUP: Scalar<i64> = "sessions/cleanup" split;
     CREATE_LINK: Session = "setup_links/create";
     TAKE_LINK: Session = "setup_links/take";
@@ -65,14 +76,78 @@ pub async fn by_token(actor: &Actor, on: impl Run, token_sha256: &str) -> Result
     on.optional(actor, &BY_TOKEN, vec![token_sha256.into()]).await
 }
 
+/// The same, from the caches where they hold it: never one that was ended before this was called (see [`crate::cache`]).
+pub async fn valid(actor: &Actor, store: &Store, token_sha256: &str) -> Result<Option<Session>> {
+    // Nobody but Steward itself is answered from what Steward itself read.
+    if actor.principal != crate::Principal::Service || !store.cache.holds_sessions() {
+        return by_token(actor, store, token_sha256).await;
+    }
+    let on = |session: &Option<Session>| {
+        let user = session.as_ref().map(|s| Change::User(s.user_id));
+        user.into_iter().chain([Change::Session(token_sha256.to_owned())]).collect()
+    };
+    let life = |session: &Option<Session>| session.as_ref().and_then(Session::life);
+    store.cache.session(store, token_sha256, on, life, Box::pin(by_token(actor, store, token_sha256))).await
+}
+
+/// The hashes of the tokens of a session or of a user's newest thousand, by the id of either.
+pub(crate) async fn tokens(store: &Store, id: Uuid) -> Result<Vec<String>> {
+    let rows: Vec<Scalar<String>> = store.list(&Actor::service(), &TOKENS, vec![id.into()]).await?;
+    Ok(rows.into_iter().map(|token| token.0).collect())
+}
+
+/// Notes a use of a session and moves its end, within a few seconds and at most once a minute; at once where the session
+/// is about to end. For Steward itself only.
+pub async fn note_use(actor: &Actor, store: &Store, session: &Session, used: Use) -> Result<()> {
+    let (id, expires_at) = (session.id, used.expires_at);
+    let is_ending = session.expires_at.duration_since(used.at) < EVERY * 2;
+    if is_ending || actor.principal != crate::Principal::Service || !store.cache.note_use(store, used) {
+        touch(actor, store, id, expires_at).await?;
+    }
+    Ok(())
+}
+
+/// Notes uses, each unless one of its session was noted within the minute before; an end is never moved back. Answers how
+/// many were noted. For Steward itself only.
+pub async fn touch_all(actor: &Actor, on: impl Run, uses: &[Use]) -> Result<u64> {
+    let (statement, params) = touch_all_of(uses);
+    on.execute(actor, statement, params).await
+}
+
+/// The statement that notes uses, and what goes with it.
+pub(crate) fn touch_all_of(uses: &[Use]) -> (&'static Statement, Vec<Value>) {
+    let texts = |of: fn(&Use) -> Timestamp| uses.iter().map(|used| time_text(of(used))).collect::<Vec<_>>();
+    let ids: Vec<Uuid> = uses.iter().map(|used| used.session_id).collect();
+    let params =
+        vec![ids.into(), texts(|u| u.at).into(), texts(|u| u.at - EVERY).into(), texts(|u| u.expires_at).into()];
+    (&TOUCH_ALL, params)
+}
+
 /// Notes a use, and moves the end of the session. For Steward itself only.
 pub async fn touch(actor: &Actor, on: impl Run, id: Uuid, expires_at: Timestamp) -> Result<()> {
     on.execute(actor, &TOUCH, vec![id.into(), expires_at.into()]).await.map(drop)
 }
 
-/// Ends a session of one's own. False: none such.
+/// Ends a session of one's own. False: none such. Within a transaction the caches hear of it from the database alone,
+/// unless [`Store::changed`] follows the commit.
 pub async fn revoke(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
-    Ok(on.execute(actor, &REVOKE, vec![id.into()]).await? > 0)
+    let ended = on.execute(actor, &REVOKE, vec![id.into()]).await? > 0;
+    if ended && let Some(store) = on.store() {
+        store.session_ended(id).await;
+    }
+    Ok(ended)
+}
+
+/// Ends all sessions of a user, oneself or, for Steward itself, anybody; answers how many. Within a transaction see
+/// [`revoke`].
+pub async fn revoke_all_of(actor: &Actor, on: impl Run, user_id: Uuid) -> Result<u64> {
+    let ended = on.execute(actor, &REVOKE_ALL_OF, vec![user_id.into()]).await?;
+    if ended > 0
+        && let Some(store) = on.store()
+    {
+        store.changed(Change::User(user_id)).await;
+    }
+    Ok(ended)
 }
 
 /// Removes expired and revoked sessions and answers how many (specification: `cleanup_expired_sessions`).

@@ -17,6 +17,7 @@ pub struct Statement {
     postgres: &'static str,
     sqlite: &'static str,
     columns: &'static [&'static str],
+    wakes: bool,
     texts: OnceLock<Texts>,
 }
 
@@ -33,8 +34,9 @@ impl Statement {
         postgres: &'static str,
         sqlite: &'static str,
         columns: &'static [&'static str],
+        wakes: bool,
     ) -> Self {
-        Self { name, postgres, sqlite, columns, texts: OnceLock::new() }
+        Self { name, postgres, sqlite, columns, wakes, texts: OnceLock::new() }
     }
 
     fn texts(&self) -> &Texts {
@@ -65,6 +67,11 @@ impl Statement {
     /// Whether it changes anything.
     pub fn writes(&self) -> bool {
         self.texts().writes
+    }
+
+    /// Whether its commit may make work ready, so that those who wait are woken (declared with `wakes`).
+    pub fn wakes(&self) -> bool {
+        self.wakes
     }
 }
 
@@ -116,32 +123,36 @@ fn for_sqlite(text: &str) -> String {
         .to_owned()
 }
 
-/// Declares a table's statements and the list of them all.
+/// Declares a table's statements and the list of them all. After the name may stand `split` (a text for each engine) and
+/// `wakes` (its commit may make work ready: see `signals`).
 macro_rules! statements {
-    ($($(#[$meta:meta])* $ident:ident: $row:ty = $name:literal $($split:ident)?;)*) => {
-        $($crate::statement::statement!($(#[$meta])* $ident, $row, $name $(, $split)?);)*
-        /// Every statement of this file, for the test that prepares them.
-        #[cfg(test)]
+    ($($(#[$meta:meta])* $ident:ident: $row:ty = $name:literal $($word:ident)*;)*) => {
+        $($crate::statement::statement!($(#[$meta])* $ident, $row, $name $(, $word)*);)*
+        /// Every statement of this file.
         pub(crate) static ALL: &[&$crate::statement::Statement] = &[$(&$ident),*];
     };
 }
 macro_rules! statement {
     ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal) => {
-        $(#[$meta])*
-        static $ident: $crate::statement::Statement = $crate::statement::Statement::new(
-            $name,
-            include_str!(concat!("../sql/", $name, ".sql")),
-            include_str!(concat!("../sql/", $name, ".sql")),
-            <$row as $crate::value::FromRow>::COLUMNS,
-        );
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".sql", ".sql", false);
+    };
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, wakes) => {
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".sql", ".sql", true);
     };
     ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, split) => {
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", false);
+    };
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, split, wakes) => {
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", true);
+    };
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, $postgres:literal, $sqlite:literal, $wakes:literal) => {
         $(#[$meta])*
         static $ident: $crate::statement::Statement = $crate::statement::Statement::new(
             $name,
-            include_str!(concat!("../sql/", $name, ".postgres.sql")),
-            include_str!(concat!("../sql/", $name, ".sqlite.sql")),
+            include_str!(concat!("../sql/", $name, $postgres)),
+            include_str!(concat!("../sql/", $name, $sqlite)),
             <$row as $crate::value::FromRow>::COLUMNS,
+            $wakes,
         );
     };
 }

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     Actor, Result, Run,
+    search::{Fts5, Query},
     statement::statements,
-    value::{page, row},
+    value::{Value, page, row, time_text},
 };
 
 row! {
@@ -57,23 +58,105 @@ pub struct NewLogLine {
     pub user_id: Option<Uuid>,
     /// Which task.
     pub task_id: Option<Uuid>,
-    /// Which request.
+    /// Which request, at most 100 characters.
     pub request_id: Option<String>,
+    /// From where.
+    pub ip_address: Option<IpAddr>,
+    /// By which program.
+    pub user_agent: Option<String>,
     /// Further fields.
     pub metadata: Json,
 }
 
+impl NewLogLine {
+    /// A line of this moment with nothing but its words; a module that is too long is cut.
+    pub fn new(level: &'static str, module: &str, message: impl Into<String>) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            timestamp: time_text(crate::now()),
+            level,
+            module: module.chars().take(100).collect(),
+            message: message.into(),
+            user_id: None,
+            task_id: None,
+            request_id: None,
+            ip_address: None,
+            user_agent: None,
+            metadata: Json::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// The specification's levels, least first.
+pub const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
+
+/// The level of this name.
+pub fn level(name: &str) -> Option<&'static str> {
+    LEVELS.into_iter().find(|known| *known == name)
+}
+
+/// Which lines; what is not set does not matter.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Filter<'a> {
+    /// This level or a heavier one.
+    pub level: Option<&'static str>,
+    /// This part alone.
+    pub module: Option<&'a str>,
+    /// This task alone.
+    pub task_id: Option<Uuid>,
+    /// This user alone.
+    pub user_id: Option<Uuid>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+    /// Only what is older than this line: its time and id.
+    pub after: Option<(Timestamp, Uuid)>,
+}
+
+impl Filter<'_> {
+    /// The statements' parameters, in order. Bounds that are not set lie beyond every line, so that one plan serves all.
+    fn params(&self, limit: i64) -> Vec<Value> {
+        let least = self.level.and_then(|l| LEVELS.iter().position(|known| *known == l)).unwrap_or(0);
+        let levels: Vec<String> = LEVELS[least..].iter().map(|l| (*l).to_owned()).collect();
+        let (before, before_id) = self.after.unwrap_or((END, Uuid::max()));
+        vec![
+            levels.into(),
+            self.module.into(),
+            self.task_id.into(),
+            self.user_id.into(),
+            self.from.unwrap_or(BEGINNING).into(),
+            self.to.unwrap_or(END).into(),
+            before.into(),
+            before_id.into(),
+            page(limit),
+        ]
+    }
+}
+
+/// Before every line, and after: the years 1 and 9999, which both databases hold and sort.
+const BEGINNING: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+const END: Timestamp = Timestamp::constant(253_370_764_800, 0);
+
 statements! {
     CREATE: LogLine = "system_logs/create" split;
     LIST: LogLine = "system_logs/list";
+    FIND: LogLine = "system_logs/find";
+    SEARCH: LogLine = "system_logs/search" split;
 }
 
-/// Writes lines in one statement, at most 1000 at once.
+/// Writes lines in one statement, at most 1000 at once; a line that stands already is not written again. Answers how many
+/// were.
 pub async fn append(actor: &Actor, on: impl Run, lines: &[NewLogLine]) -> Result<u64> {
     let mut lines = serde_json::to_value(&lines[..lines.len().min(1000)])
         .map_err(|e| crate::Error::Decode { column: "system_logs".to_owned(), reason: e.to_string() })?;
     show_nul(&mut lines);
-    on.execute(actor, &CREATE, vec![lines.into()]).await
+    let written = on.execute(actor, &CREATE, vec![lines.into()]).await;
+    // A line on its way into the DEFAULT partition while its month was made: the next try finds the month.
+    written.map_err(|e| match e.constraint() {
+        Some("system_logs_default") => crate::Error::Busy("a month of the log is just being made".to_owned()),
+        _ => e,
+    })
 }
 
 /// Neither database keeps a NUL in a text; a program's stray one must not cost the other lines.
@@ -96,4 +179,20 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<LogLine>> {
     on.list(actor, &LIST, vec![level.into(), module.into(), task_id.into(), page(limit)]).await
+}
+
+/// The newest lines that the actor may see and the filter lets through, at most `limit`.
+pub async fn find(actor: &Actor, on: impl Run, filter: &Filter<'_>, limit: i64) -> Result<Vec<LogLine>> {
+    let params = filter.params(limit);
+    on.list(actor, &FIND, params).await
+}
+
+/// Those of them whose message answers the query, newest first. The query is what a person types: words, `"a phrase"`, `or`,
+/// `-not`, `begin*`.
+pub async fn search(actor: &Actor, on: impl Run, query: &str, filter: &Filter<'_>, limit: i64) -> Result<Vec<LogLine>> {
+    let mut params = filter.params(limit);
+    let query = Query::parse(query);
+    let Fts5 { wanted, unwanted } = query.fts5();
+    params.push(vec![query.tsquery(), wanted, unwanted].into());
+    on.list(actor, &SEARCH, params).await
 }

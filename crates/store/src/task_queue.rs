@@ -1,6 +1,6 @@
 //! `task_queue`: what waits to be claimed, and the fenced lease of whoever works on it.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use crate::{
@@ -46,21 +46,21 @@ statements! {
     CLAIM: Queued = "task_queue/claim";
     HOLD: Queued = "task_queue/hold";
     WAIT: Queued = "task_queue/wait";
-    RELEASE: Queued = "task_queue/release";
-    RECLAIM: Scalar<Uuid> = "task_queue/reclaim";
+    RELEASE: Queued = "task_queue/release" wakes;
+    RECLAIM: Scalar<Uuid> = "task_queue/reclaim" wakes;
     GET: Queued = "task_queue/get";
 }
 
-/// Claims the actor's most urgent ready task until `lease_until`.
-pub async fn claim(actor: &Actor, on: impl Run, worker: &str, lease_until: Timestamp) -> Result<Option<Lease>> {
-    let queued: Option<Queued> = on.optional(actor, &CLAIM, vec![worker.into(), lease_until.into()]).await?;
+/// Claims the actor's most urgent ready task for `lease`, by the database's clock: nodes may disagree about the hour.
+pub async fn claim(actor: &Actor, on: impl Run, worker: &str, lease: SignedDuration) -> Result<Option<Lease>> {
+    let queued: Option<Queued> = on.optional(actor, &CLAIM, vec![worker.into(), millis(lease)]).await?;
     Ok(queued.map(|q| Lease { task_id: q.task_id, worker: worker.to_owned(), attempt: q.attempt }))
 }
 
-/// Renews a lease and holds its row until the transaction ends. False: it is no longer the worker's.
-pub async fn hold(actor: &Actor, on: impl Run, lease: &Lease, lease_until: Timestamp) -> Result<bool> {
+/// Renews a lease for `length` from now on and holds its row until the transaction ends. False: it is no longer the worker's.
+pub async fn hold(actor: &Actor, on: impl Run, lease: &Lease, length: SignedDuration) -> Result<bool> {
     let mut params = fence(lease);
-    params.push(lease_until.into());
+    params.push(millis(length));
     Ok(on.optional::<Queued>(actor, &HOLD, params).await?.is_some())
 }
 
@@ -69,10 +69,10 @@ pub async fn wait(actor: &Actor, on: impl Run, lease: &Lease) -> Result<bool> {
     Ok(on.execute(actor, &WAIT, fence(lease)).await? > 0)
 }
 
-/// Gives a task back, to be claimed not before `ready_at`. False: the lease is no longer the worker's.
-pub async fn release(actor: &Actor, on: impl Run, lease: &Lease, ready_at: Timestamp) -> Result<bool> {
+/// Gives a task back, to be claimed after `delay` at the earliest. False: the lease is no longer the worker's.
+pub async fn release(actor: &Actor, on: impl Run, lease: &Lease, delay: SignedDuration) -> Result<bool> {
     let mut params = fence(lease);
-    params.push(ready_at.into());
+    params.push(millis(delay));
     Ok(on.execute(actor, &RELEASE, params).await? > 0)
 }
 
@@ -85,6 +85,11 @@ pub async fn reclaim(actor: &Actor, on: impl Run, worker_prefix: Option<&str>) -
 /// A task's place in the queue, if it has one.
 pub async fn get(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Option<Queued>> {
     on.optional(actor, &GET, vec![task_id.into()]).await
+}
+
+/// What `from_now()` of the database takes.
+fn millis(length: SignedDuration) -> crate::value::Value {
+    i64::try_from(length.as_millis()).unwrap_or(i64::MAX).into()
 }
 
 fn fence(lease: &Lease) -> Vec<crate::value::Value> {

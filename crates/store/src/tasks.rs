@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::{
     Actor, Result, Run,
+    search::{Marks, Piece, Query},
     statement::statements,
-    value::{Scalar, page, row},
+    value::{FromRow, Row, Scalar, Value, page, row},
 };
 
 row! {
@@ -142,20 +143,83 @@ impl NewTask {
     }
 }
 
+/// Which tasks a search is about; what is none is not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TaskFilter {
+    /// `pending`, `in_progress`, `completed`, `failed` or `cancelled`.
+    pub status: Option<String>,
+    /// `low`, `medium`, `high` or `critical`.
+    pub priority: Option<String>,
+    /// Whose work it is.
+    pub assigned_to: Option<Uuid>,
+    /// Made then or later …
+    pub created_from: Option<Timestamp>,
+    /// … and before then.
+    pub created_before: Option<Timestamp>,
+    /// One of its labels.
+    pub tag: Option<String>,
+}
+
+/// A task that a search found.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct FoundTask {
+    /// The task.
+    #[serde(flatten)]
+    pub task: Task,
+    /// What matches, marked.
+    pub snippet: TaskSnippet,
+}
+
+/// Where a task matches: plain text in pieces, never markup.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TaskSnippet {
+    /// The whole title.
+    pub title: Vec<Piece>,
+    /// Parts of the description around what matches, or its beginning; empty where there is none.
+    pub description: Vec<Piece>,
+}
+
+/// A task with marked texts, as the database answers it.
+#[derive(Debug)]
+struct Marked {
+    task: Task,
+    title: String,
+    description: Option<String>,
+}
+impl FromRow for Marked {
+    const COLUMNS: &'static [&'static str] = Task::COLUMNS;
+    fn from_row(row: &Row) -> Result<Self> {
+        let next = Task::COLUMNS.len();
+        Ok(Self {
+            task: Task::from_row(row)?,
+            title: row.get(next, "title_marked")?,
+            description: row.get(next + 1, "description_marked")?,
+        })
+    }
+}
+
 /// A place in a list ordered by newest first.
 pub type Cursor = (Timestamp, Uuid);
 
+/// What a page of such a list begins with: `(time, id) < ($1, $2)`, then `LIMIT $3`. Without a cursor the place is past
+/// every row, so that one text, with a plan that walks an index, serves first and later pages.
+pub(crate) fn from_place(cursor: Option<Cursor>, limit: i64) -> Vec<Value> {
+    let (time, id) = cursor.unwrap_or((Timestamp::MAX, Uuid::max()));
+    vec![time.into(), id.into(), page(limit)]
+}
+
 statements! {
-    CREATE: Task = "tasks/create";
+    CREATE: Task = "tasks/create" wakes;
     GET: Task = "tasks/get";
     LOCK: Task = "tasks/lock" split;
     LIST: Task = "tasks/list";
-    UPDATE: Task = "tasks/update";
-    SET_STATUS: Task = "tasks/set_status";
-    ASSIGN: Scalar<String> = "tasks/assign" split;
+    LIST_STATUS: Task = "tasks/list_status";
+    UPDATE: Task = "tasks/update" wakes;
+    SET_STATUS: Task = "tasks/set_status" wakes;
+    ASSIGN: Scalar<String> = "tasks/assign" split wakes;
     DELETE: Task = "tasks/delete";
-    SEARCH: Task = "tasks/search" split;
-    SUMMARIES: TaskSummary = "tasks/summaries";
+    SEARCH: Marked = "tasks/search" split;
+    SUMMARIES: TaskSummary = "tasks/summaries" split;
     OPEN_AMONG: Scalar<String> = "tasks/open_among";
     ADD_PROVENANCE: Provenance = "task_provenance/create";
     PROVENANCE: Provenance = "task_provenance/get";
@@ -198,8 +262,15 @@ pub async fn list(
     cursor: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<Task>> {
-    let params = vec![status.into(), cursor.map(|c| c.0).into(), cursor.map(|c| c.1).into(), page(limit)];
-    on.list(actor, &LIST, params).await
+    let mut params = from_place(cursor, limit);
+    // Two texts, so that the status is part of the index's walk and not a filter along it.
+    let statement = if let Some(status) = status {
+        params.push(status.into());
+        &LIST_STATUS
+    } else {
+        &LIST
+    };
+    on.list(actor, statement, params).await
 }
 
 /// Writes the editable columns of `task`. False: no such task, or not the actor's to change.
@@ -235,9 +306,37 @@ pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
     Ok(on.execute(actor, &DELETE, vec![id.into()]).await? > 0)
 }
 
-/// Tasks whose title or description match, best first.
+/// Tasks whose title or description match, best first, at most `limit` (0–500).
 pub async fn search(actor: &Actor, on: impl Run, query: &str, limit: i32) -> Result<Vec<Task>> {
-    on.list(actor, &SEARCH, vec![query.into(), limit.clamp(0, 500).into()]).await
+    let found = find(actor, on, query, &TaskFilter::default(), limit).await?;
+    Ok(found.into_iter().map(|f| f.task).collect())
+}
+
+/// The same among the tasks that pass the filter, with what matches marked. What may be typed stands at
+/// [`crate::search`]; nothing is a syntax error. On PostgreSQL the best of the 2000 newest that match are found.
+pub async fn find(actor: &Actor, on: impl Run, query: &str, filter: &TaskFilter, limit: i32) -> Result<Vec<FoundTask>> {
+    let marks = Marks::new();
+    let params = vec![
+        Query::parse(query).texts(&marks).into(),
+        filter.status.clone().into(),
+        filter.priority.clone().into(),
+        filter.assigned_to.into(),
+        filter.created_from.into(),
+        filter.created_before.into(),
+        filter.tag.clone().into(),
+        limit.clamp(0, 500).into(),
+    ];
+    let found: Vec<Marked> = on.list(actor, &SEARCH, params).await?;
+    Ok(found
+        .into_iter()
+        .map(|Marked { task, title, description }| FoundTask {
+            task,
+            snippet: TaskSnippet {
+                title: marks.read(&title),
+                description: description.map(|text| marks.read(&text)).unwrap_or_default(),
+            },
+        })
+        .collect())
 }
 
 /// The newest rows of `task_summary` that the actor may see.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Actor, Result, Run,
+    Actor, Result, Run, Store,
+    cache::{Change, Kind},
     statement::statements,
     value::{Scalar, page, row},
 };
@@ -109,8 +110,9 @@ statements! {
     NAMES: User = "users/names";
     CREDENTIALS: Credentials = "users/credentials";
     PEOPLE: User = "users/people_with_role";
+    LOCK_ADMINS: User = "users/lock_admins";
     SET_ROLE: User = "users/set_role";
-    SET_STATUS: User = "users/set_status";
+    SET_STATUS: User = "users/set_status" wakes;
     SET_PASSWORD: User = "users/set_password";
     TOUCH_LOGIN: User = "users/touch_login";
     ALLOWED: Scalar<bool> = "users/allowed";
@@ -136,7 +138,9 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewUser) -> Result<Uuid> 
 
 /// Marks a user as a program of a kind (`employee`): it never decides and never administers.
 pub async fn make_agent(actor: &Actor, on: impl Run, id: Uuid, kind: &str) -> Result<()> {
-    on.execute(actor, &CREATE_AGENT, vec![id.into(), kind.into()]).await.map(drop)
+    on.execute(actor, &CREATE_AGENT, vec![id.into(), kind.into()]).await?;
+    tell(on, id, true).await;
+    Ok(())
 }
 
 /// The first agent of a kind.
@@ -174,14 +178,31 @@ pub async fn people_with_role(actor: &Actor, on: impl Run, role: &str) -> Result
     on.list(actor, &PEOPLE, vec![role.into()]).await
 }
 
+/// Active people (no agents) who are admins, by id and at most a hundred, locked until the transaction ends: so that of
+/// two who take the role from each other one comes second and sees it.
+pub async fn lock_admins(actor: &Actor, on: impl Run) -> Result<Vec<User>> {
+    on.list(actor, &LOCK_ADMINS, Vec::new()).await
+}
+
 /// Gives a user a role. False: no such user, or not allowed.
 pub async fn set_role(actor: &Actor, on: impl Run, id: Uuid, role: &str) -> Result<bool> {
-    Ok(on.execute(actor, &SET_ROLE, vec![id.into(), role.into()]).await? > 0)
+    let done = on.execute(actor, &SET_ROLE, vec![id.into(), role.into()]).await? > 0;
+    tell(on, id, done).await;
+    Ok(done)
+}
+
+/// Has the caches forget a user who changed. Within a transaction they hear of it from the database.
+async fn tell(on: impl Run, id: Uuid, changed: bool) {
+    if changed && let Some(store) = on.store() {
+        store.changed(Change::User(id)).await;
+    }
 }
 
 /// Makes a user active, inactive or suspended. False: no such user, or not allowed.
 pub async fn set_status(actor: &Actor, on: impl Run, id: Uuid, status: &str) -> Result<bool> {
-    Ok(on.execute(actor, &SET_STATUS, vec![id.into(), status.into()]).await? > 0)
+    let done = on.execute(actor, &SET_STATUS, vec![id.into(), status.into()]).await? > 0;
+    tell(on, id, done).await;
+    Ok(done)
 }
 
 /// Stores the hash of a new password. False: no such user, or not allowed.
@@ -197,4 +218,11 @@ pub async fn touch_login(actor: &Actor, on: impl Run, id: Uuid) -> Result<()> {
 /// Whether the actor has a permission, by its role and status.
 pub async fn allowed(actor: &Actor, on: impl Run, permission: &str) -> Result<bool> {
     Ok(on.one::<Scalar<bool>>(actor, &ALLOWED, vec![permission.into()]).await?.0)
+}
+
+/// The same, as it was remembered: for showing. What is done is judged by the database itself.
+pub async fn may(actor: &Actor, store: &Store, permission: &str) -> Result<bool> {
+    let Some(user) = actor.user_id() else { return allowed(actor, store, permission).await };
+    let (key, on) = (format!("{user}:{permission}"), [Change::User(user), Change::Permissions]);
+    store.cache.kept(store, (Kind::Permissions, &key), &on, Box::pin(allowed(actor, store, permission))).await
 }

@@ -222,7 +222,7 @@ pub trait FromRow: Sized {
 macro_rules! row {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$fmeta:meta])* pub $field:ident: $t:ty),* $(,)? }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
         pub struct $name { $($(#[$fmeta])* pub $field: $t),* }
         impl $crate::value::FromRow for $name {
             const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),*];

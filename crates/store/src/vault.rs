@@ -114,6 +114,21 @@ impl Vault {
         })
     }
 
+    /// A secret of its own for `purpose`, always the same for the same master key. What is sealed shows nothing of it,
+    /// and it shows nothing of the master key.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        // HMAC-SHA-256 with the key's 32 bytes (RFC 2104), written out: the key is shorter than a block.
+        let pad = |byte: u8| {
+            let mut block = Zeroizing::new([byte; 64]);
+            block.iter_mut().zip(self.key.expose_secret()).for_each(|(b, k)| *b ^= k);
+            block
+        };
+        let inner = Zeroizing::new(<[u8; 32]>::from(
+            Sha256::new().chain_update(*pad(0x36)).chain_update(b"steward ").chain_update(purpose).finalize(),
+        ));
+        Zeroizing::new(Sha256::new().chain_update(*pad(0x5c)).chain_update(*inner).finalize().into())
+    }
+
     /// Seals a JSON document for a row of the database; `purpose` ties it to its place.
     pub fn seal_json(&self, purpose: &str, value: &Json) -> Result<Json> {
         let plain = Zeroizing::new(value.to_string());
@@ -240,6 +255,11 @@ impl Vault {
             .collect()
     }
 
+    /// Whether there is a file at this place. Blocking.
+    pub fn holds(&self, storage_path: &str) -> bool {
+        self.place(storage_path).is_ok_and(|path| path.is_file())
+    }
+
     /// Removes a kept file; one that is gone already is no error.
     pub fn remove(&self, storage_path: &str) -> Result<()> {
         match std::fs::remove_file(self.place(storage_path)?) {
@@ -322,6 +342,17 @@ mod tests {
             .flat_map(|d| std::fs::read_dir(d.unwrap().path()).unwrap())
             .count();
         assert_eq!(left, 0);
+    }
+
+    // Checked against another program's HMAC: python3 -c "import hmac; print(hmac.new(bytes(range(32)), b'steward x', 'sha256').hexdigest())"
+    #[test]
+    fn a_derived_secret_is_the_keys_and_the_purposes() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("master.key");
+        std::fs::write(&file, hex::encode((0..32).collect::<Vec<u8>>())).unwrap();
+        let vault = Vault::open(&file, dir.path()).unwrap();
+        assert_eq!(hex::encode(*vault.derive("x")), "208026ebe768c7530360d37632bf7f298c120485e2d851d9e68ad8933350f7e4");
+        assert_ne!(*vault.derive("x"), *vault.derive("y"));
     }
 
     #[test]

@@ -17,6 +17,8 @@ mod notifications;
 mod policies_and_schedules;
 #[path = "conformance/runs.rs"]
 mod runs;
+#[path = "conformance/search.rs"]
+mod search;
 #[path = "conformance/sessions.rs"]
 mod sessions;
 #[path = "conformance/task_queue.rs"]

@@ -69,7 +69,7 @@ impl Side {
     /// Does a step and says what it answered, ids and times made comparable.
     async fn take(&mut self, step: &Step, start: jiff::Timestamp) -> Json {
         let answer = match step {
-            Step::One(op) => match apply(&self.store, &self.people, &self.ids, op, start).await {
+            Step::One(op) => match Box::pin(apply(&self.store, &self.people, &self.ids, op, start)).await {
                 Ok((answer, made)) => {
                     self.ids.add(made);
                     answer
@@ -84,7 +84,7 @@ impl Side {
                         Box::pin(async move {
                             let mut answers = Vec::new();
                             for op in &ops {
-                                match apply(tx, &people, &ids, op, start).await {
+                                match Box::pin(apply(tx, &people, &ids, op, start)).await {
                                     Ok((answer, made)) => {
                                         ids.add(made);
                                         answers.push(answer);

@@ -1,7 +1,7 @@
 //! The desk with made-up rows, for working on its look: `cargo run -p web --example desk [ADDRESS]`. It prints the
 //! address and a session's cookie, and ends with Ctrl-C; the rows are in a temporary folder.
 
-use std::{error::Error, sync::Arc};
+use std::error::Error;
 
 use domain::{
     accounts::{self, Setup},
@@ -33,8 +33,7 @@ async fn main() -> Done {
     store::migrate::migrate(&config).await?;
     let store = Store::open(&config).await?;
     let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments"))?;
-    let wake = Arc::new(tokio::sync::Notify::new());
-    let state = web::State { store: store.clone(), vault, version: "0.1.0", wake, allowed_hosts: Vec::new() };
+    let state = web::State { store: store.clone(), vault, version: "0.1.0", allowed_hosts: Vec::new() };
     let setup = Setup {
         username: "ada".to_owned(),
         email: "ada@example.org".to_owned(),
@@ -42,7 +41,7 @@ async fn main() -> Done {
         token: None,
     };
     let ada = accounts::setup(&store, setup).await?;
-    fill(&store, ada).await?;
+    Box::pin(fill(&store, ada)).await?;
     let (token, _) = accounts::begin_session(&store, &Actor::service(), ada).await?;
     println!("http://{address}\nada / correct horse battery staple\nsteward_session={token}");
     let shutdown = CancellationToken::new();
@@ -217,6 +216,8 @@ fn line(level: &'static str, module: &str, message: &str) -> NewLogLine {
         user_id: None,
         task_id: None,
         request_id: None,
+        ip_address: None,
+        user_agent: None,
         metadata: json!({}),
     }
 }

@@ -56,13 +56,6 @@ impl App {
     pub fn store(&self) -> &Store {
         &self.state.store
     }
-
-    /// Rings for the workers after a change.
-    pub fn wake(&self) {
-        // One permit is kept where nobody waits yet, so that a change between two looks is not missed.
-        self.state.wake.notify_waiters();
-        self.state.wake.notify_one();
-    }
 }
 
 /// Names of users by id, for showing.

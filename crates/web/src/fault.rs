@@ -163,6 +163,9 @@ impl From<store::Error> for Fault {
                 _ => Self::invalid(field_of(&constraint), message),
             },
             E::Unavailable(_) => Self::busy(text, "database_unavailable", 5),
+            // No time to try again is given: whoever sends it again looks first.
+            E::OutcomeUnknown(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", text)
+                .advice("Look whether the change was made before you send it again."),
             E::Busy(_) => Self::busy(text, "database_busy", 1),
             E::Storage(_) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage", text).advice("Nothing was changed.")
@@ -239,6 +242,7 @@ mod tests {
             }
             .into(),
             store::Error::Unavailable("connection refused".to_owned()).into(),
+            store::Error::OutcomeUnknown("the connection broke".to_owned()).into(),
             store::Error::Busy("the pool is full".to_owned()).into(),
             store::Error::Storage("no space left on device".to_owned()).into(),
             store::Error::Schema("the schema is older".to_owned()).into(),

@@ -8,6 +8,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{app::App, desk, fault::Fault, session::Client};
@@ -25,12 +26,21 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
     let host = if is_probe { Ok(()) } else { app.hosts.check(request.headers(), request.uri()) };
     request.extensions_mut().insert(client.clone());
-    let answer = match host {
-        Err(fault) => fault.into_response(),
-        Ok(()) => {
-            tokio::time::timeout(TIME, next.run(request)).await.unwrap_or_else(|_| Fault::too_slow().into_response())
-        }
+    // What is logged below says which request it belongs to; the session adds the user.
+    let span = tracing::info_span!(
+        "request",
+        request_id = client.request_id,
+        ip = client.ip.map(tracing::field::display),
+        user_agent = client.user_agent,
+        user_id = tracing::field::Empty
+    );
+    let answer = if let Err(fault) = host {
+        fault.into_response()
+    } else {
+        let answer = tokio::time::timeout(TIME, next.run(request).instrument(span.clone()));
+        answer.await.unwrap_or_else(|_| Fault::too_slow().into_response())
     };
+    let _in_request = span.entered();
     let mut answer = dress(answer, &asked, &client);
     let headers = answer.headers_mut();
     add_headers(headers);

@@ -60,6 +60,8 @@ async fn figures(app: &App) -> String {
     if is_up {
         counts(app, &mut out).await;
     }
+    crate::database_figures::write(&mut out, &app.store().metrics());
+    crate::cache_figures::write(&mut out, app.store());
     let classes: Vec<(String, i64)> = (1..)
         .zip(&app.answers)
         .map(|(class, n)| {

@@ -8,6 +8,8 @@ mod api;
 mod app;
 mod assets;
 mod body;
+mod cache_figures;
+mod database_figures;
 mod desk;
 mod fault;
 mod guard;
@@ -21,10 +23,7 @@ mod session;
 mod tests;
 mod throttle;
 
-use std::sync::Arc;
-
 use store::{Store, Vault};
-use tokio::sync::Notify;
 
 pub use serve::serve;
 
@@ -37,8 +36,6 @@ pub struct State {
     pub vault: Vault,
     /// Version shown and told.
     pub version: &'static str,
-    /// Is rung after each successful change, so that workers look at once.
-    pub wake: Arc<Notify>,
     /// Names under which the desk may be reached besides loopback and the address it listens on, as in
     /// `desk.example.org`; a port is not part of the name.
     pub allowed_hosts: Vec<String>,

@@ -88,6 +88,12 @@ impl Params {
             .transpose()
     }
 
+    /// A moment in a field.
+    pub fn time(&self, name: &str) -> Result<Option<Timestamp>> {
+        let wrong = |_| Fault::invalid(name, format!("{name} must be a moment such as 2026-12-24T15:00:00Z"));
+        self.get(name).map(|text| text.parse().map_err(wrong)).transpose()
+    }
+
     /// An id in a field.
     pub fn id(&self, name: &str) -> Result<Option<Uuid>> {
         self.get(name)

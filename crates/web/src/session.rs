@@ -70,6 +70,7 @@ impl FromRequestParts<App> for Signed {
         let client = Client::from_request_parts(parts, app).await?;
         let token = cookie_token(&parts.headers).ok_or_else(Fault::log_in_needed)?;
         let session = domain::accounts::session(app.store(), &token).await?.ok_or_else(Fault::log_in_needed)?;
+        tracing::Span::current().record("user_id", tracing::field::display(session.user_id));
         Ok(Self {
             actor: client.as_actor(Actor::user(session.user_id)),
             session,

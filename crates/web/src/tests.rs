@@ -4,4 +4,6 @@ mod api;
 mod desk;
 mod guards;
 mod house;
+mod logs;
 mod serve;
+mod sessions;

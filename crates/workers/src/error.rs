@@ -17,14 +17,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A schedule can't be read.
-    #[error("the schedule {name} has the time {cron:?}, which can't be read: {reason}")]
-    Schedule {
-        /// Its name.
-        name: String,
-        /// Its cron expression.
-        cron: String,
-        /// Why.
+    /// An archive of the log can't be written or read back.
+    #[error(
+        "the log's archive {path} can't be kept ({reason}); its lines stay in the database. Free some space or mend the folder's permissions; it is tried again the next day"
+    )]
+    Archive {
+        /// The file or folder.
+        path: String,
+        /// What went wrong.
         reason: String,
     },
     /// A task of the program ended in a way it never should.
@@ -36,10 +36,13 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Whether the same work may succeed later.
+    /// Whether the same work may succeed later. Work is taken up from what stands in the database then, so it may also
+    /// follow a write of which nobody knows whether it stands.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Store(e) | Self::Domain(domain::Error::Store(e)) => e.is_transient(),
+            Self::Store(e) | Self::Domain(domain::Error::Store(e)) => {
+                e.is_transient() || matches!(e, store::Error::OutcomeUnknown(_))
+            }
             _ => false,
         }
     }

@@ -36,7 +36,6 @@ pub(crate) struct FolderIntake {
     pub(crate) watcher: Watcher,
     pub(crate) config: FolderConfig,
     pub(crate) logs: LogQueue,
-    pub(crate) wake: std::sync::Arc<tokio::sync::Notify>,
     pub(crate) health: std::sync::Arc<Health>,
 }
 
@@ -154,7 +153,6 @@ impl FolderIntake {
         match intake::intake(&self.store, &self.watcher, event).await {
             Ok(id) => {
                 self.logs.push("info", &self.module(), &format!("{} became a task", candidate.name), Some(id));
-                self.wake.notify_waiters();
                 Ok(Taken::Task(id))
             }
             Err(domain::Error::Duplicate) => {

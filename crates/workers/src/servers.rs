@@ -1,6 +1,6 @@
 //! Keeps the servers of the database running, and writes down how they fare and what they offer.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use domain::servers::purpose;
 use secrecy::SecretString;
@@ -8,16 +8,14 @@ use serde_json::Value as Json;
 use store::{
     Actor, Store, Vault,
     mcp_servers::{self, ServerLaunch},
+    signals::Topic,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tools::{EventKind, Limits, ServerEvent, ServerSpec, Supervisors, ToolDefinition};
 use uuid::Uuid;
 
-use crate::{Error, Result, logs::LogQueue};
-
-/// How often the database is asked which servers are wanted.
-const POLL: Duration = Duration::from_millis(500);
+use crate::{Error, Result, logs::LogQueue, waiting};
 
 /// What a server is started with.
 fn spec(vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
@@ -49,9 +47,9 @@ pub async fn keep_running(
     vault: Vault,
     supervisors: Arc<Supervisors>,
     logs: LogQueue,
-    wake: Arc<Notify>,
     shutdown: CancellationToken,
 ) {
+    let mut signals = store.signals();
     let mut failing = false;
     loop {
         match mcp_servers::launches(&Actor::service(), &store).await {
@@ -78,8 +76,7 @@ pub async fn keep_running(
         }
         tokio::select! {
             () = shutdown.cancelled() => break,
-            () = wake.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = waiting::changed(&store, &mut signals, &[Topic::McpServers]) => {}
         }
     }
     supervisors.shutdown().await;
@@ -90,7 +87,6 @@ pub async fn write_down(
     store: Store,
     logs: LogQueue,
     mut events: mpsc::Receiver<ServerEvent>,
-    wake: Arc<Notify>,
     shutdown: CancellationToken,
 ) {
     loop {
@@ -108,7 +104,6 @@ pub async fn write_down(
                 let status =
                     mcp_servers::set_status(&service, &store, id, "active", Some(capabilities), Some(store::now()))
                         .await;
-                wake.notify_waiters();
                 listed.and(status)
             }
             EventKind::ToolsChanged { tools } => {

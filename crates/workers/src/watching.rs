@@ -1,20 +1,18 @@
 //! Runs the watchers of the database: starts what is wanted, stops what is not, starts anew what changed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value as Json;
 use store::{
     Actor, Store, Vault,
+    signals::Topic,
     watchers::{self, Watcher},
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{folder_intake::FolderIntake, logs::LogQueue, watchers::folder};
-
-/// How often the database is asked which watchers are wanted.
-const POLL: Duration = Duration::from_millis(500);
+use crate::{folder_intake::FolderIntake, logs::LogQueue, waiting, watchers::folder};
 
 struct Running {
     name: String,
@@ -24,17 +22,17 @@ struct Running {
 }
 
 /// Reconciles the running watchers with the database until `shutdown`.
-pub async fn keep_watching(store: Store, vault: Vault, logs: LogQueue, wake: Arc<Notify>, shutdown: CancellationToken) {
+pub async fn keep_watching(store: Store, vault: Vault, logs: LogQueue, shutdown: CancellationToken) {
+    let mut signals = store.signals();
     let mut running: HashMap<Uuid, Running> = HashMap::new();
     loop {
         match watchers::list(&Actor::service(), &store).await {
-            Ok(list) => reconcile(&mut running, list, &store, &vault, &logs, &wake, &shutdown).await,
+            Ok(list) => reconcile(&mut running, list, &store, &vault, &logs, &shutdown).await,
             Err(e) => tracing::warn!(error = %e, "the list of watchers can't be read; those that run go on"),
         }
         tokio::select! {
             () = shutdown.cancelled() => break,
-            () = wake.notified() => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = waiting::changed(&store, &mut signals, &[Topic::Watchers]) => {}
         }
     }
     for (_, one) in running {
@@ -48,7 +46,6 @@ async fn reconcile(
     store: &Store,
     vault: &Vault,
     logs: &LogQueue,
-    wake: &Arc<Notify>,
     shutdown: &CancellationToken,
 ) {
     let wanted: Vec<Watcher> = list.into_iter().filter(|w| w.is_active).collect();
@@ -77,7 +74,6 @@ async fn reconcile(
                     watcher,
                     config: parsed.clone(),
                     logs: logs.clone(),
-                    wake: Arc::clone(wake),
                     health: Arc::default(),
                 });
                 Some(tokio::spawn(folder::run(parsed, intake, Arc::new(Notify::new()), stop.clone())))

@@ -37,7 +37,6 @@ async fn an_approved_move_happens_exactly_once(postgres: bool) {
     assert_eq!(details["tool"], "move_file");
     assert_eq!(details["outside"], true);
     decide(&s.store, &s.ada, approval.id, yes()).await.unwrap();
-    s.wake.notify_waiters();
     let task = s.task_that_is("completed").await;
     let to = details["arguments"]["destination"].as_str().unwrap();
     assert!(to.contains("/Invoices/2026/") || to.contains("/Invoices/"), "{to}");

@@ -34,12 +34,9 @@ pub async fn reopen(worker: &Worker, store: &Store, lease: &Lease) -> Result<Opt
 pub async fn open(worker: &Worker, store: &Store, lease: &Lease, playbook: &str, source: &str) -> Result<Work> {
     let (held, playbook, source) = (lease.clone(), playbook.to_owned(), source.to_owned());
     worker
-        .under_lease(store, lease, move |tx, actor| {
+        .changing_task(store, lease, move |tx, actor, task| {
             Box::pin(async move {
-                let task_id = held.task_id;
-                let task = tasks::lock(&actor, tx, task_id)
-                    .await?
-                    .ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
+                let task_id = task.id;
                 if task.status == "pending" {
                     task_rules::move_to(&actor, tx, task, "in_progress", None).await?;
                 }

@@ -141,6 +141,7 @@ fn arguments_of(text: &str) -> Result<Value> {
 
 async fn decide(ctx: &Context, id: Uuid, decision: Decision, json: bool) -> Result<()> {
     let retries = decision.arguments.as_ref().is_some_and(|a| a["resolution"] == "retry");
+    let set = decision.arguments.clone().unwrap_or_default();
     let was_edited = decision.arguments.is_some();
     let decided = decide::decide(&ctx.store, &ctx.actor, id, decision).await?;
     if json {
@@ -152,7 +153,10 @@ async fn decide(ctx: &Context, id: Uuid, decision: Decision, json: bool) -> Resu
         ("approved", _) if is_unknown => "Noted: the call happened, and the work goes on.".to_owned(),
         ("rejected", _) if is_unknown => "Noted: the call failed.".to_owned(),
         ("approved", false) => "Approved: the call runs exactly as it was shown.".to_owned(),
-        ("approved", true) => "Approved with what you set in place.".to_owned(),
+        ("approved", true) => {
+            let lines: Vec<String> = pretty(&set).lines().map(output::safe).collect();
+            format!("Approved; the call runs with these arguments:\n{}", lines.join("\n"))
+        }
         ("rejected", _) => "Rejected: the call does not run.".to_owned(),
         (other, _) => format!("The approval is {other}."),
     })
@@ -165,6 +169,23 @@ struct Whole<'a> {
     approval: &'a Approval,
     call: Option<Value>,
     edited_arguments: Option<Value>,
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string())
+}
+
+/// What a person may answer where nobody knows whether a call took effect.
+fn choices(approval: &Approval) -> String {
+    if approval.action_type != OUTCOME_UNKNOWN || approval.status != "pending" {
+        return String::new();
+    }
+    let id = approval.id;
+    format!(
+        "it happened, go on:       steward approval approve {id}\n\
+         make the call once more:  steward approval approve {id} --set resolution=retry\n\
+         it failed:                steward approval reject {id}"
+    )
 }
 
 async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
@@ -182,7 +203,6 @@ async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
     let detail = |key: &str| approval.details.as_ref().and_then(|d| d.get(key));
     let text = |key: &str| detail(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let outside = detail("outside").and_then(Value::as_bool).unwrap_or(false);
-    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
     let mut rows = vec![
         ("id", approval.id.to_string()),
         ("asks", output::safe(&asks(&approval))),
@@ -199,6 +219,7 @@ async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
         ("outside", if outside { "the work is on content from outside".to_owned() } else { String::new() }),
         ("tool", frozen.as_ref().map(|f| format!("{}/{}", f.call.server, f.call.tool)).unwrap_or_default()),
         ("arguments", arguments.as_ref().map(pretty).unwrap_or_default()),
+        ("choices", choices(&approval)),
         ("set instead", edited.as_ref().map(pretty).unwrap_or_default()),
         ("decided by", names.of(approval.approved_by.or(approval.rejected_by))),
         ("decided", output::maybe_time(approval.approved_at.or(approval.rejected_at))),

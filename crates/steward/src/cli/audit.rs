@@ -1,9 +1,12 @@
 //! `steward audit`: who changed what, and the proof that nothing was altered.
 
+use std::path::PathBuf;
+
+use jiff::Timestamp;
 use store::{audit_trail, users};
 use uuid::Uuid;
 
-use super::{Context, Json, Limit, db::count, not_allowed};
+use super::{Context, Json, Limit, audit_export, db::count, not_allowed};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -21,8 +24,52 @@ pub(super) enum Command {
         #[command(flatten)]
         json: Json,
     },
-    /// Check the whole chain of hashes; exit 1 if anything was altered
-    Verify(Json),
+    /// Check the whole chain of hashes, or an exported file; exit 1 if anything was altered
+    Verify(Verify),
+    /// Write the trail into a signed, compressed file that proves itself
+    Export(Export),
+    /// Show the public key that exports are signed for
+    Key,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Verify {
+    /// A head that was kept elsewhere: it must stand in the chain
+    #[arg(long, value_name = "HASH", value_parser = parse_hash, conflicts_with = "file")]
+    head: Option<String>,
+    /// Check this exported file instead; it needs no database
+    #[arg(long, value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    /// The public key the file must be signed for (see: steward audit key)
+    #[arg(long, value_name = "PUBLIC", value_parser = parse_hash, requires = "file")]
+    key: Option<String>,
+    #[command(flatten)]
+    json: Json,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    /// Where to write; without it to the standard output
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
+    /// From this position of the chain on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), conflicts_with_all = ["since", "before"])]
+    pub(super) from: Option<i64>,
+    /// Up to this position of the chain
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), conflicts_with_all = ["since", "before"])]
+    pub(super) to: Option<i64>,
+    /// From this time on: 2026-12-24T15:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<Timestamp>,
+    /// Before this time: 2026-12-24T15:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(super) before: Option<Timestamp>,
+}
+
+/// Hashes and public keys are 32 bytes.
+fn parse_hash(text: &str) -> Result<String, String> {
+    let is_hash = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_hash { Ok(text.to_ascii_lowercase()) } else { Err("write 64 hexadecimal digits".to_owned()) }
 }
 
 pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
@@ -41,7 +88,15 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 ]
             })
         }
-        Command::Verify(Json { json }) => verify(ctx, json).await,
+        Command::Verify(args) => match args.file {
+            Some(_) => verify_file(args).await,
+            None => verify(ctx, args.head.as_deref(), args.json.json).await,
+        },
+        Command::Export(args) => {
+            sees_all(ctx).await?;
+            audit_export::export(ctx, args).await
+        }
+        Command::Key => output::line(audit_export::signing_key(ctx).await?.public_hex()),
     }
 }
 
@@ -52,12 +107,18 @@ fn brief(values: Option<&serde_json::Value>) -> String {
     if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).chain("…".chars()).collect() }
 }
 
-async fn verify(ctx: &Context, json: bool) -> Result<()> {
-    // Who sees only a part of the chain would find it broken.
-    if !users::allowed(&ctx.actor, &ctx.store, "audit_view_all").await? {
-        return Err(not_allowed("audit_chain"));
+/// Who sees only a part of the chain would find it broken.
+async fn sees_all(ctx: &Context) -> Result<()> {
+    if users::allowed(&ctx.actor, &ctx.store, "audit_view_all").await? {
+        Ok(())
+    } else {
+        Err(not_allowed("audit_chain"))
     }
-    let report = audit_trail::verify(&ctx.actor, &ctx.store).await?;
+}
+
+async fn verify(ctx: &Context, head: Option<&str>, json: bool) -> Result<()> {
+    sees_all(ctx).await?;
+    let report = audit_trail::verify_against(&ctx.actor, &ctx.store, head).await?;
     if json {
         output::json(&report)?;
     }
@@ -68,8 +129,55 @@ async fn verify(ctx: &Context, json: bool) -> Result<()> {
         return Ok(());
     }
     output::line(format!(
-        "The chain of {} is whole; its head is {}.",
+        "The chain of {} is whole; its head is {}{}.",
         count(usize::try_from(report.links).unwrap_or(0), "change"),
-        report.head
-    ))
+        report.head,
+        report.head_at.map(|at| format!(" of {at}")).unwrap_or_default()
+    ))?;
+    report
+        .anchored_at
+        .map_or(Ok(()), |position| output::line(format!("The head you kept stands at position {position}.")))
+}
+
+/// Checks a file; without a database.
+pub(super) async fn verify_file(args: Verify) -> Result<()> {
+    let Verify { file, key, json, .. } = args;
+    let file = file.ok_or_else(|| Error::refused("name the file with --file"))?;
+    let trusted = key.is_some();
+    let checked = audit_export::check(file, key).await?;
+    if json.json {
+        output::json(&checked)?;
+    }
+    if let Some(broken) = checked.broken {
+        return Err(Error::refused(format!("the file was altered: {broken}; export it again")));
+    }
+    if json.json {
+        return Ok(());
+    }
+    let summary = checked.summary;
+    output::line(format!(
+        "The file of {} (positions {} to {}) is whole; its head is {}, signed for {}.",
+        count(usize::try_from(summary.count).unwrap_or(0), "change"),
+        summary.header.from_position,
+        summary.header.to_position,
+        summary.head,
+        summary.header.public_key
+    ))?;
+    if !trusted {
+        output::note("the key was taken from the file itself; to know who made it, name the key you trust with --key");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_hash;
+
+    #[test]
+    fn a_hash_is_64_digits() {
+        assert_eq!(parse_hash(&"A".repeat(64)).unwrap(), "a".repeat(64));
+        for bad in ["", "a", &"g".repeat(64), &"a".repeat(65)] {
+            assert!(parse_hash(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use store::migrate;
 
-use super::{Json, blocking};
+use super::{Json, blocking, maintain, partitions, verify};
 use crate::{Error, Result, config::Config, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -13,6 +13,12 @@ pub(super) enum Command {
     Status(Json),
     /// What differs between the live schema and what the migrations make; exit 1 if anything
     Drift(Json),
+    /// The months of the log: bounds, lines, sizes, and lines whose month is missing
+    Partitions(Json),
+    /// Look for damage: pages, rules, orphans, the queue, files, the audit chain; exit 1 if anything
+    Verify(Json),
+    /// Upkeep beside the running work: dead rows, figures for the planner, bloated indexes, free pages
+    Maintain(Json),
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
@@ -20,6 +26,9 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         Command::Migrate => bring_up_to_date(config).await,
         Command::Status(Json { json }) => status(&config, json).await,
         Command::Drift(Json { json }) => drift(&config, json).await,
+        Command::Partitions(json) => partitions::run(&config, json).await,
+        Command::Verify(json) => verify::run(config, json).await,
+        Command::Maintain(json) => maintain::run(config, json).await,
     }
 }
 

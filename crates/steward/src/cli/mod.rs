@@ -3,30 +3,36 @@
 
 mod approval;
 mod audit;
+mod audit_export;
 mod context;
 mod db;
 mod doctor;
 mod folders;
 mod health;
 mod logs;
+mod maintain;
 mod notify;
+mod partitions;
 mod password;
 mod playbook;
 mod policy;
+mod schedule;
 mod server;
 mod server_tools;
 mod setup;
 mod status;
 mod task;
+mod task_search;
 mod task_show;
 mod user;
+mod verify;
 mod watcher;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, value_parser};
 
-use workers::logs::LogQueue;
+use workers::{jobs::Jobs, log_keeping, logs::LogQueue};
 
 use self::context::Context;
 use crate::{
@@ -53,7 +59,8 @@ First steps:
 Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on
 stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then defaults. Keys:
 database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
-master_key_file, pool_size, idle_timeout_s, connect_timeout_s, lease_s (STEWARD_ and the key).";
+master_key_file, pool_size, idle_timeout_s, connect_timeout_s, lease_s, log_level,
+log_retention_months, read_replica_url (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
@@ -81,7 +88,7 @@ enum Command {
     },
     /// Make the first admin and the employee
     Setup(setup::Args),
-    /// The database: migrate, status, drift
+    /// The database: migrate, status, drift, verify, maintain, partitions
     #[command(subcommand)]
     Db(db::Command),
     #[command(flatten)]
@@ -111,6 +118,9 @@ enum Acting {
     /// Rules that say which calls run, ask or are refused
     #[command(subcommand)]
     Policy(policy::Command),
+    /// What runs by the clock
+    #[command(subcommand)]
+    Schedule(schedule::Command),
     /// Written steps the employee follows
     #[command(subcommand)]
     Playbook(playbook::Command),
@@ -189,6 +199,9 @@ pub async fn run(invocation: Invocation) -> Result<()> {
         Some(Command::Doctor(args)) => doctor::run(config, acting_as.as_deref(), args).await,
         // A file can be checked without a database.
         Some(Command::Acting(Acting::Playbook(playbook::Command::Check(args)))) => playbook::check(args).await,
+        Some(Command::Acting(Acting::Audit(audit::Command::Verify(args)))) if args.file.is_some() => {
+            audit::verify_file(args).await
+        }
         Some(Command::Acting(command)) => {
             let ctx = Context::open(config, acting_as.as_deref()).await?;
             let result = act(&ctx, command).await;
@@ -202,8 +215,8 @@ pub async fn run(invocation: Invocation) -> Result<()> {
 async fn start(config: Config, only: Option<Only>) -> Result<()> {
     let folder = config.clone();
     blocking(move || folder.ensure_data_dir()).await?;
-    let logs = LogQueue::default();
-    logging::start(Some(logs.clone()));
+    let logs = LogQueue::with_spill(config.log_spill());
+    logging::start(Some((logs.clone(), config.log_level)));
     serve::run(config, logs, only).await
 }
 
@@ -215,6 +228,9 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
         Acting::Watcher(command) => watcher::run(ctx, command).await,
         Acting::Server(command) => server::run(ctx, command).await,
         Acting::Policy(command) => policy::run(ctx, command).await,
+        Acting::Schedule(command) => {
+            schedule::run(ctx, command, log_keeping::jobs(Jobs::standard(), ctx.config.log_keeping())).await
+        }
         Acting::Playbook(command) => playbook::run(ctx, command).await,
         Acting::Notify(command) => notify::run(ctx, command).await,
         Acting::Logs(args) => logs::run(ctx, args).await,

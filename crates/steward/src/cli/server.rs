@@ -100,11 +100,12 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Pause { server } => set_active(ctx, &server, false).await,
         Command::Resume { server } => set_active(ctx, &server, true).await,
         Command::Remove { server } => {
-            let found = servers::named(&ctx.store, &ctx.actor, &server).await?;
-            if !mcp_servers::delete(&ctx.actor, &ctx.store, found.id).await? {
-                return Err(not_allowed("mcp_servers"));
+            let rules = servers::remove(&ctx.store, &ctx.actor, &server).await?;
+            output::line(format!("Removed the server {server}."))?;
+            for rule in rules {
+                output::line(format!("Removed with it the rule that allowed it something: {rule}"))?;
             }
-            output::line(format!("Removed the server {}. Rules that name it stay: steward policy list", found.name))
+            Ok(())
         }
     }
 }

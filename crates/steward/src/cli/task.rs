@@ -5,7 +5,7 @@ use serde_json::json;
 use store::tasks::{self, NewTask, Task};
 use uuid::Uuid;
 
-use super::{Context, Json, Limit, not_allowed, not_found, task_show};
+use super::{Context, Json, Limit, not_allowed, not_found, task_search, task_show};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -57,14 +57,7 @@ pub(super) enum Command {
         note: Option<String>,
     },
     /// Tasks whose title or description match, best first
-    Search {
-        #[arg(required = true)]
-        words: Vec<String>,
-        #[command(flatten)]
-        limit: Limit,
-        #[command(flatten)]
-        json: Json,
-    },
+    Search(task_search::Args),
     /// Show or change what must be completed before a task
     Depends {
         id: Uuid,
@@ -111,7 +104,7 @@ pub(super) struct Add {
 }
 
 /// A day (UTC) or a moment.
-fn parse_due(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_due(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse::<Timestamp>() {
         return Ok(moment);
     }
@@ -132,11 +125,7 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Start { id } => set_status(ctx, id, "in_progress", None).await,
         Command::Complete { id, note } => set_status(ctx, id, "completed", note).await,
         Command::Cancel { id, note } => set_status(ctx, id, "cancelled", note).await,
-        Command::Search { words, limit, json } => {
-            let limit = i32::try_from(limit.limit).unwrap_or(50);
-            let found = tasks::search(&ctx.actor, &ctx.store, &words.join(" "), limit).await?;
-            list(ctx, &found, json.json, "no task matches").await
-        }
+        Command::Search(args) => task_search::run(ctx, args).await,
         Command::Depends { id, on, not_on, json } => depends(ctx, id, on, not_on, json.json).await,
     }
 }

@@ -103,53 +103,30 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Show { user, json } => show(ctx, &user, json.json).await,
         Command::Role { user, role } => {
             let found = ctx.user_named(&user).await?;
-            keep_an_admin(ctx, &found, role == Role::Admin).await?;
-            if !users::set_role(&ctx.actor, &ctx.store, found.id, role.as_str()).await? {
-                return Err(not_allowed("users"));
-            }
+            accounts::set_role(&ctx.store, &ctx.actor, found.id, role.as_str()).await?;
             output::line(format!("{} is {role} now.", found.username))
         }
         Command::Suspend { user, lift } => {
             let found = ctx.user_named(&user).await?;
-            keep_an_admin(ctx, &found, lift).await?;
             let status = if lift { "active" } else { "suspended" };
-            if !users::set_status(&ctx.actor, &ctx.store, found.id, status).await? {
-                return Err(not_allowed("users"));
-            }
+            accounts::set_status(&ctx.store, &ctx.actor, found.id, status).await?;
             output::line(format!("{} is {status} now.", found.username))
         }
         Command::Password { user, password } => {
             let found = ctx.user_named(&user).await?;
             let account =
                 users::account(&ctx.actor, &ctx.store, found.id).await?.ok_or_else(|| not_allowed("users"))?;
+            // Said before anything is asked for.
             if account.is_agent {
                 return Err(Error::refused(format!(
                     "{} is an agent and never logs in, so it has no password",
                     found.username
                 )));
             }
-            let hash = accounts::hash_password(password.read().await?).await?;
-            if !users::set_password(&ctx.actor, &ctx.store, found.id, &hash).await? {
-                return Err(not_allowed("users"));
-            }
-            output::line(format!("{} has a new password.", found.username))
+            accounts::set_password(&ctx.store, &ctx.actor, found.id, password.read().await?).await?;
+            output::line(format!("{} has a new password, and no session any more.", found.username))
         }
     }
-}
-
-/// Refuses to take the last admin away, for then nobody could give the role back.
-async fn keep_an_admin(ctx: &Context, user: &users::User, stays: bool) -> Result<()> {
-    if stays || user.role != "admin" {
-        return Ok(());
-    }
-    let admins = users::people_with_role(&ctx.actor, &ctx.store, "admin").await?;
-    if admins.len() == 1 && admins.iter().any(|a| a.id == user.id) {
-        return Err(Error::refused(format!(
-            "{} is the only admin; make somebody else admin first: steward user role NAME admin",
-            user.username
-        )));
-    }
-    Ok(())
 }
 
 fn row(account: &Account) -> Vec<String> {

@@ -36,6 +36,11 @@ impl Bench {
         } else {
             (format!("sqlite://{}", dir.path().join("data/steward.db").display()), None)
         };
+        Self::on(dir, url, drop_from).await
+    }
+
+    /// The same on a database that is there.
+    pub async fn on(dir: TempDir, url: String, drop_from: Option<(String, String)>) -> Self {
         let config = store::Config::from_url(&url).unwrap();
         migrate::migrate(&config).await.unwrap();
         let store = Store::open(&config).await.unwrap();

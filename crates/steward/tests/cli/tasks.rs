@@ -81,6 +81,24 @@ fn assigning_searching_and_depending() {
     assert!(desk.run(&["task", "assign", &second, "eve"]).refused().contains("user eve"));
     assert_eq!(desk.json(&["task", "search", "shed"])[0]["id"], second.as_str());
     assert_eq!(desk.json(&["task", "search", "nothing", "like", "it"]), json!([]));
+    let hit = desk.json(&[
+        "task",
+        "search",
+        "bui* -timber",
+        "--status",
+        "pending",
+        "--priority",
+        "medium",
+        "--since",
+        "2020-01-01",
+    ]);
+    assert_eq!(
+        hit[0]["snippet"]["title"],
+        json!([{"text": "Build", "hit": true}, {"text": " the shed", "hit": false}])
+    );
+    assert_eq!(desk.json(&["task", "search", "shed", "--tag", "x"]), json!([]));
+    let out = desk.run(&["task", "search", "shed"]).done();
+    assert!(out.starts_with(&format!("{second}  Build the shed\n    pending, medium priority, made 2")), "{out}");
     desk.run(&["task", "cancel", &second, "--note", "no room"]).done();
     // Another person sees nothing of it, and changes nothing.
     desk.with_input(&["user", "add", "bob", "--email", "bob@example.org"], PASSWORD).done();

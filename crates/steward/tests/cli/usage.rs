@@ -7,8 +7,8 @@ fn help_is_the_manual() {
     let desk = Desk::empty().env("COLUMNS", "110");
     insta::assert_snapshot!("help", desk.run(&["--help"]).done());
     for noun in [
-        "setup", "db", "user", "task", "approval", "watcher", "server", "policy", "playbook", "notify", "logs",
-        "audit", "status", "doctor",
+        "setup", "db", "user", "task", "approval", "watcher", "server", "policy", "schedule", "playbook", "notify",
+        "logs", "audit", "status", "doctor",
     ] {
         let out = desk.run(&[noun, "--help"]).done();
         assert!(out.contains("Usage: steward"), "{out}");

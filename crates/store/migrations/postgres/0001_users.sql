@@ -24,9 +24,13 @@ DO $do$ DECLARE r text; BEGIN
 END $do$;
 
 -- FIX 03: current_user_id() is used by the policies and never defined; NULL (sees nothing) when unset or empty.
+-- (A body of this form is bound when it is made, so that no search_path diverts it, and it melts into the statement that
+-- calls it; a text body would be planned anew by each statement of each request.)
 CREATE FUNCTION current_user_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE
-  SET search_path = pg_catalog, pg_temp
-  AS $fn$ SELECT NULLIF(current_setting('app.current_user_id', true), '')::uuid $fn$;
+  RETURN NULLIF(pg_catalog.current_setting('app.current_user_id', true), '')::pg_catalog.uuid;
+-- Whether Steward itself acts, and no person: it sees every row.
+CREATE FUNCTION is_service() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+  RETURN CURRENT_USER = 'app_service';
 
 -- 1. Users
 CREATE TABLE users (
@@ -56,18 +60,21 @@ CREATE TABLE role_permissions (
 );
 INSERT INTO role_permissions (role, permission) VALUES
     ('admin', '*'),
-    ('user', 'task_create'), ('user', 'task_assign_own'), ('user', 'approval_decide_own'), ('user', 'watcher_create'),
-    ('observer', 'task_view_all'), ('observer', 'approval_view_all'), ('observer', 'log_view_all'), ('observer', 'watcher_view_all');
+    ('user', 'sign_in'), ('user', 'task_create'), ('user', 'task_assign_own'), ('user', 'approval_decide_own'), ('user', 'watcher_create'),
+    ('observer', 'sign_in'), ('observer', 'task_view_all'), ('observer', 'approval_view_all'), ('observer', 'log_view_all'), ('observer', 'watcher_view_all');
 
--- Agents are users that are programs. What only a person may do is refused to them here, whatever their role.
+-- Agents are users that are programs. What only a person may do is refused to them, whatever their role.
 CREATE TABLE agents (
     user_id UUID PRIMARY KEY REFERENCES users(id) ON DELETE CASCADE,
     kind VARCHAR(50) NOT NULL DEFAULT 'employee',
     created_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP
 );
-CREATE FUNCTION has_permission(p_user_id uuid, p_permission text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+-- An agent never gets more than what role 'user' gives, whatever role its row names.
+-- (plpgsql keeps the plan for the session; a definer function in SQL would be planned anew at every call.)
+CREATE FUNCTION has_permission(p_user_id uuid, p_permission text) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  AS $fn$ SELECT EXISTS (SELECT 1 FROM public.users u JOIN public.role_permissions g ON g.role = u.role
+  AS $fn$ BEGIN RETURN EXISTS (SELECT 1 FROM public.users u JOIN public.role_permissions g ON g.role = u.role
      WHERE u.id = p_user_id AND u.status = 'active' AND g.permission IN ('*', p_permission))
-     AND NOT (p_permission IN ('approval_decide', 'approval_decide_own', 'policy_admin', 'server_admin', 'user_admin')
-              AND EXISTS (SELECT 1 FROM public.agents a WHERE a.user_id = p_user_id)) $fn$;
+     AND (NOT EXISTS (SELECT 1 FROM public.agents a WHERE a.user_id = p_user_id)
+          OR (p_permission NOT IN ('approval_decide', 'approval_decide_own', 'policy_admin', 'server_admin', 'user_admin')
+              AND EXISTS (SELECT 1 FROM public.role_permissions g WHERE g.role = 'user' AND g.permission = p_permission))); END $fn$;

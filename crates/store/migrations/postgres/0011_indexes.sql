@@ -38,11 +38,24 @@ CREATE INDEX idx_tasks_fulltext ON tasks USING gin(to_tsvector('english', title 
 CREATE INDEX idx_logs_fulltext ON system_logs USING gin(to_tsvector('english', message));
 -- FIX 13: indexes the seed lacks: foreign keys, the audit trail's reads, reverse dependencies, due notifications.
 CREATE INDEX idx_approvals_rejected_by ON approvals(rejected_by) WHERE rejected_by IS NOT NULL;
-CREATE INDEX idx_approvals_requested_by ON approvals(requested_by);
 CREATE INDEX idx_system_logs_task_id ON system_logs(task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX idx_watchers_created_by ON watchers(created_by);
-CREATE INDEX idx_notifications_user_status ON notifications(user_id, status);
 CREATE INDEX idx_notifications_due ON notifications(scheduled_for) WHERE sent_at IS NULL;
 CREATE INDEX idx_audit_trail_user_created ON audit_trail(user_id, created_at DESC);
 CREATE INDEX idx_audit_trail_entity ON audit_trail(entity_type, entity_id, created_at DESC);
+-- Pages, newest first: whose rows they are leads and the order follows, so that a page costs the same however much
+-- others have (and however much one has oneself).
+CREATE INDEX idx_tasks_created_by_newest ON tasks(created_by, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_assigned_to_newest ON tasks(assigned_to, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_created_by_status_newest ON tasks(created_by, status, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_assigned_to_status_newest ON tasks(assigned_to, status, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_status_newest ON tasks(status, created_at DESC, id DESC);
+CREATE INDEX idx_approvals_requested_by ON approvals(requested_by, created_at DESC, id DESC);
+CREATE INDEX idx_approvals_newest ON approvals(created_at DESC, id DESC);
+CREATE INDEX idx_approvals_status_newest ON approvals(status, created_at DESC, id DESC);
+CREATE INDEX idx_notifications_user_newest ON notifications(user_id, created_at DESC, id DESC);
+CREATE INDEX idx_notifications_user_status ON notifications(user_id, status, created_at DESC, id DESC);
+CREATE INDEX idx_audit_trail_newest ON audit_trail(created_at DESC, id DESC);
+-- Whether a stored file still belongs to somebody.
+CREATE INDEX idx_file_attachments_storage_path ON file_attachments(storage_path);
 CREATE INDEX idx_tasks_dependencies ON tasks USING gin(dependencies);

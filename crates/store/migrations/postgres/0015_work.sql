@@ -122,6 +122,8 @@ CREATE TABLE watcher_events (
     PRIMARY KEY (watcher_id, event_key)
 );
 CREATE INDEX idx_watcher_events_task_id ON watcher_events(task_id);
+-- Whether a file was seen as it is now.
+CREATE INDEX idx_watcher_events_fingerprint ON watcher_events(watcher_id, fingerprint);
 CREATE TABLE watcher_cursors (
     watcher_id UUID PRIMARY KEY REFERENCES watchers(id) ON DELETE CASCADE,
     cursor JSONB NOT NULL,
@@ -136,12 +138,19 @@ CREATE TABLE setup_links (
 );
 
 -- Releasing what waits is the database's work, so that no path that decides can forget it.
-CREATE FUNCTION dependencies_completed(p_dependencies uuid[]) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+CREATE FUNCTION dependencies_completed(p_dependencies uuid[]) RETURNS boolean LANGUAGE plpgsql STABLE SECURITY DEFINER
   SET search_path = pg_catalog, public, pg_temp
-  AS $fn$ SELECT NOT EXISTS (SELECT 1 FROM unnest(p_dependencies) d
-     WHERE NOT EXISTS (SELECT 1 FROM public.tasks t WHERE t.id = d AND t.status = 'completed')) $fn$;
-CREATE FUNCTION priority_rank(p_priority text) RETURNS integer LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
-  AS $fn$ SELECT CASE p_priority WHEN 'critical' THEN 3 WHEN 'high' THEN 2 WHEN 'medium' THEN 1 ELSE 0 END $fn$;
+  AS $fn$ BEGIN
+     -- Most tasks depend on nothing.
+     IF p_dependencies = '{}' THEN RETURN true; END IF;
+     RETURN NOT EXISTS (SELECT 1 FROM unnest(p_dependencies) d
+         WHERE NOT EXISTS (SELECT 1 FROM public.tasks t WHERE t.id = d AND t.status = 'completed'));
+  END $fn$;
+CREATE FUNCTION priority_rank(p_priority text) RETURNS integer LANGUAGE sql IMMUTABLE
+  RETURN CASE p_priority WHEN 'critical' THEN 3 WHEN 'high' THEN 2 WHEN 'medium' THEN 1 ELSE 0 END;
+-- A time by the one clock that all nodes share.
+CREATE FUNCTION from_now(p_milliseconds bigint) RETURNS timestamptz LANGUAGE sql STABLE
+  RETURN pg_catalog.now() + p_milliseconds * interval '1 millisecond';
 CREATE FUNCTION task_queue_follow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $fn$
 BEGIN
     -- One at a time, or two tasks completed together would each see the other as open and leave their dependant blocked.

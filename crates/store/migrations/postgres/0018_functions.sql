@@ -35,10 +35,52 @@ CREATE FUNCTION search_tasks(p_query text, p_limit integer DEFAULT 50) RETURNS S
   SET search_path = pg_catalog, public, pg_temp AS $fn$
     SELECT t.id FROM public.tasks t, websearch_to_tsquery('english', p_query) q
     WHERE to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')) @@ q
+      AND (SELECT public.has_permission(public.current_user_id(), 'sign_in'))
       AND (t.created_by = (SELECT public.current_user_id()) OR t.assigned_to = (SELECT public.current_user_id())
            OR (SELECT public.has_permission(public.current_user_id(), 'task_view_all')))
     ORDER BY ts_rank(to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')), q) DESC, t.id
     LIMIT LEAST(p_limit, 500) $fn$;
+
+-- FIX 24: the same with filters, rank and marked text, for the store's own search language (crates/store/src/search.rs),
+-- which makes the text that to_tsquery() reads. Ranked are the 2000 newest that match, so that a word that stands
+-- everywhere costs a bounded time. The two arms are one: only one of them runs, and the second can use the indexes of
+-- creator and assignee. p_open and p_close stand around what was found; the caller draws them, so that no text holds them.
+CREATE FUNCTION find_tasks(p_tsquery text, p_open text, p_close text, p_status text, p_priority text, p_assigned_to uuid,
+    p_created_from timestamptz, p_created_before timestamptz, p_tag text, p_limit integer)
+  RETURNS TABLE (id uuid, title_marked text, description_marked text) LANGUAGE sql STABLE SECURITY DEFINER
+  SET search_path = pg_catalog, public, pg_temp AS $fn$
+    WITH newest AS MATERIALIZED (
+        SELECT t.id, t.title, t.description, t.created_at, q FROM to_tsquery('english', p_tsquery) q, public.tasks t
+        WHERE (SELECT public.has_permission(public.current_user_id(), 'task_view_all')) IS TRUE
+          AND to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')) @@ q
+          AND (p_status IS NULL OR t.status = p_status) AND (p_priority IS NULL OR t.priority = p_priority)
+          AND (p_assigned_to IS NULL OR t.assigned_to = p_assigned_to) AND (p_tag IS NULL OR p_tag = ANY (t.tags))
+          AND (p_created_from IS NULL OR t.created_at >= p_created_from)
+          AND (p_created_before IS NULL OR t.created_at < p_created_before)
+        UNION ALL
+        SELECT t.id, t.title, t.description, t.created_at, q FROM to_tsquery('english', p_tsquery) q, public.tasks t
+        WHERE (SELECT public.has_permission(public.current_user_id(), 'task_view_all')) IS NOT TRUE
+          AND (t.created_by = (SELECT public.current_user_id()) OR t.assigned_to = (SELECT public.current_user_id()))
+          AND to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')) @@ q
+          AND (p_status IS NULL OR t.status = p_status) AND (p_priority IS NULL OR t.priority = p_priority)
+          AND (p_assigned_to IS NULL OR t.assigned_to = p_assigned_to) AND (p_tag IS NULL OR p_tag = ANY (t.tags))
+          AND (p_created_from IS NULL OR t.created_at >= p_created_from)
+          AND (p_created_before IS NULL OR t.created_at < p_created_before)
+        ORDER BY created_at DESC, id DESC LIMIT 2000
+    ), best AS (
+        SELECT n.*, ts_rank(setweight(to_tsvector('english', n.title), 'A') ||
+                            setweight(to_tsvector('english', COALESCE(n.description, '')), 'B'), n.q) AS rank
+        FROM newest n ORDER BY rank DESC, n.created_at DESC, n.id LIMIT GREATEST(LEAST(p_limit, 500), 0)
+    )
+    SELECT b.id,
+           ts_headline('english', b.title, b.q, format('HighlightAll=true, StartSel="%s", StopSel="%s"', p_open, p_close)),
+           ts_headline('english', b.description, b.q, format('MaxFragments=2, MaxWords=24, MinWords=8, FragmentDelimiter=" … ", StartSel="%s", StopSel="%s"', p_open, p_close))
+    FROM best b ORDER BY b.rank DESC, b.created_at DESC, b.id $fn$;
+GRANT CREATE ON SCHEMA public TO app_definer;
+ALTER FUNCTION find_tasks(text, text, text, text, text, uuid, timestamptz, timestamptz, text, integer) OWNER TO app_definer;
+REVOKE CREATE ON SCHEMA public FROM app_definer;
+REVOKE ALL ON FUNCTION find_tasks(text, text, text, text, text, uuid, timestamptz, timestamptz, text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION find_tasks(text, text, text, text, text, uuid, timestamptz, timestamptz, text, integer) TO app_user;
 
 -- Cleanup expired sessions
 -- FIX 23: fixed search_path and definer; revoked sessions go too.
@@ -52,3 +94,32 @@ BEGIN
     RETURN deleted_count;
 END;
 $fn$ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp;
+
+-- Tells every process that remembers it what changed, in the same transaction, whichever way the change came. Arguments of
+-- the trigger: the topic, the column that is its key, and columns whose change alone says nothing. On SQLite the writer's
+-- temporary triggers do the same (crates/store/src/sqlite/changes.sql). Equal words of one transaction are sent once.
+CREATE FUNCTION signal_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $fn$
+DECLARE
+    v_old jsonb := CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN to_jsonb(OLD) END;
+    v_new jsonb := CASE WHEN TG_OP IN ('INSERT', 'UPDATE') THEN to_jsonb(NEW) END;
+    v_quiet text[] := string_to_array(NULLIF(TG_ARGV[2], ''), ',') || 'updated_at'::text;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN PERFORM pg_notify('steward', 'everything'); RETURN NULL; END IF;
+    IF TG_OP = 'UPDATE' AND v_old - v_quiet = v_new - v_quiet THEN RETURN NULL; END IF;
+    PERFORM pg_notify('steward', TG_ARGV[0] || ':' || (v_old ->> TG_ARGV[1])) WHERE v_old IS NOT NULL;
+    PERFORM pg_notify('steward', TG_ARGV[0] || ':' || (v_new ->> TG_ARGV[1])) WHERE v_new IS NOT NULL;
+    RETURN NULL;
+END $fn$;
+CREATE TRIGGER signal_sessions         AFTER UPDATE OF is_revoked OR DELETE ON sessions         FOR EACH ROW EXECUTE FUNCTION signal_change('sessions', 'token', 'last_accessed,expires_at');
+CREATE TRIGGER signal_users            AFTER INSERT OR UPDATE OR DELETE     ON users            FOR EACH ROW EXECUTE FUNCTION signal_change('users', 'id', 'last_login');
+CREATE TRIGGER signal_agents           AFTER INSERT OR UPDATE OR DELETE     ON agents           FOR EACH ROW EXECUTE FUNCTION signal_change('users', 'user_id', '');
+CREATE TRIGGER signal_role_permissions AFTER INSERT OR UPDATE OR DELETE     ON role_permissions FOR EACH ROW EXECUTE FUNCTION signal_change('role_permissions', 'role', '');
+CREATE TRIGGER signal_policies         AFTER INSERT OR UPDATE OR DELETE     ON policies         FOR EACH ROW EXECUTE FUNCTION signal_change('policies', 'id', '');
+CREATE TRIGGER signal_mcp_servers      AFTER INSERT OR UPDATE OR DELETE     ON mcp_servers      FOR EACH ROW EXECUTE FUNCTION signal_change('mcp_servers', 'id', 'last_heartbeat');
+CREATE TRIGGER signal_server_tools     AFTER INSERT OR UPDATE OR DELETE     ON server_tools     FOR EACH ROW EXECUTE FUNCTION signal_change('server_tools', 'server_id', 'last_seen');
+CREATE TRIGGER signal_watchers         AFTER INSERT OR UPDATE OR DELETE     ON watchers         FOR EACH ROW EXECUTE FUNCTION signal_change('watchers', 'id', 'last_run,last_error,error_count');
+DO $do$ DECLARE t text; BEGIN
+  FOREACH t IN ARRAY ARRAY['sessions', 'users', 'agents', 'role_permissions', 'policies', 'mcp_servers', 'server_tools', 'watchers'] LOOP
+    EXECUTE format('CREATE TRIGGER signal_truncate AFTER TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION signal_change()', t);
+  END LOOP;
+END $do$;

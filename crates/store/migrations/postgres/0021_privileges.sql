@@ -1,6 +1,9 @@
 -- Privileges
 -- FIX 02: the seed grants nothing to app_user; column lists keep password_hash unread and created_by unwritten.
 GRANT USAGE ON SCHEMA public TO app_user, app_definer;
+-- FIX 23: who can make a table or a function of his own, be it a temporary one, can put it in front of ours.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+DO $do$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database()); END $do$;
 GRANT SELECT (id, username, role, status, first_name, last_name) ON users TO app_user;
 GRANT SELECT, INSERT, DELETE ON tasks TO app_user;
 GRANT UPDATE (title, description, status, priority, assigned_to, due_date, completed_at, estimated_duration, actual_duration, metadata, dependencies, tags) ON tasks TO app_user;
@@ -37,6 +40,7 @@ ALTER FUNCTION approvals_release() OWNER TO app_definer;
 ALTER FUNCTION dependencies_completed(uuid[]) OWNER TO app_definer;
 ALTER VIEW accounts OWNER TO app_definer;
 REVOKE CREATE ON SCHEMA public FROM app_definer;
+REVOKE ALL ON FUNCTION signal_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION audit_row(), audit_chain_append(), task_queue_follow(), task_queue_dependencies_first(), approvals_release(), dependencies_completed(uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION has_permission(uuid, text), cleanup_expired_sessions(), ensure_log_partitions(date, date) TO app_service;
 
@@ -75,5 +79,19 @@ GRANT UPDATE (last_run, last_error, error_count) ON watchers TO app_service;
 GRANT UPDATE (state, ready_at, worker, attempt, lease_until) ON task_queue TO app_service;
 GRANT UPDATE (sent_at) ON notifications TO app_service;
 GRANT DELETE ON setup_links TO app_service;
-GRANT SELECT, INSERT, UPDATE ON schedules, schedule_fires TO app_service;
+-- A person changes a schedule; Steward notes how it went.
+GRANT SELECT, UPDATE (next_fire_at, last_fire_at, last_status, last_result, last_duration_ms, last_was_missed) ON schedules TO app_service;
+GRANT SELECT, INSERT, DELETE, UPDATE (state, worker, attempt, started_at, lease_until, finished_at, result) ON schedule_fires TO app_service;
+GRANT UPDATE (cron, time_zone, is_active, run_by, next_fire_at, requested_at) ON schedules TO app_user;
+GRANT DELETE ON file_attachments TO app_service;
+REVOKE ALL ON FUNCTION follow_pg_cron(), refresh_statistics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION follow_pg_cron(), refresh_statistics() TO app_service;
 GRANT SELECT ON schedules, schedule_fires TO app_user;
+-- What runs by the clock is the administrators' to see.
+DO $do$ DECLARE t text; BEGIN
+  FOREACH t IN ARRAY ARRAY['schedules','schedule_fires'] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+    EXECUTE format('CREATE POLICY service_%s ON %I TO app_service USING (true) WITH CHECK (true)', t, t);
+    EXECUTE format('CREATE POLICY %s_view ON %I FOR SELECT TO app_user USING ((SELECT has_permission(current_user_id(), ''schedule_view'')))', t, t);
+  END LOOP;
+END $do$;

@@ -29,8 +29,8 @@ CREATE TABLE role_permissions (
 ) STRICT;
 INSERT INTO role_permissions (role, permission) VALUES
     ('admin', '*'),
-    ('user', 'task_create'), ('user', 'task_assign_own'), ('user', 'approval_decide_own'), ('user', 'watcher_create'),
-    ('observer', 'task_view_all'), ('observer', 'approval_view_all'), ('observer', 'log_view_all'), ('observer', 'watcher_view_all');
+    ('user', 'sign_in'), ('user', 'task_create'), ('user', 'task_assign_own'), ('user', 'approval_decide_own'), ('user', 'watcher_create'),
+    ('observer', 'sign_in'), ('observer', 'task_view_all'), ('observer', 'approval_view_all'), ('observer', 'log_view_all'), ('observer', 'watcher_view_all');
 
 -- Agents are users that are programs. What only a person may do is refused to them, whatever their role.
 CREATE TABLE agents (

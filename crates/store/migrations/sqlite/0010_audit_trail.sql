@@ -17,12 +17,15 @@ CREATE TRIGGER trg_audit_trail_append_only BEFORE UPDATE ON audit_trail
 BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;
 CREATE TRIGGER trg_audit_trail_append_only_del BEFORE DELETE ON audit_trail
 BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;
+-- INSERT OR REPLACE would take the old row away without any trigger for DELETE.
+CREATE TRIGGER trg_audit_trail_append_only_ins BEFORE INSERT ON audit_trail WHEN EXISTS (SELECT 1 FROM audit_trail WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;
 
 -- The chain: each row's hash covers the row and the hash before it (crates/store/src/canonical.rs). SQLite has one
 -- writer at a time, so no lock is needed and nothing need wait for the commit.
 CREATE TABLE audit_chain (
     seq INTEGER NOT NULL PRIMARY KEY CONSTRAINT audit_chain_seq_check CHECK (seq > 0),
-    audit_id TEXT NOT NULL UNIQUE REFERENCES audit_trail(id),
+    audit_id TEXT NOT NULL UNIQUE,
     previous_sha256 TEXT NOT NULL CHECK (length(previous_sha256) <= 64),
     sha256 TEXT NOT NULL CHECK (length(sha256) <= 64)
 ) STRICT;
@@ -39,4 +42,7 @@ END;
 CREATE TRIGGER trg_audit_chain_append_only BEFORE UPDATE ON audit_chain
 BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;
 CREATE TRIGGER trg_audit_chain_append_only_del BEFORE DELETE ON audit_chain
+BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;
+CREATE TRIGGER trg_audit_chain_append_only_ins BEFORE INSERT ON audit_chain
+WHEN EXISTS (SELECT 1 FROM audit_chain WHERE seq = NEW.seq OR audit_id = NEW.audit_id)
 BEGIN SELECT RAISE(ABORT, 'audit_trail is append-only'); END;

@@ -35,13 +35,26 @@ CREATE INDEX idx_system_logs_user_timestamp ON system_logs(user_id, timestamp DE
 CREATE INDEX idx_system_logs_module_level ON system_logs(module, level);
 -- foreign keys, the audit trail's reads, reverse dependencies, due notifications.
 CREATE INDEX idx_approvals_rejected_by ON approvals(rejected_by) WHERE rejected_by IS NOT NULL;
-CREATE INDEX idx_approvals_requested_by ON approvals(requested_by);
 CREATE INDEX idx_system_logs_task_id ON system_logs(task_id) WHERE task_id IS NOT NULL;
 CREATE INDEX idx_watchers_created_by ON watchers(created_by);
-CREATE INDEX idx_notifications_user_status ON notifications(user_id, status);
 CREATE INDEX idx_notifications_due ON notifications(scheduled_for) WHERE sent_at IS NULL;
 CREATE INDEX idx_audit_trail_user_created ON audit_trail(user_id, created_at DESC);
 CREATE INDEX idx_audit_trail_entity ON audit_trail(entity_type, entity_id, created_at DESC);
+-- Pages, newest first: whose rows they are leads and the order follows, so that a page costs the same however much
+-- others have (and however much one has oneself).
+CREATE INDEX idx_tasks_created_by_newest ON tasks(created_by, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_assigned_to_newest ON tasks(assigned_to, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_created_by_status_newest ON tasks(created_by, status, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_assigned_to_status_newest ON tasks(assigned_to, status, created_at DESC, id DESC);
+CREATE INDEX idx_tasks_status_newest ON tasks(status, created_at DESC, id DESC);
+CREATE INDEX idx_approvals_requested_by ON approvals(requested_by, created_at DESC, id DESC);
+CREATE INDEX idx_approvals_newest ON approvals(created_at DESC, id DESC);
+CREATE INDEX idx_approvals_status_newest ON approvals(status, created_at DESC, id DESC);
+CREATE INDEX idx_notifications_user_newest ON notifications(user_id, created_at DESC, id DESC);
+CREATE INDEX idx_notifications_user_status ON notifications(user_id, status, created_at DESC, id DESC);
+CREATE INDEX idx_audit_trail_newest ON audit_trail(created_at DESC, id DESC);
+-- Whether a stored file still belongs to somebody.
+CREATE INDEX idx_file_attachments_storage_path ON file_attachments(storage_path);
 
 -- Reverse dependencies: a JSON array has no index of its elements, so the pairs stand in a table that triggers keep.
 CREATE TABLE task_dependencies (
@@ -61,11 +74,11 @@ BEGIN
     INSERT OR IGNORE INTO task_dependencies (task_id, depends_on) SELECT NEW.id, d.value FROM json_each(NEW.dependencies) d WHERE d.type = 'text';
 END;
 
--- Full text: FTS5 over the tables' own text. The id stands in it, so that a search joins on it and not on the rowid.
+-- Full text: FTS5 over the tables' own text, stemmed for English, accents kept as PostgreSQL keeps them. The id stands in it, so that a search joins on it and not on the rowid.
 -- (VACUUM keeps rowids of tables with an index, as these; if ever in doubt:
 -- INSERT INTO idx_tasks_fulltext(idx_tasks_fulltext) VALUES ('rebuild').)
 CREATE VIRTUAL TABLE idx_tasks_fulltext USING fts5(id UNINDEXED, title, description,
-    content = 'tasks', content_rowid = 'rowid', tokenize = 'porter unicode61');
+    content = 'tasks', content_rowid = 'rowid', tokenize = 'porter unicode61 remove_diacritics 0');
 CREATE TRIGGER trg_tasks_fulltext_ins AFTER INSERT ON tasks
 BEGIN
     INSERT INTO idx_tasks_fulltext (rowid, id, title, description) VALUES (NEW.rowid, NEW.id, NEW.title, NEW.description);
@@ -81,7 +94,7 @@ BEGIN
     INSERT INTO idx_tasks_fulltext (idx_tasks_fulltext, rowid, id, title, description) VALUES ('delete', OLD.rowid, OLD.id, OLD.title, OLD.description);
 END;
 CREATE VIRTUAL TABLE idx_logs_fulltext USING fts5(id UNINDEXED, timestamp UNINDEXED, message,
-    content = 'system_logs', content_rowid = 'rowid', tokenize = 'porter unicode61');
+    content = 'system_logs', content_rowid = 'rowid', tokenize = 'porter unicode61 remove_diacritics 0');
 CREATE TRIGGER trg_logs_fulltext_ins AFTER INSERT ON system_logs WHEN NEW.message IS NOT NULL
 BEGIN
     INSERT INTO idx_logs_fulltext (rowid, id, timestamp, message) VALUES (NEW.rowid, NEW.id, NEW.timestamp, NEW.message);

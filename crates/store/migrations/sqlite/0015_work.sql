@@ -129,6 +129,8 @@ CREATE TABLE watcher_events (
     PRIMARY KEY (watcher_id, event_key)
 ) STRICT;
 CREATE INDEX idx_watcher_events_task_id ON watcher_events(task_id);
+-- Whether a file was seen as it is now.
+CREATE INDEX idx_watcher_events_fingerprint ON watcher_events(watcher_id, fingerprint);
 CREATE TABLE watcher_cursors (
     watcher_id TEXT NOT NULL PRIMARY KEY REFERENCES watchers(id) ON DELETE CASCADE,
     cursor TEXT NOT NULL CHECK (json_valid(cursor)),

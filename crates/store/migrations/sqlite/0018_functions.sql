@@ -1,2 +1,3 @@
 -- Nothing to do in the file: SQLite stores no functions. assign_task, search_tasks and cleanup_expired_sessions are verbs of
 -- the store, under the same rules; has_permission and current_user_id are functions of the connection.
+-- What signal_change() tells other processes, the writer's temporary triggers tell its own (crates/store/src/sqlite/changes.sql).

@@ -1,2 +1,15 @@
-SELECT {columns} FROM notifications WHERE ($1::text IS NULL OR status = $1) AND (scheduled_for IS NULL OR scheduled_for <= now())
-ORDER BY created_at DESC, id DESC LIMIT $2
+-- One's own; Steward itself sees everybody's.
+SELECT {columns} FROM (
+    SELECT {columns} FROM (
+        SELECT {columns} FROM notifications
+        WHERE user_id = current_user_id() AND (scheduled_for IS NULL OR scheduled_for <= now())
+        ORDER BY created_at DESC, id DESC LIMIT $1
+    ) AS own
+    UNION ALL
+    SELECT {columns} FROM (
+        SELECT {columns} FROM notifications
+        WHERE is_service() AND (scheduled_for IS NULL OR scheduled_for <= now())
+        ORDER BY created_at DESC, id DESC LIMIT $1
+    ) AS whole
+) AS seen
+ORDER BY created_at DESC, id DESC LIMIT $1

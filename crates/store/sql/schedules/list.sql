@@ -1,1 +1,1 @@
-SELECT {columns} FROM schedules WHERE is_active ORDER BY name COLLATE "C" LIMIT 100
+SELECT {columns} FROM schedules ORDER BY name COLLATE "C" LIMIT 100

@@ -1,1 +1,1 @@
-UPDATE schedules SET last_fire_at = $2, next_fire_at = $3, last_result = $4 WHERE name = $1
+UPDATE schedules SET last_status = $3, last_result = $4, last_duration_ms = $5 WHERE name = $1 AND last_fire_at = $2

@@ -1,1 +1,1 @@
-SELECT {columns} FROM tasks WHERE id = $1 FOR UPDATE
+SELECT {columns} FROM tasks WHERE id = $1 FOR NO KEY UPDATE

@@ -9,7 +9,8 @@ pub(super) fn compare(wanted: &BTreeMap<String, String>, found: &BTreeMap<String
         match found.get(name) {
             None => lines.push(format!("missing: {name}")),
             Some(other) if other != definition => {
-                lines.push(format!("differs: {name}: should be [{}], is [{}]", one_line(definition), one_line(other)));
+                let (should, is) = parted(&one_line(definition), &one_line(other));
+                lines.push(format!("differs: {name}: should be [{should}], is [{is}]"));
             }
             Some(_) => {}
         }
@@ -22,9 +23,35 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Of two texts what differs, with a few words on either side: a table's definition may be long.
+fn parted(a: &str, b: &str) -> (String, String) {
+    const AROUND: usize = 4;
+    let (a, b): (Vec<&str>, Vec<&str>) = (a.split(' ').collect(), b.split(' ').collect());
+    let same = |(x, y): &(&&str, &&str)| x == y;
+    let front = a.iter().zip(&b).take_while(same).count();
+    let most = a.len().min(b.len()) - front;
+    let back = a.iter().rev().zip(b.iter().rev()).take(most).take_while(same).count();
+    let shown = |words: &[&str]| {
+        let (from, to) = (front.saturating_sub(AROUND), (words.len() - back + AROUND).min(words.len()));
+        let (before, after) = (if from > 0 { "… " } else { "" }, if to < words.len() { " …" } else { "" });
+        format!("{before}{}{after}", words[from..to].join(" "))
+    };
+    (shown(&a), shown(&b))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::compare;
+    use super::{compare, parted};
+
+    #[test]
+    fn of_a_long_definition_what_differs_is_shown() {
+        let long = "a b c d e f g h i j k l m n o p";
+        let other = "a b c d e f g h X Y j k l m n o p";
+        assert_eq!(parted(long, other), ("… e f g h i j k l m …".to_owned(), "… e f g h X Y j k l m …".to_owned()));
+        assert_eq!(parted("a", "a b"), ("a".to_owned(), "a b".to_owned()));
+        assert_eq!(parted("a a", "a"), ("a a".to_owned(), "a".to_owned()));
+        assert_eq!(parted("x", "y"), ("x".to_owned(), "y".to_owned()));
+    }
 
     #[test]
     fn each_difference_is_a_line() {

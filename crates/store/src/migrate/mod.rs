@@ -3,7 +3,7 @@
 mod drift;
 #[cfg(test)]
 mod failing;
-mod postgres;
+pub(crate) mod postgres;
 mod sqlite;
 
 use jiff::Timestamp;

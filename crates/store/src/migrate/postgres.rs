@@ -13,7 +13,8 @@ use crate::{
 /// What is compared when looking for drift: a kind, a name, and its definition.
 const CATALOGUE: &str = include_str!("catalogue.postgres.sql");
 
-async fn connect(config: &Config, database: Option<&str>) -> Result<Client> {
+/// A connection of its own, outside the pool and without limits of time.
+pub(crate) async fn connect(config: &Config, database: Option<&str>) -> Result<Client> {
     let Target::Postgres(target) = &config.target else {
         return Err(Error::Config("this is not a PostgreSQL URL".to_owned()));
     };

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior, backup::StepResult};
 
 use super::{Applied, MIGRATIONS, Migration, Report, Status, drift::compare, pending};
 use crate::{
@@ -56,22 +56,23 @@ pub(super) fn migrate(path: &Path, all: &'static [Migration]) -> Result<Report> 
             .map_err(|e| Error::Storage(format!("the folder {} can't be made: {e}", folder.display())))?;
     }
     let (mut connection, _context) = connect(path, Access::Migrate, WAIT)?;
-    let before = applied(&connection)?;
-    if pending(&before, all, |m| m.sqlite)?.is_empty() {
+    // Looked at without a lock first, so that a start with nothing to do waits for no writer.
+    if pending(&applied(&connection)?, all, |m| m.sqlite)?.is_empty() {
         return Ok(Report { applied: Vec::new(), copy: None });
     }
-    let copy = match before.last() {
-        Some(last) => Some(verified_copy(&connection, path, last.version)?),
-        None => None,
-    };
-    let names = apply(&mut connection, all)?;
-    Ok(Report { applied: names, copy })
+    apply(&mut connection, path, all)
 }
 
-/// Applies what is missing in one transaction; a second process waits at its beginning.
-fn apply(connection: &mut Connection, all: &'static [Migration]) -> Result<Vec<String>> {
+/// Applies what is missing in one transaction; a second process waits at its beginning. The copy is made within it,
+/// through a connection of its own, so that nothing is written between the copy and the change.
+fn apply(connection: &mut Connection, path: &Path, all: &'static [Migration]) -> Result<Report> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
-    let missing = pending(&applied(&tx)?, all, |m| m.sqlite)?;
+    let before = applied(&tx)?;
+    let missing = pending(&before, all, |m| m.sqlite)?;
+    if missing.is_empty() {
+        return Ok(Report { applied: Vec::new(), copy: None });
+    }
+    let copy = before.last().map(|last| verified_copy(path, last.version)).transpose()?;
     tx.execute_batch(
         "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, \
          applied_at TEXT NOT NULL) STRICT",
@@ -93,14 +94,16 @@ fn apply(connection: &mut Connection, all: &'static [Migration]) -> Result<Vec<S
         names.push(migration.name.to_owned());
     }
     tx.commit().map_err(fail)?;
-    Ok(names)
+    Ok(Report { applied: names, copy })
 }
 
-/// A copy beside the database, checked for integrity and equal counts before anything is changed.
-fn verified_copy(source: &Connection, path: &Path, version: i32) -> Result<PathBuf> {
-    let refuse = |what: &str, e: &dyn std::fmt::Display| {
-        Error::Storage(format!("the copy that is made before migrating {what} ({e}); nothing was migrated"))
-    };
+fn refuse(what: &str, e: &dyn std::fmt::Display) -> Error {
+    Error::Storage(format!("the copy that is made before migrating {what} ({e}); nothing was migrated"))
+}
+
+/// A copy beside the database, checked for integrity and equal counts before anything is changed. One that can't be
+/// relied on does not stay.
+fn verified_copy(path: &Path, version: i32) -> Result<PathBuf> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     // To the microsecond: two nodes that migrate at once, and a second try at once after a first, make a copy each.
     name.push(format!(".before-{version}-{}.copy", jiff::Timestamp::now().as_microsecond()));
@@ -112,9 +115,27 @@ fn verified_copy(source: &Connection, path: &Path, version: i32) -> Result<PathB
         .mode(0o600)
         .open(&target)
         .map_err(|e| refuse("can't be made", &e))?;
-    let mut copy = Connection::open(&target).map_err(|e| refuse("can't be opened", &e))?;
-    let backup = rusqlite::backup::Backup::new(source, &mut copy).map_err(|e| refuse("can't be begun", &e))?;
-    backup.run_to_completion(1000, Duration::ZERO, None).map_err(|e| refuse("can't be written", &e))?;
+    if let Err(e) = fill_and_check(path, &target) {
+        return Err(match std::fs::remove_file(&target) {
+            Ok(()) => e,
+            Err(left) => Error::Storage(format!("{e}; what there is of it is left at {} ({left})", target.display())),
+        });
+    }
+    Ok(target)
+}
+
+fn fill_and_check(path: &Path, target: &Path) -> Result<()> {
+    let source = read_only(path)?;
+    let mut copy = Connection::open(target).map_err(|e| refuse("can't be opened", &e))?;
+    let backup = rusqlite::backup::Backup::new(&source, &mut copy).map_err(|e| refuse("can't be begun", &e))?;
+    loop {
+        match backup.step(1000).map_err(|e| refuse("can't be written", &e))? {
+            StepResult::Done => break,
+            StepResult::More => {}
+            // The write lock is ours, and readers keep nobody waiting: whatever this is, it does not pass by waiting.
+            other => return Err(refuse("can't be written", &format!("{other:?}"))),
+        }
+    }
     drop(backup);
     let verdict: String =
         copy.query_row("PRAGMA integrity_check(1)", [], |r| r.get(0)).map_err(|e| refuse("can't be checked", &e))?;
@@ -124,15 +145,13 @@ fn verified_copy(source: &Connection, path: &Path, version: i32) -> Result<PathB
     for table in ["users", "tasks", "audit_trail"] {
         let count =
             |c: &Connection| c.query_row(&format!("SELECT count(*) FROM main.{table}"), [], |r| r.get::<_, i64>(0));
-        let (ours, theirs) = (count(source).map_err(fail)?, count(&copy).map_err(|e| refuse("can't be read", &e))?);
-        // Somebody may have written between copy and count; fewer rows in the copy's past is no loss.
-        if theirs > ours {
+        let (ours, theirs) = (count(&source).map_err(fail)?, count(&copy).map_err(|e| refuse("can't be read", &e))?);
+        if theirs != ours {
             return Err(refuse("does not agree", &format!("{table}: {theirs} rows against {ours}")));
         }
     }
     copy.close().map_err(|(_, e)| refuse("can't be closed", &e))?;
-    std::fs::File::open(&target).and_then(|f| f.sync_all()).map_err(|e| refuse("can't be made durable", &e))?;
-    Ok(target)
+    std::fs::File::open(target).and_then(|f| f.sync_all()).map_err(|e| refuse("can't be made durable", &e))
 }
 
 pub(super) fn status(path: &Path) -> Result<Status> {
@@ -149,7 +168,7 @@ pub(super) fn status(path: &Path) -> Result<Status> {
 pub(super) fn drift(path: &Path) -> Result<Vec<String>> {
     let found = catalogue(&read_only(path)?)?;
     let (mut scratch, _context) = connect(Path::new(":memory:"), Access::Migrate, WAIT)?;
-    apply(&mut scratch, MIGRATIONS)?;
+    apply(&mut scratch, Path::new(":memory:"), MIGRATIONS)?;
     Ok(compare(&catalogue(&scratch)?, &found))
 }
 

@@ -9,9 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, hooks::AuthContext, params_from_iter};
 
 use super::{
+    authorizer::authorize,
     error::wrong_form,
     functions::{self, ActorRole, Context, SharedContext},
     grants, translate,
@@ -19,6 +20,7 @@ use super::{
 use crate::{
     Actor, Error, Principal, Result,
     run::{Transaction, TransactionEngine},
+    signals::{Marks, SharedMarks, watch_changes},
     statement::Statement,
     value::{self, Row, Value},
 };
@@ -41,16 +43,27 @@ pub(crate) struct SqliteTransaction {
     context: SharedContext,
     actor: Mutex<Option<Actor>>,
     failed: AtomicBool,
+    marks: SharedMarks,
 }
 
 /// Opens a connection, wrapped for [`crate::run`].
 pub(crate) fn open(path: &Path, access: Access, busy_timeout: Duration) -> Result<Transaction> {
-    let (connection, context) = connect(path, access, busy_timeout)?;
-    Ok(Transaction(TransactionEngine::Sqlite(SqliteTransaction {
+    let fail = |e: rusqlite::Error| translate("open", &e);
+    let (mut connection, context) = connect(path, access, busy_timeout)?;
+    let marks = SharedMarks::default();
+    if access == Access::Write {
+        watch_changes(&connection, Arc::clone(&marks)).map_err(fail)?;
+    }
+    if access != Access::Migrate {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(fail)?;
+        connection.authorizer(Some(|asked: AuthContext<'_>| authorize(&asked))).map_err(fail)?;
+    }
+    Ok(Transaction::new(TransactionEngine::Sqlite(SqliteTransaction {
         connection: Mutex::new(connection),
         context,
         actor: Mutex::new(None),
         failed: AtomicBool::new(false),
+        marks,
     })))
 }
 
@@ -90,7 +103,13 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
 fn write_ahead(connection: &Connection, limit: Duration) -> rusqlite::Result<()> {
     let end = Instant::now() + limit;
     loop {
-        match connection.execute_batch("PRAGMA journal_mode = WAL") {
+        // A file without a page can still be told to keep account of free pages, so that they can be given back (see
+        // `space.rs`). On any other it would do nothing, but write.
+        let settings = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).and_then(|pages: i64| {
+            let vacuum = if pages == 0 { "PRAGMA auto_vacuum = INCREMENTAL;" } else { "" };
+            connection.execute_batch(&format!("{vacuum} PRAGMA journal_mode = WAL"))
+        });
+        match settings {
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < end => {
                 std::thread::yield_now();
                 // Whether this gets its turn or not is seen at the next look.
@@ -105,9 +124,16 @@ const GUARD_READS: &str = include_str!("guard_reads.sql");
 const GUARD_WRITES: &str = include_str!("guard_writes.sql");
 
 impl SqliteTransaction {
-    /// Forgets the last transaction's actor and failure, and takes the time anew.
+    /// The connection itself, for what measures the store against it.
+    #[cfg(feature = "limit")]
+    pub(crate) fn into_connection(self) -> Connection {
+        self.connection.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Forgets the last transaction's actor, failure and marks, and takes the time anew.
     pub(super) fn restart(&self) {
         self.failed.store(false, Ordering::Relaxed);
+        drop(self.take_marks());
         *lock(&self.actor) = None;
         let mut context = lock(&self.context);
         let mut now = value::time_text(value::now());
@@ -121,6 +147,16 @@ impl SqliteTransaction {
                 .map_or(now, value::time_text);
         }
         *context = nobody(now);
+    }
+
+    /// What others wait for, of the transaction that is just ending.
+    pub(super) fn take_marks(&self) -> Marks {
+        std::mem::take(&mut *lock(&self.marks))
+    }
+
+    /// A number that is another one after somebody else committed to the file.
+    pub(super) fn data_version(&self) -> rusqlite::Result<i64> {
+        lock(&self.connection).prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -152,16 +188,48 @@ impl SqliteTransaction {
             while let Some(row) = rows.next()? {
                 out.push(Row::Sqlite((0..columns).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?));
             }
+            self.mark(statement, !out.is_empty());
             Ok(out)
         })
+    }
+
+    /// The same, broken off after so many steps: then there is no answer.
+    pub(super) fn rows_within(
+        &self,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+        steps: i32,
+    ) -> Result<Option<Vec<Row>>> {
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let bound = move || {
+            seen.store(true, Ordering::Relaxed);
+            true
+        };
+        let fail = |e: rusqlite::Error| translate(statement.name, &e);
+        lock(&self.connection).progress_handler(steps, Some(bound)).map_err(fail)?;
+        let rows = self.rows(actor, statement, params);
+        lock(&self.connection).progress_handler(0, None::<fn() -> bool>).map_err(fail)?;
+        match rows {
+            Err(_) if over.load(Ordering::Relaxed) => Ok(None),
+            rows => rows.map(Some),
+        }
     }
 
     pub(crate) fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
         self.watch(actor, statement, params, |connection| {
             self.become_actor(connection, actor)?;
             let changed = connection.prepare_cached(statement.sqlite())?.execute(params_from_iter(params))?;
+            self.mark(statement, changed > 0);
             Ok(changed as u64)
         })
+    }
+
+    fn mark(&self, statement: &Statement, did_anything: bool) {
+        if did_anything && statement.wakes() {
+            lock(&self.marks).wake();
+        }
     }
 
     fn watch<T>(
@@ -205,13 +273,7 @@ impl SqliteTransaction {
             ..nobody(lock(&self.context).now.clone())
         };
         if let Some(id) = next.user_id {
-            let mut rights = connection.prepare_cached(
-                "SELECT g.permission FROM main.users u JOIN main.role_permissions g ON g.role = u.role WHERE u.id = ?1 AND u.status = 'active'",
-            )?;
-            next.permissions = rights.query_map([id.to_string()], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
-            next.is_agent = connection
-                .prepare_cached("SELECT EXISTS (SELECT 1 FROM main.agents WHERE user_id = ?1)")?
-                .query_row([id.to_string()], |r| r.get(0))?;
+            (next.permissions, next.is_agent) = functions::rights(connection, &id.to_string())?;
         }
         *lock(&self.context) = next;
         *current = Some(actor.clone());
@@ -242,6 +304,22 @@ mod tests {
     use std::{path::PathBuf, sync::Barrier, thread};
 
     use super::*;
+    use crate::{Config, migrate, sqlite::sqlite};
+
+    /// What is broken off leaves the connection as it was: the next read is answered.
+    #[tokio::test]
+    async fn a_long_read_is_broken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("steward.db");
+        migrate::migrate(&Config::from_url(&format!("sqlite://{}", path.display())).unwrap()).await.unwrap();
+        let tx = open(&path, Access::Read, Duration::from_secs(5)).unwrap();
+        let (reader, actor) = (sqlite(&tx).unwrap(), Actor::service());
+        let every = crate::every_statement();
+        let list = every.iter().find(|s| s.name == "schedules/list").unwrap();
+        assert!(reader.rows_within(&actor, list, &[], 5).unwrap().is_none());
+        reader.restart();
+        assert!(reader.rows_within(&actor, list, &[], 100_000).unwrap().is_some_and(|rows| !rows.is_empty()));
+    }
 
     /// Several programs that open one new file in the same instant all get in: none is told that it is busy.
     #[test]

@@ -23,6 +23,7 @@ pub(crate) fn translate(statement: &str, error: &SqliteError) -> Error {
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Error::Schema(format!(
             "the database file is damaged or is no SQLite database ({message}); restore a backup"
         )),
+        ErrorCode::AuthorizationForStatementDenied => Error::refused(statement),
         // What a function of ours raises comes without its code.
         _ if message.starts_with("refused: ") || message.starts_with("CHECK constraint failed: ") => {
             constraint(*code, message)
@@ -77,7 +78,13 @@ pub(crate) fn unique(columns: &str) -> String {
         "sessions.token" => "idx_sessions_token".to_owned(),
         "runs.task_id, runs.number" => "uq_runs_task_number".to_owned(),
         "steps.run_id, steps.ordinal" => "uq_steps_run_ordinal".to_owned(),
-        "users.username" | "users.email" | "mcp_servers.name" | "policies.name" | "audit_chain.audit_id" => {
+        "schedule_fires.name" => "uq_schedule_fires_running".to_owned(),
+        "users.username"
+        | "users.email"
+        | "mcp_servers.name"
+        | "policies.name"
+        | "audit_chain.audit_id"
+        | "schedules.id" => {
             format!("{table}_{first}_key")
         }
         _ => format!("{table}_pkey"),

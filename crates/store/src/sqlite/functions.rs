@@ -7,13 +7,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::functions::{Context as Call, FunctionFlags};
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Error, Result, ffi};
 use uuid::Uuid;
 
-use super::websearch;
 use crate::canonical::{self, AuditRow, Json};
+use crate::value::time_text;
 
 /// The two roles a statement can run as: PostgreSQL's `app_user` and `app_service`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,24 @@ impl Context {
     }
 }
 
+const RIGHTS: &str = "SELECT g.permission FROM main.users u JOIN main.role_permissions g ON g.role = u.role \
+     WHERE u.id = ?1 AND u.status = 'active'";
+/// An agent never gets more than what role `user` gives, whatever role its row names.
+const RIGHTS_OF_AGENT: &str = "SELECT g.permission FROM main.role_permissions g \
+     WHERE g.role = 'user' AND g.permission <> '*' AND EXISTS (\
+       SELECT 1 FROM main.users u JOIN main.role_permissions o ON o.role = u.role \
+       WHERE u.id = ?1 AND u.status = 'active' AND o.permission IN ('*', g.permission))";
+
+/// What the user holds now, and whether it is an agent.
+pub(super) fn rights(conn: &Connection, user: &str) -> Result<(BTreeSet<String>, bool)> {
+    let is_agent = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM main.agents WHERE user_id = ?1)")?
+        .query_row([user], |row| row.get(0))?;
+    let mut rights = conn.prepare_cached(if is_agent { RIGHTS_OF_AGENT } else { RIGHTS })?;
+    let held = rights.query_map([user], |row| row.get(0))?.collect::<Result<_>>()?;
+    Ok((held, is_agent))
+}
+
 /// Registers every function on `conn`. They read `ctx` whenever a statement runs.
 pub fn register(conn: &Connection, ctx: SharedContext) -> Result<()> {
     register_actor(conn, ctx)?;
@@ -94,6 +113,12 @@ fn register_actor(conn: &Connection, ctx: SharedContext) -> Result<()> {
     })?;
     let c = Arc::clone(&ctx);
     conn.create_scalar_function("now", 0, constant(), move |_| Ok(locked(&c).now.clone()))?;
+    let c = Arc::clone(&ctx);
+    conn.create_scalar_function("from_now", 1, constant(), move |call| {
+        let length = SignedDuration::from_millis(call.get(0)?);
+        let now: Timestamp = locked(&c).now.parse().map_err(|e| failed(format!("now: {e}")))?;
+        now.checked_add(length).map(time_text).map_err(|e| failed(format!("from_now: {e}")))
+    })?;
     let c = Arc::clone(&ctx);
     conn.create_scalar_function("current_ip", 0, constant(), move |_| Ok(locked(&c).ip_address.clone()))?;
     conn.create_scalar_function("current_agent", 0, constant(), move |_| Ok(locked(&ctx).user_agent.clone()))
@@ -130,7 +155,6 @@ fn register_texts(conn: &Connection) -> Result<()> {
     conn.create_scalar_function("audit_canonical", 10, constant(), audit_canonical)?;
     conn.create_scalar_function("audit_values", -1, constant(), audit_values)?;
     conn.create_scalar_function("audit_changes", -1, constant(), audit_changes)?;
-    conn.create_scalar_function("websearch", 1, constant(), |call| Ok(text(call, 0)?.map(websearch::to_fts5)))?;
     conn.create_scalar_function("audit_part", 2, constant(), |call| {
         let index = call.get::<u32>(1)?;
         Ok(text(call, 0)?.and_then(|parts| parts.split(PART).nth(index as usize)).map(str::to_owned))

@@ -10,20 +10,20 @@ SELECT id, username, CASE WHEN is_service() THEN email END AS email, CASE WHEN i
        CASE WHEN is_service() THEN updated_at END AS updated_at, CASE WHEN is_service() THEN last_login END AS last_login,
        CASE WHEN is_service() THEN preferences END AS preferences
 FROM main.users
-WHERE is_service() OR current_user_id() IS NOT NULL;
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW agents AS
-SELECT user_id, kind, created_at FROM main.agents WHERE is_service() OR current_user_id() IS NOT NULL;
+SELECT user_id, kind, created_at FROM main.agents WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW role_permissions AS
-SELECT role, permission FROM main.role_permissions WHERE is_service() OR current_user_id() IS NOT NULL;
+SELECT role, permission FROM main.role_permissions WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW tasks AS
 SELECT id, title, description, status, priority, assigned_to, created_by, created_at, updated_at, due_date, completed_at,
        estimated_duration, actual_duration, metadata, dependencies, tags
 FROM main.tasks
-WHERE is_service() OR created_by = current_user_id() OR assigned_to = current_user_id()
-   OR has_permission(current_user_id(), 'task_view_all') OR has_permission(current_user_id(), 'task_admin');
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (created_by = current_user_id() OR assigned_to = current_user_id()
+   OR has_permission(current_user_id(), 'task_view_all') OR has_permission(current_user_id(), 'task_admin'));
 
 CREATE TEMP VIEW task_dependencies AS
 SELECT task_id, depends_on FROM main.task_dependencies d
@@ -33,13 +33,15 @@ CREATE TEMP VIEW approvals AS
 SELECT id, task_id, action_type, details, status, requested_by, approved_by, approved_at, rejected_by, rejected_at, expires_at,
        created_at, updated_at, notes
 FROM main.approvals a
-WHERE is_service() OR requested_by = current_user_id() OR has_permission(current_user_id(), 'approval_view_all')
-   OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = a.task_id AND t.created_by = current_user_id());
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (requested_by = current_user_id()
+   OR has_permission(current_user_id(), 'approval_view_all')
+   OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = a.task_id AND t.created_by = current_user_id()));
 
 CREATE TEMP VIEW system_logs AS
 SELECT id, timestamp, level, module, message, user_id, task_id, request_id, ip_address, user_agent, metadata
 FROM main.system_logs
-WHERE is_service() OR user_id = current_user_id() OR has_permission(current_user_id(), 'log_view_all');
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id = current_user_id()
+   OR has_permission(current_user_id(), 'log_view_all'));
 
 CREATE TEMP VIEW system_logs_partitioned AS
 SELECT * FROM system_logs WHERE CASE WHEN is_service() THEN refuse('system_logs_partitioned') ELSE 1 END;
@@ -48,24 +50,24 @@ CREATE TEMP VIEW mcp_servers AS
 SELECT id, name, server_type, command, args, CASE WHEN is_service() THEN environment END AS environment, status, last_heartbeat,
        capabilities, created_at, updated_at, is_active
 FROM main.mcp_servers
-WHERE is_service() OR current_user_id() IS NOT NULL;
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW server_tools AS
 SELECT server_id, name, description, input_schema, definition_sha256, approved_sha256, approved_by, approved_at, repeatable,
        is_offered, first_seen, last_seen
 FROM main.server_tools
-WHERE is_service() OR current_user_id() IS NOT NULL;
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW policies AS
 SELECT id, position, name, server, tool, condition, outside, effect, approval_ttl_minutes, is_active, created_by, created_at, updated_at
 FROM main.policies
-WHERE is_service() OR current_user_id() IS NOT NULL;
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW watchers AS
 SELECT id, name, watcher_type, config, is_active, last_run, last_error, error_count, created_at, updated_at, created_by
 FROM main.watchers
-WHERE is_service() OR created_by = current_user_id()
-   OR has_permission(current_user_id(), 'watcher_view_all') OR has_permission(current_user_id(), 'watcher_admin');
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (created_by = current_user_id()
+   OR has_permission(current_user_id(), 'watcher_view_all') OR has_permission(current_user_id(), 'watcher_admin'));
 
 CREATE TEMP VIEW watcher_events AS
 SELECT watcher_id, event_key, task_id, source, fingerprint, created_at
@@ -80,24 +82,26 @@ WHERE is_service() OR EXISTS (SELECT 1 FROM watchers w WHERE w.id = c.watcher_id
 CREATE TEMP VIEW sessions AS
 SELECT id, user_id, CASE WHEN is_service() THEN token END AS token, expires_at, created_at, last_accessed, ip_address, user_agent, is_revoked
 FROM main.sessions
-WHERE is_service() OR user_id = current_user_id();
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND user_id = current_user_id();
 
 CREATE TEMP VIEW notifications AS
 SELECT id, user_id, title, message, type, priority, status, data, read_at, sent_at, created_at, scheduled_for, channel
 FROM main.notifications
-WHERE is_service() OR user_id = current_user_id();
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND user_id = current_user_id();
 
 CREATE TEMP VIEW file_attachments AS
 SELECT id, filename, original_filename, mime_type, file_size, storage_path, uploaded_by, task_id, created_at, expires_at,
        is_encrypted, hash_checksum
 FROM main.file_attachments f
-WHERE is_service() OR uploaded_by = current_user_id() OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = f.task_id);
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (uploaded_by = current_user_id()
+   OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = f.task_id));
 
 CREATE TEMP VIEW audit_trail AS
 SELECT id, user_id, action, entity_type, entity_id, old_values, new_values, ip_address, user_agent, created_at
 FROM main.audit_trail a
-WHERE is_service() OR user_id = current_user_id() OR has_permission(current_user_id(), 'audit_view_all')
-   OR (entity_type = 'task' AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = a.entity_id));
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id = current_user_id()
+   OR has_permission(current_user_id(), 'audit_view_all')
+   OR (entity_type = 'task' AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = a.entity_id)));
 
 CREATE TEMP VIEW audit_chain AS
 SELECT seq, audit_id, previous_sha256, sha256
@@ -112,7 +116,8 @@ WHERE is_service() OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = p.task_id);
 CREATE TEMP VIEW task_queue AS
 SELECT task_id, assignee, state, priority_rank, ready_at, worker, attempt, lease_until
 FROM main.task_queue q
-WHERE is_service() OR assignee = current_user_id() OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = q.task_id);
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (assignee = current_user_id()
+   OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = q.task_id));
 
 CREATE TEMP VIEW runs AS
 SELECT id, task_id, number, playbook, playbook_source, playbook_sha256, state, error, started_by, started_at, finished_at
@@ -140,11 +145,16 @@ SELECT token, expires_at, created_at
 FROM main.setup_links
 WHERE CASE WHEN is_service() THEN 1 ELSE refuse('setup_links') END;
 
--- schedules and schedule_fires have no policy: whoever may read, reads every row. The views keep writes out of them.
+-- What runs by the clock is the administrators' to see.
 CREATE TEMP VIEW schedules AS
-SELECT name, cron, time_zone, is_active, last_fire_at, next_fire_at, last_result FROM main.schedules;
+SELECT name, id, cron, time_zone, is_active, run_by, last_fire_at, next_fire_at, last_status, last_result, last_duration_ms,
+    last_was_missed, requested_at
+FROM main.schedules
+WHERE is_service() OR has_permission(current_user_id(), 'schedule_view');
 CREATE TEMP VIEW schedule_fires AS
-SELECT name, fire_at, started_at FROM main.schedule_fires;
+SELECT name, fire_at, state, worker, attempt, started_at, lease_until, finished_at, result
+FROM main.schedule_fires
+WHERE is_service() OR has_permission(current_user_id(), 'schedule_view');
 
 -- The schema's views, over what the actor sees; "today" is the transaction's day.
 CREATE TEMP VIEW task_summary AS
@@ -177,4 +187,4 @@ SELECT u.id, u.username, u.email, u.role, u.status, u.first_name, u.last_name, u
        u.preferences, u.is_agent
 FROM main.accounts u
 WHERE CASE WHEN is_service() THEN refuse('accounts') ELSE 1 END
-  AND (u.id = current_user_id() OR has_permission(current_user_id(), 'user_admin'));
+  AND (u.id = current_user_id() AND has_permission(current_user_id(), 'sign_in') OR has_permission(current_user_id(), 'user_admin'));

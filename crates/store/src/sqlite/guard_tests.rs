@@ -122,12 +122,7 @@ impl Fixture {
         if let Some(n) = user {
             next.role = ActorRole::User;
             next.user_id = Some(Uuid::from_u128(n));
-            let mut rights = self
-                .conn
-                .prepare("SELECT g.permission FROM main.users u JOIN main.role_permissions g ON g.role = u.role WHERE u.id = ?1 AND u.status = 'active'")
-                .unwrap();
-            next.permissions = rights.query_map([id(n)], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
-            next.is_agent = n == EMPLOYEE;
+            (next.permissions, next.is_agent) = super::rights(&self.conn, &id(n)).unwrap();
         }
         *self.ctx.lock().unwrap() = next;
         self
@@ -170,11 +165,11 @@ fn rows_are_found_by_index_through_the_guard() {
         ("SELECT title FROM tasks WHERE id = ?1", "SEARCH main.tasks USING INDEX sqlite_autoindex_tasks_1 (id=?)"),
         (
             "SELECT title FROM tasks WHERE created_by = current_user_id() ORDER BY created_at DESC LIMIT 20",
-            "USING INDEX idx_tasks_user_status (created_by=?)",
+            "USING INDEX idx_tasks_created_by_newest (created_by=?)",
         ),
         (
             "SELECT title FROM tasks WHERE assigned_to = current_user_id() AND status = 'pending'",
-            "USING INDEX idx_tasks_assigned_status (assigned_to=? AND status=?)",
+            "USING INDEX idx_tasks_assigned_to_status_newest (assigned_to=? AND status=?)",
         ),
         ("SELECT * FROM task_summary WHERE id = ?1", "SEARCH main.tasks USING INDEX sqlite_autoindex_tasks_1 (id=?)"),
         ("SELECT a.id FROM approvals a WHERE a.task_id = ?1", "USING INDEX idx_approvals_task_id (task_id=?)"),
@@ -212,7 +207,7 @@ fn each_actor_sees_what_the_policies_say() {
         (Some(BOB), 0, 6, 0, 1),
         (Some(WATCHFUL), 2, 6, 1, 1),
         (Some(EMPLOYEE), 2, 6, 1, 1),
-        (Some(SUSPENDED), 0, 6, 0, 1),
+        (Some(SUSPENDED), 0, 0, 0, 0),
     ] {
         db.be(who);
         assert_eq!(db.get::<i64>("SELECT count(*) FROM tasks"), tasks, "{who:?}");

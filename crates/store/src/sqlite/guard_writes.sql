@@ -121,13 +121,16 @@ BEGIN SELECT RAISE(ABORT, 'refused: approvals'); END;
 CREATE TEMP TRIGGER guard_system_logs_insert BEFORE INSERT ON main.system_logs
 BEGIN
     SELECT RAISE(ABORT, 'refused: system_logs')
-    WHERE NOT is_service() AND (NEW.user_id IS NULL OR NEW.user_id = current_user_id()) IS NOT TRUE;
+    WHERE NOT is_service() AND (has_permission(current_user_id(), 'sign_in')
+           AND (NEW.user_id IS NULL OR NEW.user_id = current_user_id())) IS NOT TRUE;
 END;
 CREATE TEMP TRIGGER guard_system_logs_columns BEFORE UPDATE ON main.system_logs
 WHEN NOT ((OLD.user_id IS NOT NULL AND NEW.user_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
       OR (OLD.task_id IS NOT NULL AND NEW.task_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id)))
 BEGIN SELECT RAISE(ABORT, 'refused: system_logs'); END;
+-- What is over for a month was exported before Steward removes it.
 CREATE TEMP TRIGGER guard_system_logs_delete BEFORE DELETE ON main.system_logs
+WHEN NOT (is_service() AND OLD.timestamp < strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now', '-1 month'))
 BEGIN SELECT RAISE(ABORT, 'refused: system_logs'); END;
 
 CREATE TEMP TRIGGER guard_mcp_servers_insert BEFORE INSERT ON main.mcp_servers
@@ -283,7 +286,9 @@ BEGIN SELECT RAISE(ABORT, 'refused: sessions'); END;
 CREATE TEMP TRIGGER guard_sessions_update BEFORE UPDATE OF is_revoked ON main.sessions
 WHEN NOT is_service()
 BEGIN
-    SELECT RAISE(IGNORE) WHERE (OLD.user_id = current_user_id()) IS NOT TRUE;
+    SELECT RAISE(IGNORE) WHERE (OLD.user_id = current_user_id() AND has_permission(current_user_id(), 'sign_in')) IS NOT TRUE;
+    -- A session that was ended stays so.
+    SELECT RAISE(ABORT, 'refused: sessions') WHERE NOT NEW.is_revoked;
 END;
 CREATE TEMP TRIGGER guard_sessions_delete BEFORE DELETE ON main.sessions
 WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
@@ -300,8 +305,12 @@ CREATE TEMP TRIGGER guard_file_attachments_columns BEFORE UPDATE ON main.file_at
 WHEN NOT ((OLD.uploaded_by IS NOT NULL AND NEW.uploaded_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.uploaded_by))
       OR (OLD.task_id IS NOT NULL AND NEW.task_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id)))
 BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
+-- Steward removes a row when its time is over.
 CREATE TEMP TRIGGER guard_file_attachments_delete BEFORE DELETE ON main.file_attachments
-BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
+BEGIN
+    SELECT RAISE(ABORT, 'refused: file_attachments') WHERE NOT is_service();
+    SELECT RAISE(IGNORE) WHERE (OLD.expires_at <= now()) IS NOT TRUE;
+END;
 
 CREATE TEMP TRIGGER guard_notifications_insert BEFORE INSERT ON main.notifications
 BEGIN
@@ -321,7 +330,7 @@ BEGIN SELECT RAISE(ABORT, 'refused: notifications'); END;
 CREATE TEMP TRIGGER guard_notifications_update BEFORE UPDATE OF status, read_at ON main.notifications
 WHEN NOT is_service()
 BEGIN
-    SELECT RAISE(IGNORE) WHERE (OLD.user_id = current_user_id()) IS NOT TRUE;
+    SELECT RAISE(IGNORE) WHERE (OLD.user_id = current_user_id() AND has_permission(current_user_id(), 'sign_in')) IS NOT TRUE;
 END;
 CREATE TEMP TRIGGER guard_notifications_delete BEFORE DELETE ON main.notifications
 WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
@@ -427,12 +436,20 @@ CREATE TEMP TRIGGER guard_setup_links_delete BEFORE DELETE ON main.setup_links
 BEGIN SELECT RAISE(ABORT, 'refused: setup_links') WHERE NOT is_service(); END;
 
 CREATE TEMP TRIGGER guard_schedules_insert BEFORE INSERT ON main.schedules
-BEGIN
-    SELECT RAISE(ABORT, 'refused: schedules') WHERE NOT is_service();
-END;
-CREATE TEMP TRIGGER guard_schedules_columns_user BEFORE UPDATE ON main.schedules
+BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
+CREATE TEMP TRIGGER guard_schedules_columns BEFORE UPDATE OF name, id ON main.schedules
+BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
+CREATE TEMP TRIGGER guard_schedules_columns_user BEFORE UPDATE OF last_fire_at, last_status, last_result, last_duration_ms, last_was_missed ON main.schedules
 WHEN NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
+CREATE TEMP TRIGGER guard_schedules_columns_service BEFORE UPDATE OF cron, time_zone, is_active, run_by, requested_at ON main.schedules
+WHEN is_service()
+BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
+CREATE TEMP TRIGGER guard_schedules_update BEFORE UPDATE OF cron, time_zone, is_active, run_by, next_fire_at, requested_at ON main.schedules
+WHEN NOT is_service()
+BEGIN
+    SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'schedule_admin');
+END;
 CREATE TEMP TRIGGER guard_schedules_delete BEFORE DELETE ON main.schedules
 BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
 
@@ -440,11 +457,13 @@ CREATE TEMP TRIGGER guard_schedule_fires_insert BEFORE INSERT ON main.schedule_f
 BEGIN
     SELECT RAISE(ABORT, 'refused: schedule_fires') WHERE NOT is_service();
 END;
+CREATE TEMP TRIGGER guard_schedule_fires_columns BEFORE UPDATE OF name, fire_at ON main.schedule_fires
+BEGIN SELECT RAISE(ABORT, 'refused: schedule_fires'); END;
 CREATE TEMP TRIGGER guard_schedule_fires_columns_user BEFORE UPDATE ON main.schedule_fires
 WHEN NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: schedule_fires'); END;
 CREATE TEMP TRIGGER guard_schedule_fires_delete BEFORE DELETE ON main.schedule_fires
-WHEN NOT (OLD.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.schedules p WHERE p.name = OLD.name))
+WHEN NOT is_service() AND NOT (OLD.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.schedules p WHERE p.name = OLD.name))
 BEGIN SELECT RAISE(ABORT, 'refused: schedule_fires'); END;
 
 -- The queue is the database's (trg_tasks_queue, trg_approvals_release): nobody inserts or deletes, and who works on a task moves it on.

@@ -1,10 +1,11 @@
 //! SQLite: one writer on a thread of its own that gathers transactions into one durable commit, and several readers.
 
+mod authorizer;
 mod connection;
 mod error;
 pub(crate) mod functions;
 pub(crate) mod grants;
-mod websearch;
+mod space;
 mod writer;
 
 use std::{
@@ -25,13 +26,17 @@ pub(crate) use self::{
 };
 use crate::{
     Actor, Error, Result,
+    metrics::{WriterCounts, WriterMetrics},
     run::{BoxFuture, Transaction, TransactionEngine},
+    signals::Hub,
     statement::Statement,
     value::{Row, Value},
 };
 
 /// Writes that may wait at once; more are answered with [`Error::Busy`].
 const QUEUE: usize = 1024;
+/// Steps of SQLite's machine (a page takes about 3,000) that a read may make on the thread that asks: below a millisecond.
+const SHORT_STEPS: i32 = 20_000;
 /// Readers at most.
 const READERS: usize = 4;
 
@@ -44,25 +49,29 @@ struct Inner {
     path: PathBuf,
     busy_timeout: Duration,
     /// None once the database is being closed; with the last sender the writer ends.
-    writer: Mutex<Option<mpsc::Sender<writer::Job>>>,
+    writer: Mutex<Option<mpsc::Sender<writer::Work>>>,
     /// Answers when the writer's connection is closed.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
     readers: Mutex<Vec<Transaction>>,
     reading: Semaphore,
+    counts: Arc<WriterCounts>,
 }
 
 impl Sqlite {
-    pub(crate) async fn open(path: PathBuf, busy_timeout: Duration) -> Result<Self> {
+    /// Opens the file; `hub` hears what the writer commits.
+    pub(crate) async fn open(path: PathBuf, busy_timeout: Duration, hub: Arc<Hub>) -> Result<Self> {
         refuse_affected_version(rusqlite::version_number())?;
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (end, ended) = oneshot::channel();
         let file = path.clone();
+        let counts = Arc::new(WriterCounts::new());
+        let counted = Arc::clone(&counts);
         tokio::task::spawn_blocking(move || {
             let connection = open(&file, Access::Write, busy_timeout)?;
             std::thread::Builder::new()
                 .name("sqlite-writer".to_owned())
                 .spawn(move || {
-                    writer::run(&connection, receiver);
+                    writer::run(&connection, receiver, &hub, &counted);
                     // Closed before it is said, so that the file is whole for whoever waits for it.
                     drop(connection);
                     let _ = end.send(());
@@ -78,7 +87,14 @@ impl Sqlite {
             ended: Mutex::new(Some(ended)),
             readers: Mutex::new(Vec::new()),
             reading: Semaphore::new(READERS),
+            counts,
         })))
+    }
+
+    /// What the writer counted, and how many wait for it.
+    pub(crate) fn writer_metrics(&self) -> WriterMetrics {
+        let free = self.0.writer.lock().ok().and_then(|w| w.as_ref().map(mpsc::Sender::capacity));
+        self.0.counts.snapshot(QUEUE - free.unwrap_or(QUEUE).min(QUEUE))
     }
 
     pub(crate) async fn rows(
@@ -92,6 +108,9 @@ impl Sqlite {
             return self
                 .transaction(move |tx| Box::pin(async move { sqlite(tx)?.rows(&actor, statement, &params) }))
                 .await;
+        }
+        if let Some(rows) = self.short(&actor, statement, &params) {
+            return rows;
         }
         let permit = self.0.reading.acquire().await.map_err(|_| closed())?;
         let inner = Arc::clone(&self.0);
@@ -113,6 +132,25 @@ impl Sqlite {
         .map_err(|e| Error::Unavailable(e.to_string()))?;
         drop(permit);
         result
+    }
+
+    /// A read of a row or a page takes less than the way to another thread and back, so it is made where it is asked for.
+    /// None where that is not to be: no reader is free, or the read proved long, was broken off and is to be made elsewhere.
+    fn short(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Option<Result<Vec<Row>>> {
+        // What full-text search does within itself counts no step.
+        if statement.name.ends_with("/search") {
+            return None;
+        }
+        let _permit = self.0.reading.try_acquire().ok()?;
+        let reader = self.0.readers.lock().ok()?.pop()?;
+        let rows = sqlite(&reader).and_then(|r| {
+            r.restart();
+            r.rows_within(actor, statement, params, SHORT_STEPS)
+        });
+        if let Ok(mut readers) = self.0.readers.lock() {
+            readers.push(reader);
+        }
+        rows.transpose()
     }
 
     pub(crate) async fn execute(
@@ -150,11 +188,21 @@ impl Sqlite {
         let Some(writer) = self.0.writer.lock().ok().and_then(|w| w.clone()) else {
             return Err(closed().into());
         };
-        match tokio::time::timeout(self.0.busy_timeout, writer.send(job)).await {
+        match tokio::time::timeout(self.0.busy_timeout, writer.send(writer::Work::Transaction(job))).await {
             Ok(Ok(())) => answer.await.map_err(|_| closed())?,
             Ok(Err(_)) => Err(closed().into()),
             Err(_) => Err(Error::Busy(format!("{QUEUE} writes are waiting")).into()),
         }
+    }
+
+    /// Has the writer look whether somebody else wrote to the file. False: it is being closed.
+    pub(crate) async fn look(&self) -> bool {
+        let (done, looked) = oneshot::channel();
+        let Some(writer) = self.0.writer.lock().ok().and_then(|w| w.clone()) else { return false };
+        // Where the queue is full, the next look comes soon enough.
+        let sent = writer.try_send(writer::Work::Look(done));
+        drop(writer);
+        sent.is_err() || looked.await.is_ok()
     }
 
     pub(crate) async fn close(&self) {

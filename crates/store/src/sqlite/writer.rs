@@ -2,39 +2,72 @@
 
 use std::{panic::AssertUnwindSafe, time::Instant};
 
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::{mpsc::Receiver, oneshot};
 
 use super::{SqliteTransaction, sqlite, translate};
-use crate::{Error, run::Transaction};
+use crate::{
+    Error,
+    metrics::WriterCounts,
+    run::Transaction,
+    signals::{Hub, Marks},
+};
 
 /// What is told to whoever waits, once the commit stands or failed.
 pub(super) type Reply = Box<dyn FnOnce(Option<Error>) + Send>;
 /// One transaction; it is given none where it could not even begin. It answers whether it is to be kept.
 pub(super) type Job = Box<dyn FnOnce(Option<&Transaction>) -> (bool, Reply) + Send>;
 
+/// What the writer is asked to do.
+pub(super) enum Work {
+    /// Run this in the next commit.
+    Transaction(Job),
+    /// Look whether somebody else wrote to the file, and say when that is done.
+    Look(oneshot::Sender<()>),
+}
+
 /// Transactions in one commit at most.
 const GROUP: usize = 64;
 
 /// Runs until every sender is gone.
-pub(super) fn run(tx: &Transaction, mut jobs: Receiver<Job>) {
-    while let Some(first) = jobs.blocking_recv() {
+pub(super) fn run(tx: &Transaction, mut queue: Receiver<Work>, hub: &Hub, counts: &WriterCounts) {
+    let mut seen = None;
+    while let Some(work) = queue.blocking_recv() {
+        let first = match work {
+            Work::Transaction(job) => job,
+            Work::Look(done) => {
+                look(tx, &mut seen, hub, done);
+                continue;
+            }
+        };
         let began = Instant::now();
         let mut replies = Vec::new();
+        let mut marks = Marks::default();
+        let mut wanted = None;
         if let Err(e) = control(tx, "BEGIN IMMEDIATE") {
             first(None).1(Some(e));
             continue;
         }
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            replies.push(one(tx, job));
+            replies.push(one(tx, job, &mut marks));
             if replies.len() < GROUP && began.elapsed().as_millis() < 50 {
-                next = jobs.try_recv().ok();
+                next = match queue.try_recv() {
+                    Ok(Work::Transaction(job)) => Some(job),
+                    Ok(Work::Look(done)) => {
+                        wanted = Some(done);
+                        None
+                    }
+                    Err(_) => None,
+                };
             }
         }
         let mut failure = control(tx, "COMMIT").err();
         if failure.is_some() {
             drop(control(tx, "ROLLBACK"));
+        } else {
+            hub.committed(marks);
         }
+        counts.committed(replies.len(), failure.is_some());
         for (kept, reply) in replies {
             // What was rolled back by itself has its own answer; what was to be kept shares the commit's.
             let error = if kept { failure.as_ref().map(same) } else { None };
@@ -43,7 +76,19 @@ pub(super) fn run(tx: &Transaction, mut jobs: Receiver<Job>) {
         if let Some(e) = failure.take() {
             tracing::error!(error = %e, "a commit failed; its transactions were rolled back and told so");
         }
+        if let Some(done) = wanted {
+            look(tx, &mut seen, hub, done);
+        }
     }
+}
+
+/// Looks whether somebody else wrote; where that can't be seen now, the next look shows it.
+fn look(tx: &Transaction, seen: &mut Option<i64>, hub: &Hub, done: oneshot::Sender<()>) {
+    if let Ok(version) = sqlite(tx).and_then(|inner| inner.data_version().map_err(|e| translate("signals/look", &e))) {
+        hub.looked(version, seen);
+    }
+    // Whoever asked may be gone.
+    let _ = done.send(());
 }
 
 /// The commit's failure, for each of those that shared it.
@@ -55,8 +100,8 @@ fn same(error: &Error) -> Error {
     }
 }
 
-/// One transaction as a savepoint of the group.
-fn one(tx: &Transaction, job: Job) -> (bool, Reply) {
+/// One transaction as a savepoint of the group; what others wait for goes to `marks` if it is kept.
+fn one(tx: &Transaction, job: Job, marks: &mut Marks) -> (bool, Reply) {
     // A full disk can end the whole group's transaction. A savepoint would then commit on its own what the group's
     // COMMIT goes on to call failed, so nothing more is begun.
     if !sqlite(tx).is_ok_and(SqliteTransaction::has_begun) {
@@ -85,7 +130,12 @@ fn one(tx: &Transaction, job: Job) -> (bool, Reply) {
     match control(tx, "RELEASE one") {
         Err(e) if keep => (false, Box::new(move |_| reply(Some(e)))),
         // What failed has its own answer, which says more than a savepoint that went with it.
-        _ => (keep, reply),
+        _ => {
+            if keep && let Ok(inner) = sqlite(tx) {
+                marks.add(inner.take_marks());
+            }
+            (keep, reply)
+        }
     }
 }
 
@@ -100,9 +150,12 @@ mod tests {
     use serde_json::json;
     use tokio::sync::{mpsc, oneshot};
 
-    use super::{Job, run};
+    use super::{Job, Work, run};
     use crate::{
-        Actor, Config, Error, migrate,
+        Actor, Config, Error,
+        metrics::WriterCounts,
+        migrate,
+        signals::Hub,
         sqlite::{Access, at_once, open, sqlite},
         system_logs::{self, NewLogLine},
         value::{now, time_text},
@@ -124,6 +177,8 @@ mod tests {
                 user_id: None,
                 task_id: None,
                 request_id: None,
+                ip_address: None,
+                user_agent: None,
                 metadata: json!({}),
             };
             let done = at_once(Box::pin(async move { system_logs::append(&Actor::service(), tx, &[line]).await }));
@@ -148,11 +203,11 @@ mod tests {
         let mut answers = Vec::new();
         for (module, length) in [("before", 10), ("too-much", 4_000_000), ("after", 10), ("after-that", 10)] {
             let (job, answer) = write(module, length);
-            assert!(sender.send(job).await.is_ok());
+            assert!(sender.send(Work::Transaction(job)).await.is_ok());
             answers.push((module, answer));
         }
         drop(sender);
-        tokio::task::spawn_blocking(move || run(&tx, receiver)).await.unwrap();
+        tokio::task::spawn_blocking(move || run(&tx, receiver, &Hub::default(), &WriterCounts::new())).await.unwrap();
         let plain = rusqlite::Connection::open(&path).unwrap();
         for (module, answer) in answers {
             let said = answer.await.unwrap();

@@ -1,6 +1,12 @@
 //! A fresh, migrated, peopled database for each test, on either engine, gone afterwards.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod cluster;
+pub mod pooler;
+pub mod private;
+pub mod proxy;
+pub mod standby;
+
 use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
 use futures_util::FutureExt;
@@ -362,6 +368,11 @@ pub fn new_approval(task_id: Uuid, seconds: i64) -> NewApproval {
 /// A moment `seconds` from now.
 pub fn in_seconds(seconds: i64) -> jiff::Timestamp {
     store::now() + jiff::SignedDuration::from_secs(seconds)
+}
+
+/// A length of time.
+pub fn seconds(seconds: i64) -> jiff::SignedDuration {
+    jiff::SignedDuration::from_secs(seconds)
 }
 
 /// Runs verbs in one transaction and rolls it back; answers what they answered.

@@ -2,21 +2,30 @@
 
 use serde_json::json;
 use store::{
-    Store, approvals, audit_trail, mcp_servers, notifications, policies, runs, sessions, task_queue, tasks, users,
-    watchers,
+    Store, Target, approvals,
+    audit_trail::{self, Damage, Finding, Link},
+    mcp_servers, notifications, policies, runs, sessions, task_queue, tasks, users, watchers,
 };
 
-use crate::common::{Db, id, in_seconds, new_user, refusal};
+use crate::common::{Db, id, in_seconds, new_user, refusal, seconds};
 
 crate::on_both!(
     every_change_leaves_its_row,
     who_reads_the_trail,
     an_altered_row_is_found,
+    a_row_altered_and_hashed_anew_is_found,
     a_removed_row_is_found,
     a_removed_link_is_found,
-    a_foreign_row_is_found,
-    a_new_order_is_found,
-    a_cut_tail_is_found
+    a_row_removed_with_its_link_is_found,
+    a_row_past_the_chain_is_found,
+    a_row_inserted_with_a_link_is_found,
+    a_new_order_of_links_is_found,
+    a_new_order_of_rows_is_found,
+    a_cut_tail_is_found,
+    a_tail_cut_off_whole_shows_against_a_head_kept_elsewhere,
+    a_chain_wiped_out_is_found,
+    concurrent_writers_never_fork_it,
+    the_owner_only_appends
 );
 
 /// A bit of everything, so that the chain is long and of many kinds.
@@ -37,7 +46,7 @@ async fn work(db: &Db) -> usize {
     row.metadata = json!({ "n": 1.50, "e": 1e-7, "big": u64::MAX, "z": [], "a": { "ä": "\u{1F600}" } });
     row.due_date = Some(in_seconds(9999));
     tasks::update(&bob, on, &row).await.unwrap();
-    let lease = task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap().unwrap();
+    let lease = task_queue::claim(&db.employee, on, "w", seconds(60)).await.unwrap().unwrap();
     let run = db.run(task).await;
     let step = runs::add_step(&db.employee, on, &super::runs::new_step(run, task, 0)).await.unwrap();
     let approval = db.approval(task).await;
@@ -182,8 +191,8 @@ async fn who_reads_the_trail(db: &Db) {
     assert_eq!(audit_trail::verify(&db.ada, on).await.unwrap().broken, None);
 }
 
-async fn broken(db: &Db, sql: &str) -> String {
-    work(db).await;
+/// What a check says after the database was tampered with: the damage, the position, and the row and its time.
+async fn broken(db: &Db, sql: &str) -> Finding {
     assert_eq!(audit_trail::verify(&db.ada, &db.store).await.unwrap().broken, None);
     db.tamper(sql).await;
     // Also through a connection that was open before.
@@ -193,43 +202,249 @@ async fn broken(db: &Db, sql: &str) -> String {
     anew.close().await;
     said
 }
+
+/// The link at a position.
+async fn link(db: &Db, position: i64) -> Link {
+    audit_trail::links(&db.ada, &db.store, position - 1, 1).await.unwrap().pop().expect("a link")
+}
+
+/// What a finding must say of a row at a position.
+fn of(damage: Damage, position: i64, row: &Link) -> (Damage, Option<i64>, Option<String>, Option<String>) {
+    (damage, Some(position), Some(row.row_id.clone()), row.created_at.clone())
+}
+fn said(found: &Finding) -> (Damage, Option<i64>, Option<String>, Option<String>) {
+    (found.damage, found.position, found.row_id.clone(), found.created_at.clone())
+}
+
 async fn an_altered_row_is_found(db: &Db) {
-    let said =
-        broken(db, "UPDATE audit_trail SET user_id = NULL WHERE id = (SELECT audit_id FROM audit_chain WHERE seq = 5)")
-            .await;
-    assert_eq!(said, "the row of link 5 was altered");
+    work(db).await;
+    let fifth = link(db, 5).await;
+    let found = broken(
+        db,
+        "UPDATE audit_trail SET user_agent = 'x' WHERE id = (SELECT audit_id FROM audit_chain WHERE seq = 5)",
+    )
+    .await;
+    assert_eq!(said(&found), of(Damage::Altered, 5, &fifth));
+    let words = found.to_string();
+    assert!(
+        words.contains(&fifth.row_id) && words.contains("at position 5") && words.contains("was altered"),
+        "{words}"
+    );
 }
+
+async fn a_row_altered_and_hashed_anew_is_found(db: &Db) {
+    work(db).await;
+    let sixth = link(db, 6).await;
+    let (text, id) = (sixth.text.clone().unwrap(), &sixth.row_id);
+    // The action is the third member of the text.
+    let members: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let text = text.replacen(&members[2].to_string(), "\"nothing\"", 1);
+    let anew = store::canonical::chain_sha256(&sixth.previous_sha256, &text);
+    let found = broken(
+        db,
+        &format!(
+            "UPDATE audit_trail SET action = 'nothing' WHERE id = '{id}'; UPDATE audit_chain SET sha256 = '{anew}' WHERE seq = 6"
+        ),
+    )
+    .await;
+    assert_eq!(said(&found), of(Damage::Altered, 6, &sixth));
+    assert!(found.reason.contains("hashed anew"), "{found}");
+}
+
 async fn a_removed_row_is_found(db: &Db) {
-    // With the foreign key out of the way, as whoever owns the file or the server can.
-    let sql = match db.engine {
-        crate::common::Engine::Sqlite => {
-            "PRAGMA foreign_keys = OFF; DELETE FROM audit_trail WHERE id = (SELECT audit_id FROM audit_chain WHERE seq = 7)"
-        }
-        crate::common::Engine::Postgres => {
-            "DELETE FROM audit_trail WHERE id = (SELECT audit_id FROM audit_chain WHERE seq = 7)"
-        }
-    };
-    assert_eq!(broken(db, sql).await, "the row of link 7 was removed");
+    work(db).await;
+    let seventh = link(db, 7).await;
+    let found = broken(db, "DELETE FROM audit_trail WHERE id = (SELECT audit_id FROM audit_chain WHERE seq = 7)").await;
+    assert_eq!(said(&found), (Damage::Removed, Some(7), Some(seventh.row_id), None));
 }
+
 async fn a_removed_link_is_found(db: &Db) {
-    assert_eq!(broken(db, "DELETE FROM audit_chain WHERE seq = 3").await, "link 3 is missing");
+    work(db).await;
+    let third = link(db, 3).await;
+    let found = broken(db, "DELETE FROM audit_chain WHERE seq = 3").await;
+    assert_eq!(said(&found), of(Damage::Removed, 3, &third));
 }
-async fn a_foreign_row_is_found(db: &Db) {
-    let sql = "INSERT INTO audit_trail (id, action, created_at) VALUES ('00000000-0000-7000-8000-000000000001', 'x', '2026-01-01T00:00:00.000000Z')";
-    let said = broken(db, sql).await;
-    assert!(said.contains("rows stand in the trail, but the chain has"), "{said}");
+
+async fn a_row_removed_with_its_link_is_found(db: &Db) {
+    work(db).await;
+    let found = broken(
+        db,
+        "DELETE FROM audit_trail WHERE id IN (SELECT audit_id FROM audit_chain WHERE seq IN (3, 4)); DELETE FROM audit_chain WHERE seq IN (3, 4)",
+    )
+    .await;
+    assert_eq!(said(&found), (Damage::Removed, Some(3), None, None));
+    assert!(found.reason.starts_with("2 links and their rows are gone, written between 2"), "{found}");
 }
-async fn a_new_order_is_found(db: &Db) {
+
+const FOREIGN: &str = "00000000-0000-7000-8000-000000000001";
+
+async fn a_row_past_the_chain_is_found(db: &Db) {
+    work(db).await;
+    let sql = format!(
+        "INSERT INTO audit_trail (id, action, created_at) VALUES ('{FOREIGN}', 'x', '2026-01-01T00:00:00.000000Z')"
+    );
+    let found = broken(db, &sql).await;
+    assert_eq!(
+        said(&found),
+        (Damage::Inserted, None, Some(FOREIGN.to_owned()), Some("2026-01-01T00:00:00.000000Z".to_owned()))
+    );
+}
+
+async fn a_row_inserted_with_a_link_is_found(db: &Db) {
+    work(db).await;
+    let fourth = link(db, 4).await;
+    let (time, head) = ("2026-01-01T00:00:00.000000Z", &fourth.sha256);
+    let text = format!("[\"{FOREIGN}\", null, \"x\", null, null, null, null, null, null, \"{time}\"]");
+    let hash = store::canonical::chain_sha256(head, &text);
+    let sql = format!(
+        "UPDATE audit_chain SET seq = seq + 1000000 WHERE seq >= 5; UPDATE audit_chain SET seq = seq - 999999 WHERE seq > 1000000;
+         INSERT INTO audit_trail (id, action, created_at) VALUES ('{FOREIGN}', 'x', '{time}');
+         INSERT INTO audit_chain (seq, audit_id, previous_sha256, sha256) VALUES (5, '{FOREIGN}', '{head}', '{hash}')"
+    );
+    let found = broken(db, &sql).await;
+    assert_eq!(said(&found), (Damage::Inserted, Some(5), Some(FOREIGN.to_owned()), Some(time.to_owned())));
+}
+
+async fn a_new_order_of_links_is_found(db: &Db) {
+    work(db).await;
+    let fourth = link(db, 4).await;
     let sql = "UPDATE audit_chain SET seq = 100000 WHERE seq = 4; UPDATE audit_chain SET seq = 4 WHERE seq = 5; UPDATE audit_chain SET seq = 5 WHERE seq = 100000";
-    assert_eq!(broken(db, sql).await, "link 4 does not follow the one before it");
+    let found = broken(db, sql).await;
+    assert_eq!(said(&found), of(Damage::Reordered, 4, &fourth));
+    assert!(found.reason.contains("stands at position 5"), "{found}");
 }
+
+async fn a_new_order_of_rows_is_found(db: &Db) {
+    work(db).await;
+    let (fourth, ninth) = (link(db, 4).await, link(db, 9).await);
+    let set = |row: &str, seq: i64| format!("UPDATE audit_chain SET audit_id = '{row}' WHERE seq = {seq};");
+    let sql = [set(FOREIGN, 4), set(&fourth.row_id, 9), set(&ninth.row_id, 4)].concat();
+    let found = broken(db, &sql).await;
+    assert_eq!(said(&found), of(Damage::Reordered, 4, &ninth));
+    assert!(found.reason.contains("belongs at position 9"), "{found}");
+}
+
 async fn a_cut_tail_is_found(db: &Db) {
-    // The last link without its row; a tail cut off whole shows only against a head kept elsewhere.
-    let said = broken(db, "DELETE FROM audit_chain WHERE seq = (SELECT max(seq) FROM audit_chain)").await;
-    assert!(said.contains("but the chain has"), "{said}");
+    work(db).await;
+    let last = audit_trail::verify(&db.ada, &db.store).await.unwrap();
+    let kept = link(db, last.links).await;
+    let found = broken(db, "DELETE FROM audit_chain WHERE seq = (SELECT max(seq) FROM audit_chain)").await;
+    assert_eq!(said(&found), (Damage::Removed, None, Some(kept.row_id), kept.created_at));
     assert_eq!(
         refusal(users::credentials(&db.ada, &db.store, "ada").await.map(|_| ())),
         "refused",
         "the rest still answers"
     );
+}
+
+async fn a_tail_cut_off_whole_shows_against_a_head_kept_elsewhere(db: &Db) {
+    work(db).await;
+    let report = audit_trail::verify(&db.ada, &db.store).await.unwrap();
+    let against = async |head: &str| audit_trail::verify_against(&db.ada, &db.store, Some(head)).await.unwrap();
+    assert_eq!(against(&report.head).await.anchored_at, Some(report.links));
+    assert_eq!(against(&link(db, 2).await.sha256).await.anchored_at, Some(2));
+    assert_eq!(against(store::canonical::GENESIS_SHA256).await.anchored_at, Some(0));
+    db.tamper(
+        "DELETE FROM audit_trail WHERE id = (SELECT audit_id FROM audit_chain ORDER BY seq DESC LIMIT 1);
+         DELETE FROM audit_chain WHERE seq = (SELECT max(seq) FROM audit_chain)",
+    )
+    .await;
+    let cut = audit_trail::verify(&db.ada, &db.store).await.unwrap();
+    assert_eq!((cut.links, cut.broken), (report.links - 1, None), "in itself it is whole");
+    let found = against(&report.head).await.broken.unwrap();
+    assert_eq!((found.damage, found.position), (Damage::Removed, None));
+    assert!(found.reason.contains("kept elsewhere"), "{found}");
+}
+
+async fn a_chain_wiped_out_is_found(db: &Db) {
+    work(db).await;
+    let found = broken(db, "DELETE FROM audit_chain").await;
+    assert_eq!((found.damage, found.position), (Damage::Removed, None));
+}
+
+/// Several nodes (and on SQLite several programs on one file) write at once: one chain, without a fork or a gap.
+async fn concurrent_writers_never_fork_it(db: &Db) {
+    const NODES: usize = 4;
+    const WRITERS: usize = 4;
+    const TASKS: usize = 8;
+    let before = audit_trail::verify(&db.ada, &db.store).await.unwrap().links;
+    let mut nodes = Vec::new();
+    for _ in 0..NODES {
+        nodes.push(Store::open(&db.config).await.unwrap());
+    }
+    let mut writing = tokio::task::JoinSet::new();
+    for node in &nodes {
+        for writer in 0..WRITERS {
+            let (node, bob) = (node.clone(), db.bob.clone());
+            writing.spawn(async move {
+                for n in 0..TASKS {
+                    let undo = n % 4 == 3;
+                    let bob = bob.clone();
+                    let made: Result<(), store::Error> = node
+                        .transaction(move |tx| {
+                            Box::pin(async move {
+                                tasks::create(&bob, tx, &tasks::NewTask::titled(format!("{writer} {n}"))).await?;
+                                tasks::create(&bob, tx, &tasks::NewTask::titled("second")).await?;
+                                if undo { Err(store::Error::RolledBack) } else { Ok(()) }
+                            })
+                        })
+                        .await;
+                    assert_eq!(made.is_err(), undo, "{made:?}");
+                }
+            });
+        }
+    }
+    while let Some(ended) = writing.join_next().await {
+        ended.unwrap();
+    }
+    let wanted = before + i64::try_from(NODES * WRITERS * TASKS * 3 / 4 * 2).unwrap();
+    for node in &nodes {
+        let report = audit_trail::verify(&db.ada, node).await.unwrap();
+        assert_eq!((report.links, report.broken), (wanted, None));
+    }
+    for node in nodes {
+        node.close().await;
+    }
+}
+
+/// Not even whoever owns the database alters it in an ordinary session.
+async fn the_owner_only_appends(db: &Db) {
+    work(db).await;
+    let any = [
+        "UPDATE audit_trail SET action = 'x'",
+        "DELETE FROM audit_trail",
+        "UPDATE audit_chain SET sha256 = 'x'",
+        "DELETE FROM audit_chain",
+    ];
+    match &db.owner.target {
+        Target::Postgres(_) => {
+            let owner = crate::common::connect(&db.owner).await;
+            let further = [
+                "TRUNCATE audit_trail",
+                "TRUNCATE audit_trail CASCADE",
+                "TRUNCATE audit_chain",
+                "TRUNCATE audit_trail, audit_chain",
+                "INSERT INTO audit_trail (id, action) SELECT id, action FROM audit_trail LIMIT 1 ON CONFLICT (id) DO UPDATE SET action = 'x'",
+                "MERGE INTO audit_chain c USING audit_chain d ON c.seq = d.seq WHEN MATCHED THEN DELETE",
+                "SET session_replication_role = replica; DELETE FROM audit_trail",
+            ];
+            for sql in any.into_iter().chain(further) {
+                let refused = owner.batch_execute(sql).await.unwrap_err();
+                let refused = refused.as_db_error().unwrap();
+                assert!(refused.message().contains("append-only"), "{sql}: {refused:?}");
+                owner.batch_execute("RESET session_replication_role").await.unwrap();
+            }
+        }
+        Target::Sqlite(path) => {
+            let path = path.clone();
+            let refused = move || {
+                let file = rusqlite::Connection::open(path).unwrap();
+                any.map(|sql| file.execute_batch(sql).unwrap_err().to_string())
+            };
+            for said in tokio::task::spawn_blocking(refused).await.unwrap() {
+                assert!(said.contains("append-only"), "{said}");
+            }
+        }
+    }
+    assert_eq!(audit_trail::verify(&db.ada, &db.store).await.unwrap().broken, None);
 }

@@ -1,17 +1,19 @@
 //! `file_attachments` and `system_logs`.
 
+use jiff::SignedDuration;
 use serde_json::json;
 use store::{
+    Actor,
     file_attachments::{self, NewAttachment},
-    schedules,
-    system_logs::{self, NewLogLine},
+    log_keeping, schedules,
+    system_logs::{self, Filter, LEVELS, NewLogLine},
     value::time_text,
 };
 use uuid::Uuid;
 
-use crate::common::{Db, id, in_seconds, refusal};
+use crate::common::{Db, Engine, id, in_seconds, refusal};
 
-crate::on_both!(attachments, log_lines, months_of_the_log);
+crate::on_both!(attachments, log_lines, filters_and_pages, search_in_messages, months_of_the_log, old_months_leave);
 
 async fn attachments(db: &Db) {
     let on = &db.store;
@@ -66,6 +68,8 @@ fn line(level: &'static str, module: &str, seconds: i64) -> NewLogLine {
         user_id: None,
         task_id: None,
         request_id: Some("r-1".to_owned()),
+        ip_address: None,
+        user_agent: None,
         metadata: json!({ "n": 1 }),
     }
 }
@@ -122,8 +126,180 @@ async fn log_lines(db: &Db) {
     assert_eq!(system_logs::append(&db.service, on, &many).await.unwrap(), 1000);
 }
 
+async fn filters_and_pages(db: &Db) {
+    let on = &db.store;
+    let mut lines = Vec::new();
+    for (n, level) in LEVELS.into_iter().cycle().take(20).enumerate() {
+        let n = i64::try_from(n).unwrap();
+        let whose = if n % 2 == 0 { id(&db.bob) } else { id(&db.cat) };
+        lines.push(NewLogLine {
+            user_id: Some(whose),
+            ip_address: Some("2001:db8::7".parse().unwrap()),
+            user_agent: Some("curl/8".to_owned()),
+            ..line(level, if n < 10 { "first" } else { "second" }, n - 100)
+        });
+    }
+    // Two lines of one moment: the id decides.
+    let moment = lines[4].timestamp.clone();
+    lines[5].timestamp = moment;
+    system_logs::append(&db.service, on, &lines).await.unwrap();
+    let wanted = async |actor: &Actor, filter: &Filter<'_>| -> Vec<Uuid> {
+        // In pages of three, as a program walks them.
+        let (mut all, mut filter) = (Vec::new(), *filter);
+        loop {
+            let page = system_logs::find(actor, on, &filter, 3).await.unwrap();
+            let Some(last) = page.last() else { return all };
+            filter.after = Some((last.timestamp, last.id));
+            all.extend(page.iter().map(|l| l.id));
+        }
+    };
+    let expected = |keep: &dyn Fn(usize, &NewLogLine) -> bool| -> Vec<Uuid> {
+        let mut kept: Vec<&NewLogLine> =
+            lines.iter().enumerate().filter(|(n, l)| keep(*n, l)).map(|(_, l)| l).collect();
+        kept.sort_by_key(|l| std::cmp::Reverse((l.timestamp.clone(), l.id)));
+        kept.iter().map(|l| l.id).collect()
+    };
+    let all = Filter::default();
+    for actor in [&db.service, &db.ada, &db.obs] {
+        assert_eq!(wanted(actor, &all).await, expected(&|_, _| true));
+    }
+    assert_eq!(wanted(&db.bob, &all).await, expected(&|n, _| n % 2 == 0), "one's own");
+    for actor in [&db.sus, &db.ina, &db.nobody] {
+        assert!(wanted(actor, &all).await.is_empty());
+    }
+    let heavy = Filter { level: Some("error"), ..all };
+    assert_eq!(wanted(&db.ada, &heavy).await, expected(&|_, l| l.level == "error" || l.level == "critical"));
+    let mixed = Filter { level: Some("info"), module: Some("second"), user_id: Some(id(&db.cat)), ..all };
+    assert_eq!(wanted(&db.obs, &mixed).await, expected(&|n, l| l.level != "debug" && n >= 10 && n % 2 == 1));
+    assert!(wanted(&db.bob, &mixed).await.is_empty(), "another's");
+    let between = Filter { from: lines[3].timestamp.parse().ok(), to: lines[8].timestamp.parse().ok(), ..all };
+    assert_eq!(wanted(&db.ada, &between).await, expected(&|n, _| (3..8).contains(&n)), "from inclusive, to exclusive");
+    let first = system_logs::find(&db.ada, on, &all, 1).await.unwrap().remove(0);
+    assert_eq!((first.ip_address, first.user_agent.as_deref()), (Some("2001:db8::7".parse().unwrap()), Some("curl/8")));
+    // The same batch again, as after a commit that nobody heard of: nothing stands twice.
+    assert_eq!(system_logs::append(&db.service, on, &lines).await.unwrap(), 0);
+    assert_eq!(wanted(&db.ada, &all).await.len(), 20);
+}
+
+async fn search_in_messages(db: &Db) {
+    let on = &db.store;
+    let said = |message: &str, whose: Option<&Actor>, seconds| NewLogLine {
+        message: message.to_owned(),
+        user_id: whose.map(id),
+        ..line("info", "m", seconds)
+    };
+    let lines = [
+        said("The invoice was filed away", Some(&db.bob), -3),
+        said("Two invoices could not be filed", Some(&db.cat), -2),
+        said("a mail arrived", None, -1),
+    ];
+    system_logs::append(&db.service, on, &lines).await.unwrap();
+    let found = async |actor: &Actor, query: &str| -> Vec<String> {
+        let filter = Filter::default();
+        let rows = system_logs::search(actor, on, query, &filter, 10).await.unwrap();
+        rows.into_iter().map(|l| l.message.unwrap()).collect()
+    };
+    let [filed, two, mail] = [0, 1, 2].map(|n: usize| lines[n].message.as_str());
+    assert_eq!(found(&db.ada, "invoice").await, [two, filed], "stems, newest first");
+    assert_eq!(found(&db.ada, "\"filed away\"").await, [filed]);
+    assert_eq!(found(&db.ada, "invoice -two").await, [filed]);
+    assert_eq!(found(&db.ada, "mail or away").await, [mail, filed]);
+    assert_eq!(found(&db.ada, "-invoice").await, [mail], "all but");
+    assert_eq!(found(&db.bob, "filed").await, [filed], "one's own");
+    for actor in [&db.sus, &db.nobody] {
+        assert!(found(actor, "invoice").await.is_empty());
+    }
+    for odd in ["", "\"", "'; DROP", "((", "a:* & !", "\u{0}x"] {
+        let filter = Filter::default();
+        // What is found does not matter; that it is no error does. (A NUL is refused by name.)
+        if let Err(e) = system_logs::search(&db.ada, on, odd, &filter, 10).await {
+            assert!(odd.contains('\0'), "{odd}: {e}");
+        }
+    }
+    let filter = Filter { from: Some(in_seconds(-2) - SignedDuration::from_millis(500)), ..Filter::default() };
+    assert_eq!(system_logs::search(&db.ada, on, "invoice", &filter, 10).await.unwrap().len(), 1);
+}
+
 async fn months_of_the_log(db: &Db) {
     let on = &db.store;
     assert_eq!(schedules::ensure_log_partitions(&db.service, on).await.unwrap(), 0, "the migration made them");
     assert_eq!(refusal(schedules::ensure_log_partitions(&db.ada, on).await), "refused");
+    system_logs::append(&db.service, on, &[line("info", "now", 0)]).await.unwrap();
+    let months = log_keeping::partitions(&db.service, on).await.unwrap();
+    let now = format!("system_logs_{}", store::now().strftime("%Y_%m"));
+    let this = months.iter().find(|m| m.name == now).unwrap();
+    assert_eq!((this.state.as_str(), this.lines, this.is_exact), ("month", 1, true));
+    assert_eq!(this.month(), now.get(12..));
+    assert!(this.from_at.unwrap() <= store::now() && store::now() < this.to_at.unwrap());
+    for actor in [&db.ada, &db.bob, &db.nobody] {
+        assert_eq!(refusal(log_keeping::partitions(actor, on).await), "refused");
+        assert_eq!(refusal(log_keeping::drain(actor, on).await), "refused");
+        assert_eq!(refusal(log_keeping::detach(actor, on, "2020_01").await), "refused");
+        assert_eq!(refusal(log_keeping::discard(actor, on, "2020_01", 0).await), "refused");
+    }
+}
+
+/// The steps by which a month leaves, one by one.
+async fn old_months_leave(db: &Db) {
+    let on = &db.store;
+    let may: jiff::Timestamp = "2024-05-10T12:00:00Z".parse().unwrap();
+    let between = ("2024-05-01T00:00:00Z".parse().unwrap(), "2024-06-01T00:00:00Z".parse().unwrap());
+    let lines: Vec<NewLogLine> = (0..1500)
+        .map(|n| NewLogLine { timestamp: time_text(may + SignedDuration::from_secs(n / 2)), ..line("info", "old", 0) })
+        .collect();
+    for part in lines.chunks(1000) {
+        system_logs::append(&db.service, on, part).await.unwrap();
+    }
+    system_logs::append(&db.service, on, &[line("info", "new", 0)]).await.unwrap();
+    let of_may = async || {
+        let months = log_keeping::partitions(&db.service, on).await.unwrap();
+        months.into_iter().find(|m| m.name.starts_with("system_logs_2024_05")).map(|m| (m.state, m.lines))
+    };
+    let is_postgres = db.engine == Engine::Postgres;
+    if is_postgres {
+        assert_eq!(of_may().await, None, "its month is missing");
+        assert!(log_keeping::drain(&db.service, on).await.unwrap());
+        assert!(!log_keeping::drain(&db.service, on).await.unwrap(), "nothing is left to drain");
+    }
+    assert_eq!(of_may().await, Some(("month".to_owned(), 1500)));
+    assert_eq!(log_keeping::detach(&db.service, on, "2024_05").await.unwrap(), is_postgres);
+    assert!(!log_keeping::detach(&db.service, on, "2024_05").await.unwrap(), "once");
+    for none in ["2024_13", "x", "2024_05; DROP TABLE users", "9999_01"] {
+        assert!(!log_keeping::detach(&db.service, on, none).await.unwrap(), "{none}");
+    }
+    let now = store::now().strftime("%Y_%m").to_string();
+    assert!(!log_keeping::detach(&db.service, on, &now).await.unwrap(), "the present month stays");
+    let (mut read, mut after) = (Vec::new(), None);
+    loop {
+        let page = log_keeping::read(&db.service, on, "2024_05", between, after).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.timestamp, last.id));
+        read.extend(page.iter().map(|l| l.id));
+    }
+    let mut wanted: Vec<(String, Uuid)> = lines.iter().map(|l| (l.timestamp.clone(), l.id)).collect();
+    wanted.sort();
+    assert!(read.iter().eq(wanted.iter().map(|(_, id)| id)), "all of them, in order");
+    if is_postgres {
+        assert!(
+            system_logs::find(&db.ada, on, &Filter { module: Some("old"), ..Filter::default() }, 1)
+                .await
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(of_may().await, Some(("detached".to_owned(), 1500)));
+        let error = log_keeping::discard(&db.service, on, "2024_05", 1499).await.unwrap_err();
+        assert!(error.to_string().contains("1500 lines, not the 1499"), "{error}");
+        assert_eq!(log_keeping::discard(&db.service, on, "2024_05", 1500).await.unwrap(), 1500);
+    } else {
+        assert_eq!(log_keeping::remove(&db.service, on, read[..700].to_vec(), between).await.unwrap(), 700);
+        assert_eq!(of_may().await.unwrap().1, 800);
+        assert_eq!(log_keeping::remove(&db.service, on, read.clone(), between).await.unwrap(), 800);
+        let recent =
+            system_logs::find(&db.service, on, &Filter { module: Some("new"), ..Filter::default() }, 1).await.unwrap();
+        let month = (in_seconds(-3600), in_seconds(3600));
+        assert_eq!(refusal(log_keeping::remove(&db.service, on, vec![recent[0].id], month).await), "refused");
+        assert!(db.store.give_back_space().await.unwrap() > 100_000, "the file shrinks");
+    }
+    assert_eq!(of_may().await, None);
+    assert_eq!(log_keeping::discard(&db.service, on, "2024_05", 0).await.unwrap(), 0, "it is gone");
 }

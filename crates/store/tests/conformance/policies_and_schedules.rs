@@ -1,14 +1,22 @@
 //! `policies` and `schedules`.
 
 use store::{
+    audit_trail, file_attachments,
     policies::{self, NewPolicy},
-    runs, schedules,
+    runs,
+    schedules::{self, Change},
 };
 use uuid::Uuid;
 
-use crate::common::{Db, id, in_seconds, refusal};
+use crate::common::{Db, id, in_seconds, refusal, seconds};
 
-crate::on_both!(rules_of_tools, jobs_fire_once);
+crate::on_both!(
+    rules_of_tools,
+    jobs_fire_once,
+    only_an_administrator_changes_a_schedule,
+    old_fires_go,
+    files_whose_time_is_over_go,
+);
 
 fn new(position: i32, name: &str) -> NewPolicy {
     NewPolicy {
@@ -63,27 +71,125 @@ async fn rules_of_tools(db: &Db) {
 }
 
 async fn jobs_fire_once(db: &Db) {
-    let on = &db.store;
-    let jobs = schedules::list(&db.service, on).await.unwrap();
+    let (on, service) = (&db.store, &db.service);
+    let jobs = schedules::list(service, on).await.unwrap();
     assert_eq!(
         jobs.iter().map(|s| (s.name.as_str(), s.cron.as_str())).collect::<Vec<_>>(),
-        [("cleanup-sessions", "0 2 * * *"), ("log-partitions", "30 2 * * *")]
+        [
+            ("attachments", "30 3 * * *"),
+            ("cleanup-sessions", "0 2 * * *"),
+            ("log-partitions", "30 2 * * *"),
+            ("log-retention", "0 3 * * *"),
+            ("statistics", "0 4 * * *")
+        ]
     );
-    let at = in_seconds(0);
+    let (name, at, next) = ("cleanup-sessions", in_seconds(0), in_seconds(86400));
+    // A time that the schedule does not have is nobody's to take.
+    assert_eq!(schedules::fire(service, on, name, at, "a", seconds(60)).await.unwrap(), None);
+    schedules::plan(service, on, name, at).await.unwrap();
+    schedules::plan(service, on, name, next).await.unwrap();
     let (a, b) = tokio::join!(
-        schedules::fire(&db.service, on, "cleanup-sessions", at),
-        schedules::fire(&db.service, on, "cleanup-sessions", at)
+        schedules::fire(service, on, name, at, "a", seconds(60)),
+        schedules::fire(service, on, name, at, "b", seconds(60))
     );
-    assert!(a.unwrap() != b.unwrap(), "one of two nodes");
-    assert!(schedules::fire(&db.service, on, "cleanup-sessions", in_seconds(60)).await.unwrap());
-    assert_eq!(refusal(schedules::fire(&db.service, on, "unknown", at).await), "foreign_key");
-    schedules::record(&db.service, on, "cleanup-sessions", Some(at), in_seconds(86400), Some("3 removed"))
-        .await
-        .unwrap();
-    let row = &schedules::list(&db.ada, on).await.unwrap()[0];
-    assert_eq!((row.last_fire_at, row.last_result.as_deref()), (Some(at), Some("3 removed")));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert!(a.is_some() != b.is_some(), "one of two nodes");
+    let held = a.or(b).unwrap();
+    schedules::advance(service, on, &held, Some(next), true).await.unwrap();
+    assert_eq!(schedules::fire(service, on, name, next, "c", seconds(60)).await.unwrap(), None, "it still runs");
+    assert!(schedules::abandoned(service, on).await.unwrap().is_empty());
+    assert!(schedules::renew(service, on, &held, seconds(0)).await.unwrap());
+    let left = schedules::abandoned(service, on).await.unwrap();
+    assert_eq!((left[0].name.as_str(), left[0].fire_at, left[0].attempt), (name, at, 1));
+    let again = schedules::retake(service, on, &left[0], "c", seconds(60)).await.unwrap().unwrap();
+    assert_eq!(schedules::retake(service, on, &left[0], "d", seconds(60)).await.unwrap(), None, "another was first");
+    // The one that was taken for dead writes nothing any more.
+    assert!(!schedules::renew(service, on, &held, seconds(60)).await.unwrap());
+    assert!(!schedules::give_back(service, on, &held).await.unwrap());
+    assert!(!schedules::finish(service, on, &held, true, "late", 1).await.unwrap());
+    assert!(schedules::finish(service, on, &again, false, "failed: x", 17).await.unwrap());
+    let row = schedules::list(&db.ada, on).await.unwrap().swap_remove(1);
+    assert_eq!((row.last_fire_at, row.next_fire_at, row.last_duration_ms), (Some(at), Some(next), Some(17)));
+    assert_eq!((row.last_status.as_deref(), row.last_result.as_deref()), (Some("failed"), Some("failed: x")));
+    assert!(row.last_was_missed);
+    let fires = schedules::fires(&db.ada, on, name, 10).await.unwrap();
+    assert_eq!((fires.len(), fires[0].state.as_str(), fires[0].attempt), (1, "failed", 2));
+    assert!(schedules::unreadable(service, on, name, "what").await.unwrap());
+    assert!(!schedules::unreadable(service, on, name, "what").await.unwrap(), "that is no news");
     for actor in [&db.ada, &db.bob, &db.nobody] {
-        assert_eq!(refusal(schedules::fire(actor, on, "cleanup-sessions", in_seconds(5)).await), "refused");
-        assert_eq!(refusal(schedules::record(actor, on, "cleanup-sessions", None, at, None).await), "refused");
+        let taken = schedules::fire(actor, on, name, next, "x", seconds(60)).await;
+        assert_eq!(refusal(taken), "refused");
+        assert_eq!(refusal(schedules::finish(actor, on, &again, true, "x", 1).await), "refused");
+        assert_eq!(refusal(schedules::follow_pg_cron(actor, on).await), "refused");
     }
+    assert_eq!(schedules::follow_pg_cron(service, on).await.unwrap(), 0);
+}
+
+async fn only_an_administrator_changes_a_schedule(db: &Db) {
+    let on = &db.store;
+    let change = Change { cron: Some("5 4 * * *".to_owned()), is_active: Some(false), ..Change::default() };
+    for actor in [&db.bob, &db.obs, &db.sus, &db.employee, &db.admin_agent, &db.nobody] {
+        assert!(!schedules::set(actor, on, "statistics", &change, None).await.unwrap(), "{actor:?}");
+        assert!(!schedules::request(actor, on, "statistics").await.unwrap(), "{actor:?}");
+    }
+    assert_eq!(refusal(schedules::set(&db.service, on, "statistics", &change, None).await), "refused");
+    assert_eq!(refusal(schedules::request(&db.service, on, "statistics").await), "refused");
+    assert!(schedules::set(&db.ada, on, "statistics", &change, None).await.unwrap());
+    assert!(!schedules::set(&db.ada, on, "unknown", &change, None).await.unwrap());
+    assert!(schedules::request(&db.ada, on, "statistics").await.unwrap());
+    let row = schedules::list(&db.ada, on).await.unwrap().swap_remove(4);
+    assert_eq!((row.cron.as_str(), row.time_zone.as_str(), row.is_active), ("5 4 * * *", "UTC", false));
+    // What was asked for can be taken, and leaves the times as they are.
+    let at = row.requested_at.unwrap();
+    let held = schedules::fire(&db.service, on, "statistics", at, "a", seconds(60)).await.unwrap().unwrap();
+    schedules::advance(&db.service, on, &held, None, false).await.unwrap();
+    assert!(schedules::finish(&db.service, on, &held, true, "x", 1).await.unwrap());
+    let rows = audit_trail::list(&db.ada, on, Some("schedule"), Some(row.id), 10).await.unwrap();
+    let seen: Vec<_> = rows.iter().map(|r| (r.action.as_str(), r.user_id, r.new_values.clone().unwrap())).collect();
+    assert_eq!(seen.len(), 2, "a person's changes and nothing else: {seen:?}");
+    assert!(seen.iter().all(|(action, user, _)| *action == "schedule_updated" && *user == Some(id(&db.ada))));
+    assert!(seen.iter().any(|(_, _, new)| *new == serde_json::json!({ "cron": "5 4 * * *", "is_active": false })));
+    assert!(seen.iter().any(|(_, _, new)| new.get("requested_at").is_some()));
+}
+
+async fn old_fires_go(db: &Db) {
+    let (on, service) = (&db.store, &db.service);
+    for number in 0..105 {
+        schedules::request(&db.ada, on, "statistics").await.unwrap();
+        let at = schedules::list(service, on).await.unwrap().swap_remove(4).requested_at.unwrap();
+        let held = schedules::fire(service, on, "statistics", at, "a", seconds(60)).await.unwrap().unwrap();
+        assert!(schedules::finish(service, on, &held, true, &number.to_string(), 1).await.unwrap());
+    }
+    let fires = schedules::fires(service, on, "statistics", 1000).await.unwrap();
+    assert_eq!((fires.len(), fires[0].result.as_deref(), fires[99].result.as_deref()), (100, Some("104"), Some("5")));
+}
+
+async fn files_whose_time_is_over_go(db: &Db) {
+    let (on, service) = (&db.store, &db.service);
+    let task = db.task("files").await;
+    let mut made = Vec::new();
+    for name in ["stays", "ends", "ended"] {
+        let new = file_attachments::NewAttachment {
+            filename: name.to_owned(),
+            original_filename: name.to_owned(),
+            mime_type: None,
+            file_size: 1,
+            storage_path: format!("aa/{name}"),
+            task_id: task,
+            hash_checksum: "a".repeat(64),
+        };
+        made.push(file_attachments::create(&db.bob, on, &new).await.unwrap());
+    }
+    let (soon, past) = (store::value::time_text(in_seconds(600)), store::value::time_text(in_seconds(-600)));
+    db.tamper(&format!(
+        "UPDATE file_attachments SET expires_at = '{soon}' WHERE filename = 'ends'; UPDATE file_attachments SET expires_at = '{past}' WHERE filename = 'ended'"
+    ))
+    .await;
+    assert_eq!(refusal(file_attachments::expire(&db.ada, on, 10).await), "refused");
+    assert!(file_attachments::expire(service, on, 0).await.unwrap().is_empty());
+    assert_eq!(file_attachments::expire(service, on, 10).await.unwrap(), ["aa/ended"]);
+    assert!(file_attachments::expire(service, on, 10).await.unwrap().is_empty());
+    let left = file_attachments::after(service, on, Uuid::nil(), 10).await.unwrap();
+    assert_eq!(left.iter().map(|a| a.id).collect::<Vec<_>>(), made[..2]);
+    assert_eq!(file_attachments::after(service, on, made[0], 10).await.unwrap().len(), 1);
 }

@@ -1,10 +1,16 @@
 //! `sessions` and set-up links.
 
-use store::{sessions, users};
+use store::{cache::Use, sessions, users};
 
-use crate::common::{Db, id, in_seconds, refusal};
+use crate::common::{Db, id, in_seconds, refusal, seconds};
 
-crate::on_both!(sessions_are_valid_while_they_are, sessions_are_the_services, set_up_links);
+crate::on_both!(
+    sessions_are_valid_while_they_are,
+    sessions_are_the_services,
+    set_up_links,
+    uses_are_noted_together,
+    all_of_a_user_end_together
+);
 
 fn token(c: char) -> String {
     c.to_string().repeat(64)
@@ -95,4 +101,49 @@ async fn set_up_links(db: &Db) {
     sessions::create_setup_link(&db.service, on, &token('4'), in_seconds(60)).await.unwrap();
     sessions::clear_setup_links(&db.service, on).await.unwrap();
     assert!(!sessions::take_setup_link(&db.service, on, &token('4')).await.unwrap());
+}
+
+async fn uses_are_noted_together(db: &Db) {
+    let on = &db.store;
+    let mut uses = Vec::new();
+    for c in ['a', 'b', 'c'] {
+        let session_id =
+            sessions::create(&db.service, on, id(&db.bob), &token(c), in_seconds(60), None, None).await.unwrap();
+        uses.push(Use { session_id, token_sha256: token(c), at: in_seconds(61), expires_at: in_seconds(600) });
+    }
+    assert!(sessions::revoke(&db.bob, on, uses[2].session_id).await.unwrap());
+    assert_eq!(sessions::touch_all(&db.service, on, &uses).await.unwrap(), 2, "what was revoked has no use");
+    for used in &uses[..2] {
+        let read = sessions::by_token(&db.service, on, &used.token_sha256).await.unwrap().unwrap();
+        assert_eq!((read.last_accessed, read.expires_at), (used.at, used.expires_at));
+    }
+    for used in &mut uses {
+        used.at += seconds(59);
+    }
+    assert_eq!(sessions::touch_all(&db.service, on, &uses).await.unwrap(), 0, "at most once a minute");
+    for used in &mut uses {
+        used.at += seconds(1);
+        used.expires_at = in_seconds(1);
+    }
+    assert_eq!(sessions::touch_all(&db.service, on, &uses[..1]).await.unwrap(), 1);
+    let read = sessions::by_token(&db.service, on, &token('a')).await.unwrap().unwrap();
+    assert!(read.expires_at > in_seconds(300), "an end is never moved back");
+    assert_eq!(sessions::touch_all(&db.service, on, &[]).await.unwrap(), 0);
+    for actor in [&db.ada, &db.bob, &db.nobody] {
+        assert_eq!(refusal(sessions::touch_all(actor, on, &uses).await), "refused");
+    }
+}
+
+async fn all_of_a_user_end_together(db: &Db) {
+    let on = &db.store;
+    for (c, user) in [('a', &db.bob), ('b', &db.bob), ('c', &db.cat), ('d', &db.cat)] {
+        sessions::create(&db.service, on, id(user), &token(c), in_seconds(60), None, None).await.unwrap();
+    }
+    assert_eq!(sessions::revoke_all_of(&db.ada, on, id(&db.bob)).await.unwrap(), 0, "not another's");
+    assert_eq!(sessions::revoke_all_of(&db.bob, on, id(&db.bob)).await.unwrap(), 2);
+    assert_eq!(sessions::revoke_all_of(&db.service, on, id(&db.cat)).await.unwrap(), 2);
+    assert_eq!(sessions::revoke_all_of(&db.service, on, id(&db.cat)).await.unwrap(), 0, "they have ended");
+    for c in ['a', 'b', 'c', 'd'] {
+        assert!(sessions::by_token(&db.service, on, &token(c)).await.unwrap().is_none());
+    }
 }

@@ -8,7 +8,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::common::{Db, id, in_seconds, refusal};
+use crate::common::{Db, id, refusal, seconds};
 
 crate::on_both!(
     claims_are_exclusive,
@@ -30,7 +30,7 @@ async fn claims_are_exclusive(db: &Db) {
         claimers.spawn(async move {
             let mut mine = Vec::new();
             while let Some(lease) =
-                task_queue::claim(&employee, &store, &format!("worker-{n}"), in_seconds(60)).await.unwrap()
+                task_queue::claim(&employee, &store, &format!("worker-{n}"), seconds(60)).await.unwrap()
             {
                 assert_eq!((lease.worker.as_str(), lease.attempt), (format!("worker-{n}").as_str(), 1));
                 mine.push(lease.task_id);
@@ -52,36 +52,36 @@ async fn by_priority(db: &Db) {
         made.push(tasks::create(&db.bob, on, &new).await.unwrap());
     }
     // One that may not begin yet, though it is urgent.
-    let later = task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap().unwrap();
+    let later = task_queue::claim(&db.employee, on, "w", seconds(60)).await.unwrap().unwrap();
     assert_eq!(later.task_id, made[3]);
-    assert!(task_queue::release(&db.employee, on, &later, in_seconds(3600)).await.unwrap());
+    assert!(task_queue::release(&db.employee, on, &later, seconds(3600)).await.unwrap());
     let mut order = Vec::new();
-    while let Some(lease) = task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap() {
+    while let Some(lease) = task_queue::claim(&db.employee, on, "w", seconds(60)).await.unwrap() {
         order.push(lease.task_id);
     }
     assert_eq!(order, [made[1], made[4], made[2], made[0]]);
     for actor in [&db.bob, &db.ada, &db.admin_agent, &db.sus, &db.nobody, &db.service] {
-        assert!(task_queue::claim(actor, on, "w", in_seconds(60)).await.unwrap().is_none(), "{actor:?} has no work");
+        assert!(task_queue::claim(actor, on, "w", seconds(60)).await.unwrap().is_none(), "{actor:?} has no work");
     }
 }
 
 async fn leases_are_fenced(db: &Db) {
     let on = &db.store;
     let task = db.task("x").await;
-    let old = task_queue::claim(&db.employee, on, "one", in_seconds(-1)).await.unwrap().unwrap();
-    assert!(task_queue::hold(&db.employee, on, &old, in_seconds(-1)).await.unwrap());
+    let old = task_queue::claim(&db.employee, on, "one", seconds(-1)).await.unwrap().unwrap();
+    assert!(task_queue::hold(&db.employee, on, &old, seconds(-1)).await.unwrap());
     for actor in [&db.bob, &db.ada, &db.cat, &db.obs, &db.nobody] {
-        assert!(!task_queue::hold(actor, on, &old, in_seconds(60)).await.unwrap(), "{actor:?}");
+        assert!(!task_queue::hold(actor, on, &old, seconds(60)).await.unwrap(), "{actor:?}");
         assert!(!task_queue::wait(actor, on, &old).await.unwrap(), "{actor:?}");
-        assert!(!task_queue::release(actor, on, &old, in_seconds(0)).await.unwrap(), "{actor:?}");
+        assert!(!task_queue::release(actor, on, &old, seconds(0)).await.unwrap(), "{actor:?}");
     }
     assert_eq!(task_queue::reclaim(&db.service, on, None).await.unwrap(), [task]);
-    let new = task_queue::claim(&db.employee, on, "one", in_seconds(60)).await.unwrap().unwrap();
+    let new = task_queue::claim(&db.employee, on, "one", seconds(60)).await.unwrap().unwrap();
     assert_eq!(new.attempt, 2);
-    assert!(!task_queue::hold(&db.employee, on, &old, in_seconds(60)).await.unwrap(), "fenced out");
+    assert!(!task_queue::hold(&db.employee, on, &old, seconds(60)).await.unwrap(), "fenced out");
     assert!(!task_queue::wait(&db.employee, on, &old).await.unwrap());
-    assert!(!task_queue::release(&db.employee, on, &old, in_seconds(0)).await.unwrap());
-    assert!(task_queue::hold(&db.employee, on, &new, in_seconds(120)).await.unwrap());
+    assert!(!task_queue::release(&db.employee, on, &old, seconds(0)).await.unwrap());
+    assert!(task_queue::hold(&db.employee, on, &new, seconds(120)).await.unwrap());
     let row = task_queue::get(&db.bob, on, task).await.unwrap().unwrap();
     assert_eq!(
         (row.state.as_str(), row.worker.as_deref(), row.attempt, row.assignee),
@@ -89,7 +89,7 @@ async fn leases_are_fenced(db: &Db) {
     );
     // Whoever takes the task from the agent fences it out as well.
     tasks::assign(&db.bob, on, task, Some(id(&db.admin_agent))).await.unwrap();
-    assert!(!task_queue::hold(&db.employee, on, &new, in_seconds(60)).await.unwrap());
+    assert!(!task_queue::hold(&db.employee, on, &new, seconds(60)).await.unwrap());
     let row = task_queue::get(&db.bob, on, task).await.unwrap().unwrap();
     assert_eq!((row.state.as_str(), row.worker, row.attempt, row.assignee), ("ready", None, 3, id(&db.admin_agent)));
 }
@@ -110,21 +110,21 @@ async fn dependencies_unblock(db: &Db) {
     assert_eq!(state().await, "blocked");
     finish(two, "failed").await;
     assert_eq!(state().await, "blocked", "only what is completed counts");
-    assert!(task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap().is_none());
+    assert!(task_queue::claim(&db.employee, on, "w", seconds(60)).await.unwrap().is_none());
     finish(two, "completed").await;
     assert_eq!(state().await, "ready", "finishing the last one wakes it");
     finish(two, "pending").await;
     assert_eq!(state().await, "blocked");
     finish(two, "completed").await;
     let lease = loop {
-        let lease = task_queue::claim(&db.employee, on, "w", in_seconds(60)).await.unwrap().unwrap();
+        let lease = task_queue::claim(&db.employee, on, "w", seconds(60)).await.unwrap().unwrap();
         if lease.task_id == after {
             break lease;
         }
     };
     finish(one, "pending").await;
     assert_eq!(state().await, "leased", "work under way is not stopped by it");
-    assert!(task_queue::hold(&db.employee, on, &lease, in_seconds(60)).await.unwrap());
+    assert!(task_queue::hold(&db.employee, on, &lease, seconds(60)).await.unwrap());
 }
 
 async fn the_queue_follows_the_task(db: &Db) {
@@ -163,7 +163,7 @@ async fn reclaiming(db: &Db) {
     }
     let mut leased = Vec::new();
     for (worker, until) in [("node_1/a", 60), ("node-1/a", 60), ("NODE_1/a", 60), ("late", -1)] {
-        leased.push(task_queue::claim(&db.employee, on, worker, in_seconds(until)).await.unwrap().unwrap().task_id);
+        leased.push(task_queue::claim(&db.employee, on, worker, seconds(until)).await.unwrap().unwrap().task_id);
     }
     assert!(task_queue::reclaim(&db.bob, on, Some("node")).await.unwrap().is_empty(), "not a person's");
     // A worker's name is no pattern.
@@ -172,5 +172,5 @@ async fn reclaiming(db: &Db) {
     assert_eq!(freed, [leased[0], leased[3]], "the node's own, and what ran out");
     assert!(task_queue::reclaim(&db.service, on, None).await.unwrap().is_empty());
     assert!(task_queue::reclaim(&db.service, on, Some("%")).await.unwrap().is_empty());
-    assert_eq!(refusal(task_queue::claim(&db.employee, on, &"w".repeat(101), in_seconds(1)).await), "length");
+    assert_eq!(refusal(task_queue::claim(&db.employee, on, &"w".repeat(101), seconds(1)).await), "length");
 }

@@ -61,7 +61,7 @@ async fn a_task_as_it_was_made(db: &Db) {
         (&db.obs, true),
         (&db.sus, false),
         (&db.employee, false),
-        (&db.admin_agent, true),
+        (&db.admin_agent, false),
         (&db.service, true),
         (&db.nobody, false),
     ] {
@@ -81,7 +81,7 @@ async fn changing_tasks(db: &Db) {
         (&db.bob, true),
         (&db.cat, true),
         (&db.ada, true),
-        (&db.admin_agent, true),
+        (&db.admin_agent, false),
         (&db.obs, false),
         (&db.sus, false),
         (&db.employee, false),

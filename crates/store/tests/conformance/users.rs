@@ -7,6 +7,7 @@ use crate::common::{Db, id, new_user, refusal};
 
 crate::on_both!(
     accounts_and_names,
+    admins_are_locked_until_the_transaction_ends,
     changing_users,
     names_are_unique,
     permissions_follow_role_and_status,
@@ -112,7 +113,7 @@ async fn permissions_follow_role_and_status(db: &Db) {
         (&db.sus, false, false, false, false),
         (&db.ina, false, false, false, false),
         (&db.employee, true, false, false, false),
-        (&db.admin_agent, true, false, false, true),
+        (&db.admin_agent, true, false, false, false),
         (&db.service, false, false, false, false),
         (&db.nobody, false, false, false, false),
     ] {
@@ -156,4 +157,25 @@ async fn secrets_stay_unread(db: &Db) {
     let audit = store::audit_trail::list(&db.service, on, Some("user"), Some(id(&db.bob)), 10).await.unwrap();
     let text = serde_json::to_string(&audit).unwrap();
     assert!(!text.contains("argon2id") && text.contains(r#""password_hash":"(secret)""#), "{text}");
+}
+
+async fn admins_are_locked_until_the_transaction_ends(db: &Db) {
+    let on = &db.store;
+    assert!(users::set_role(&db.ada, on, id(&db.bob), "admin").await.unwrap());
+    assert!(users::lock_admins(&db.cat, on).await.unwrap().is_empty(), "for user administrators alone");
+    // Each takes the role from the other, if somebody is left.
+    let take_from = async |me: &Actor, other: Uuid| {
+        let me = me.clone();
+        let taken = on.transaction(move |tx| {
+            Box::pin(async move {
+                let admins = users::lock_admins(&me, tx).await?;
+                if admins.len() > 1 { users::set_role(&me, tx, other, "user").await } else { Ok(false) }
+            })
+        });
+        taken.await.unwrap()
+    };
+    let taken = tokio::join!(take_from(&db.ada, id(&db.bob)), take_from(&db.bob, id(&db.ada)));
+    assert!(taken == (true, false) || taken == (false, true), "{taken:?}");
+    let people = users::people_with_role(&db.service, on, "admin").await.unwrap();
+    assert_eq!(people.len(), 1, "agents do not count");
 }

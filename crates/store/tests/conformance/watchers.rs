@@ -24,7 +24,7 @@ async fn a_watcher_acts_for_its_maker(db: &Db) {
         (&db.ada, true),
         (&db.obs, true),
         (&db.service, true),
-        (&db.admin_agent, true),
+        (&db.admin_agent, false),
         (&db.cat, false),
         (&db.employee, false),
         (&db.nobody, false),

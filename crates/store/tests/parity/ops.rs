@@ -46,6 +46,7 @@ pub async fn apply(on: impl Run, people: &People, ids: &Ids, op: &Op, start: Tim
     let (task, user, when) = (one(&ids.tasks, a), one(&ids.users, b), at(start, pick(&OFFSETS, b)));
     let (approval, run, step) = (one(&ids.approvals, a), one(&ids.runs, a), one(&ids.steps, a));
     let (watcher, server) = (one(&ids.watchers, a), one(&ids.servers, a));
+    let length = SignedDuration::from_secs(pick(&OFFSETS, b));
     let word = pick(&["invoice", "Invoices", "plants", "ü \"x\"", ""], c);
     let lease = Lease { task_id: task, worker: pick(&["n1/a", "n2/a"], b).to_owned(), attempt: i32::from(c % 3) };
     let plain = |answer: Json| Ok((answer, None));
@@ -140,13 +141,13 @@ pub async fn apply(on: impl Run, people: &People, ids: &Ids, op: &Op, start: Tim
             plain(json!(tasks::add_provenance(me, on, task, b % 2 == 0, "desk", json!({ "c": c })).await?))
         }
         "queue claim" => plain(json!(
-            task_queue::claim(me, on, pick(&["n1/a", "n2/a", "N1/a"], a), when)
+            task_queue::claim(me, on, pick(&["n1/a", "n2/a", "N1/a"], a), length)
                 .await?
                 .map(|l| json!([l.task_id, l.worker, l.attempt]))
         )),
-        "queue hold" => plain(json!(task_queue::hold(me, on, &lease, when).await?)),
+        "queue hold" => plain(json!(task_queue::hold(me, on, &lease, length).await?)),
         "queue wait" => plain(json!(task_queue::wait(me, on, &lease).await?)),
-        "queue release" => plain(json!(task_queue::release(me, on, &lease, when).await?)),
+        "queue release" => plain(json!(task_queue::release(me, on, &lease, length).await?)),
         "queue reclaim" => {
             let freed = task_queue::reclaim(me, on, pick(&[None, Some("n1/"), Some("n_/")], a)).await?;
             plain(in_order_of(&ids.tasks, freed))
@@ -364,11 +365,16 @@ pub async fn apply(on: impl Run, people: &People, ids: &Ids, op: &Op, start: Tim
                 user_id: (a % 2 == 0).then_some(user),
                 task_id: (b % 2 == 0).then_some(task),
                 request_id: None,
+                ip_address: None,
+                user_agent: None,
                 metadata: json!({ "c": c }),
             };
             plain(json!([
                 system_logs::append(me, on, &[line]).await?,
-                schedules::fire(me, on, "cleanup-sessions", when).await.is_ok(),
+                schedules::plan(me, on, "cleanup-sessions", when).await.is_ok(),
+                schedules::fire(me, on, "cleanup-sessions", when, word, SignedDuration::from_secs(60))
+                    .await
+                    .is_ok_and(|f| f.is_some()),
                 audit_trail::list(me, on, Some("task"), None, 5).await.is_ok()
             ]))
         }

@@ -22,7 +22,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::common::{Db, id, in_seconds, new_approval, new_user};
+use crate::common::{Db, id, in_seconds, new_approval, new_user, seconds};
 
 /// The columns.
 pub const ROLES: &[&str] =
@@ -119,6 +119,8 @@ pub fn new_line(user_id: Option<Uuid>, task_id: Option<Uuid>) -> NewLogLine {
         user_id,
         task_id,
         request_id: None,
+        ip_address: None,
+        user_agent: None,
         metadata: json!({}),
     }
 }
@@ -191,7 +193,7 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let task = tasks::create(creator, on, &new(&word)).await.unwrap();
     // Earlier sets left ready tasks to the common employee: out of the way with them.
     let mut lease = Lease { task_id: task, worker: format!("w{number}"), attempt: 1 };
-    while let Some(claimed) = task_queue::claim(worker, on, &lease.worker, in_seconds(600)).await.unwrap() {
+    while let Some(claimed) = task_queue::claim(worker, on, &lease.worker, seconds(600)).await.unwrap() {
         if claimed.task_id == task {
             lease = claimed;
             break;

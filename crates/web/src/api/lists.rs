@@ -8,7 +8,6 @@ use store::{
     mcp_servers::{self, Server, ServerTool},
     notifications::{self, Notification},
     policies::{self, Policy},
-    system_logs::{self, LogLine},
     watchers::{self, Watcher},
 };
 
@@ -70,16 +69,6 @@ pub(crate) async fn tools(
 pub(crate) async fn policies(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<Policy>>> {
     params.only(&[])?;
     Ok(List::whole(policies::list(&me.actor, app.store()).await?))
-}
-
-/// `GET /v1/logs`
-pub(crate) async fn logs(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<LogLine>>> {
-    params.only(&["level", "module", "task_id", "limit"])?;
-    let level = params.one_of("level", &["debug", "info", "warning", "error", "critical"])?;
-    Ok(List::whole(
-        system_logs::list(&me.actor, app.store(), level, params.get("module"), params.id("task_id")?, params.limit()?)
-            .await?,
-    ))
 }
 
 /// `GET /v1/audit`

@@ -3,6 +3,7 @@
 mod approvals;
 mod auth;
 mod lists;
+mod logs;
 mod tasks;
 
 use axum::{
@@ -20,6 +21,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/auth/logout", post(auth::logout))
         .route("/auth/session", get(auth::session))
         .route("/tasks", get(tasks::list).post(tasks::create))
+        .route("/tasks/search", get(tasks::search))
         .route("/tasks/{id}", get(tasks::get))
         .route("/tasks/{id}/complete", post(tasks::complete))
         .route("/tasks/{id}/runs", get(tasks::runs))
@@ -32,7 +34,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/servers", get(lists::servers))
         .route("/servers/{id}/tools", get(lists::tools))
         .route("/policies", get(lists::policies))
-        .route("/logs", get(lists::logs))
+        .route("/logs", get(logs::list).post(logs::add))
         .route("/audit", get(lists::audit))
         .route("/status", get(lists::status))
 }

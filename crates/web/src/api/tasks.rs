@@ -11,7 +11,7 @@ use serde_json::json;
 use store::{
     file_attachments::{self, Attachment},
     runs::{self, Step, TaskRun},
-    tasks::{self, NewTask, Task},
+    tasks::{self, FoundTask, NewTask, Task, TaskFilter},
 };
 
 use super::List;
@@ -32,6 +32,25 @@ pub(crate) async fn list(State(app): State<App>, me: Signed, params: Params) -> 
     let (status, limit) = (params.one_of("status", &STATUSES)?, params.limit()?);
     let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
     Ok(List::page(page(rows, limit, |t| (t.created_at, t.id))))
+}
+
+/// What a task can be as to its priority.
+const PRIORITIES: [&str; 4] = ["low", "medium", "high", "critical"];
+
+/// `GET /v1/tasks/search?q=…`: best first, each with what matches marked.
+pub(crate) async fn search(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<FoundTask>>> {
+    params.only(&["q", "status", "priority", "assigned_to", "created_from", "created_before", "tag", "limit"])?;
+    let filter = TaskFilter {
+        status: params.one_of("status", &STATUSES)?.map(str::to_owned),
+        priority: params.one_of("priority", &PRIORITIES)?.map(str::to_owned),
+        assigned_to: params.id("assigned_to")?,
+        created_from: params.time("created_from")?,
+        created_before: params.time("created_before")?,
+        tag: params.get("tag").map(str::to_owned),
+    };
+    let limit = i32::try_from(params.limit()?).unwrap_or(i32::MAX);
+    let found = tasks::find(&me.actor, app.store(), params.get("q").unwrap_or_default(), &filter, limit).await?;
+    Ok(List::whole(found))
 }
 
 /// `POST /v1/tasks`
@@ -56,7 +75,6 @@ pub(crate) async fn create(State(app): State<App>, SignedJson(me, new): SignedJs
             })
         })
         .await?;
-    app.wake();
     let task = domain::tasks::get(app.store(), &me.actor, id).await?;
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/tasks/{id}"))], Json(task)).into_response())
 }
@@ -93,7 +111,6 @@ pub(crate) async fn complete(
         return Err(Fault::invalid("summary", "the summary is longer than 4000 characters; shorten it"));
     }
     let notice = domain::tasks::set_status(app.store(), &me.actor, id, "completed", said.summary).await?;
-    app.wake();
     let task = domain::tasks::get(app.store(), &me.actor, id).await?;
     Ok(Json(Completed { task, notice }))
 }

@@ -77,11 +77,11 @@ async fn may_decide(app: &App, me: &Signed, task: Option<&Task>) -> Result<bool>
     if me.session.is_agent {
         return Ok(false);
     }
-    if users::allowed(&me.actor, app.store(), "approval_decide").await? {
+    if users::may(&me.actor, app.store(), "approval_decide").await? {
         return Ok(true);
     }
     let is_own = task.is_some_and(|t| t.created_by == Some(me.user_id()));
-    Ok(is_own && users::allowed(&me.actor, app.store(), "approval_decide_own").await?)
+    Ok(is_own && users::may(&me.actor, app.store(), "approval_decide_own").await?)
 }
 
 /// `GET /approvals/{id}`
@@ -108,14 +108,12 @@ pub(crate) async fn decide(State(app): State<App>, Id(id): Id, SignedForm(me, se
     }
 }
 
-/// Gives a decision and rings for the workers. Pages and API decide here.
+/// Gives a decision; its commit wakes the workers. Pages and API decide here.
 pub(crate) async fn give(app: &App, me: &Signed, id: Uuid, decision: Decision) -> Result<Approval> {
     if me.session.is_agent {
         return Err(store::Error::Refused { what: "a program's session never decides".to_owned() }.into());
     }
-    let decided = domain::decide::decide(app.store(), &me.actor, id, decision).await?;
-    app.wake();
-    Ok(decided)
+    Ok(domain::decide::decide(app.store(), &me.actor, id, decision).await?)
 }
 
 fn read_decision(view: &View, sent: &Fields) -> Result<Decision> {

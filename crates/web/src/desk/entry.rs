@@ -105,7 +105,6 @@ async fn make_admin(app: &App, client: &Client, token: &str, sent: &Fields) -> R
         token: Some(token.to_owned()),
     };
     domain::accounts::setup(app.store(), setup).await?;
-    app.wake();
     let (token, _) = session::log_in(app, client, &username, password).await?;
     Ok((CookieJar::new().add(session::cookie(token, client)), Redirect::to("/")).into_response())
 }

@@ -46,7 +46,7 @@ pub(crate) async fn watchers(State(app): State<App>, me: Signed) -> Result<Marku
 
 /// `GET /policies`
 pub(crate) async fn policies(State(app): State<App>, me: Signed) -> Result<Markup> {
-    let rows = policies::list(&me.actor, app.store()).await?;
+    let rows = policies::shown(&me.actor, app.store()).await?;
     Ok(shell(
         &me,
         "Policies",

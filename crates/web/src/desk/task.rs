@@ -47,7 +47,7 @@ pub(crate) async fn page(State(app): State<App>, me: Signed, Id(id): Id) -> Resu
         file_attachments::list(actor, on, id),
         runs::list(actor, on, id),
         approvals::list(actor, on, None, Some(id), None, 50),
-        policies::list(actor, on),
+        policies::shown(actor, on),
     )?;
     let mut journal = Vec::new();
     for run in runs.iter().take(RUNS) {

@@ -36,7 +36,7 @@ pub(crate) async fn page(State(app): State<App>, me: Signed) -> Result<Markup> {
         list("completed"),
         list("failed"),
         watchers::list(actor, on),
-        mcp_servers::list(actor, on),
+        mcp_servers::shown(actor, on),
     )?;
     let steps = present_steps(&app, &me, &running).await?;
     let fresh_tools = fresh_tools(&app, &me, &servers).await?;

@@ -164,3 +164,28 @@ async fn every_list_answers() {
         .await;
     assert_eq!((malformed.status, malformed.json()["code"].clone()), (StatusCode::BAD_REQUEST, json!("malformed")));
 }
+
+#[tokio::test]
+async fn searching_answers_marked_pieces() {
+    let (house, ada) = House::with_ada().await;
+    let client = house.browser(ada).await;
+    for title in ["Moving <b>invoices</b>", "Water the plants"] {
+        client.post_json("/v1/tasks", &json!({"title": title, "tags": ["home"]})).await;
+    }
+    let found =
+        client.get("/v1/tasks/search?q=invo*&status=pending&tag=home&created_from=2020-01-01T00:00:00Z").await.json();
+    assert_eq!(found["data"][0]["title"], "Moving <b>invoices</b>");
+    assert_eq!(
+        found["data"][0]["snippet"]["title"],
+        json!([{"text": "Moving <b>", "hit": false}, {"text": "invoices", "hit": true}, {"text": "</b>", "hit": false}])
+    );
+    assert_eq!(client.get("/v1/tasks/search?q=-invoices").await.json()["data"][0]["title"], "Water the plants");
+    assert_eq!(client.get("/v1/tasks/search?q=%22%29%28%27*").await.json()["data"], json!([]));
+    for bad in ["status=done", "created_from=soon", "assigned_to=x", "query=x"] {
+        let refused = client.get(&format!("/v1/tasks/search?{bad}")).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{bad}: {}", refused.text);
+    }
+    let page = client.get("/tasks?q=invoice").await.text;
+    assert!(page.contains("Moving &lt;b&gt;<mark>invoices</mark>&lt;/b&gt;") && !page.contains("plants"), "{page}");
+    assert!(client.get("/tasks?q=nothing-like-it").await.text.contains("No task matches"));
+}

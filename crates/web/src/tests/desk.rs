@@ -147,9 +147,10 @@ async fn the_second_decision_is_told_of_the_first() {
     for part in ["Move ", "/archive/a.pdf", "outside content", "Approve as asked", "no rule matched"] {
         assert!(page.text.contains(part), "{part}");
     }
-    let woken = house.wake.notified();
+    let mut signals = house.store.signals();
     let first = browser.post(&path, &[("decision", "approve"), ("note", "go on")]).await;
     assert_eq!((first.status, first.header("location")), (StatusCode::SEE_OTHER, format!("/approvals/{id}").as_str()));
+    let woken = async { while signals.recv().await != Some(store::signals::Signal::Ready) {} };
     tokio::time::timeout(std::time::Duration::from_secs(5), woken).await.expect("workers are woken");
     let second = browser.post(&path, &[("decision", "reject")]).await;
     assert_eq!(second.status, StatusCode::CONFLICT);

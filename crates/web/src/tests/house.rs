@@ -1,7 +1,5 @@
 //! A house to test in: a database, a router, a browser that keeps its cookie, and an employee that asks.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     body::Body,
@@ -31,7 +29,6 @@ pub(super) struct House {
     pub store: Store,
     router: Router,
     pub state: State,
-    pub wake: Arc<tokio::sync::Notify>,
 }
 
 /// What came back.
@@ -64,16 +61,9 @@ impl House {
         store::migrate::migrate(&config).await.unwrap();
         let store = Store::open(&config).await.unwrap();
         let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments")).unwrap();
-        let wake = Arc::new(tokio::sync::Notify::new());
-        let state = State {
-            store: store.clone(),
-            vault,
-            version: "0.0.0-test",
-            wake: Arc::clone(&wake),
-            allowed_hosts: Vec::new(),
-        };
+        let state = State { store: store.clone(), vault, version: "0.0.0-test", allowed_hosts: Vec::new() };
         let router = app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap()));
-        Self { _folder: folder, store, router, wake, state }
+        Self { _folder: folder, store, router, state }
     }
 
     /// With ada, the administrator.

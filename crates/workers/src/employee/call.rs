@@ -1,6 +1,6 @@
 //! The call itself: marked as started in a commit of its own, sent once, and its outcome written down.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{
     playbook::MAX_RESULT_BYTES,
@@ -10,7 +10,10 @@ use store::{approvals, mcp_servers::ServerTool, runs::Step};
 use tools::{CallError, ServerHandle, ToolCall};
 
 use super::{Employee, SERVER_PATIENCE, SERVER_RETRY, Turn};
-use crate::{Result, checkpoint};
+use crate::{Error, Result, checkpoint};
+
+/// How long a worker tries to write down what came of a call.
+const INSISTING: Duration = Duration::from_secs(120);
 
 impl Employee {
     /// Starts a step whose call is allowed, and ends it.
@@ -26,7 +29,14 @@ impl Employee {
             return self.wait_for_server(worker, work, step).await;
         };
         let sha256 = domain::playbook::sha256_hex(&arguments);
-        worker.start(&self.store, &work.lease, step.id, arguments.clone(), sha256).await?;
+        let attempt = work.lease.attempt;
+        if let Err(e) = worker.start(&self.store, &work.lease, step.id, arguments.clone(), sha256).await {
+            if matches!(e, domain::Error::Store(store::Error::OutcomeUnknown(_))) {
+                // It may stand as started; this worker knows that nothing was sent.
+                self.insist(|| worker.unsend(&self.store, &work.lease, step.id, attempt)).await?;
+            }
+            return Err(e.into());
+        }
         checkpoint::reached("step started");
         let outcome = self.call(worker, work, &handle, tool, &step.tool, &arguments).await;
         checkpoint::reached("call answered");
@@ -48,7 +58,7 @@ impl Employee {
                 ("failed", None, Some(format!("the server refused the call: {said} (code {code})")))
             }
             Err(CallError::NotStarted { reason }) => {
-                worker.unsend(&self.store, &work.lease, step.id, work.lease.attempt).await?;
+                self.insist(|| worker.unsend(&self.store, &work.lease, step.id, attempt)).await?;
                 checkpoint::reached("start taken back");
                 self.logs.push(
                     "warning",
@@ -65,14 +75,36 @@ impl Employee {
                     &format!("{} of {}: {reason}", step.tool, step.server),
                     Some(work.task.id),
                 );
-                worker.outcome_unknown(&self.store, work, step, reason).await?;
+                self.insist(|| worker.outcome_unknown(&self.store, work, step, reason.clone())).await?;
                 checkpoint::reached("outcome asked");
                 return Ok(Turn::Leave);
             }
         };
-        worker.end(&self.store, &work.lease, step.id, state, result, error).await?;
+        self.insist(|| worker.end(&self.store, &work.lease, step.id, state, result.clone(), error.clone())).await?;
         checkpoint::reached("step ended");
         Ok(Turn::Again)
+    }
+
+    /// Writes down what only this worker knows, again while the database is away: a lost outcome would have to be asked
+    /// of a person. Each such write changes nothing the second time, and is refused once the lease passed to another.
+    async fn insist<T, F>(&self, write: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = domain::Result<T>>,
+    {
+        let began = Instant::now();
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let error = match write().await {
+                Ok(done) => return Ok(done),
+                Err(e) => Error::from(e),
+            };
+            if !error.is_transient() || began.elapsed() > INSISTING {
+                return Err(error);
+            }
+            tracing::warn!(error = %error, "what came of a call could not be written down; it is tried again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
     }
 
     /// Sends the call, renewing the lease while it lasts.
@@ -126,6 +158,6 @@ impl Employee {
             return Ok(Turn::Again);
         }
         worker.give_back(&self.store, &work.lease, SERVER_RETRY).await?;
-        Ok(Turn::Leave)
+        Ok(Turn::Later(SERVER_RETRY))
     }
 }

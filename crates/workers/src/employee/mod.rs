@@ -6,7 +6,7 @@
 mod call;
 mod gate;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use domain::{
     accounts,
@@ -15,15 +15,18 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
-use store::{Actor, Store, task_queue::Lease, users};
-use tokio::{sync::Notify, task::JoinSet};
+use store::{
+    Actor, Store,
+    signals::{Receiver, Signal, Topic},
+    task_queue::Lease,
+    users,
+};
+use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tools::Supervisors;
 
-use crate::{Error, Result, checkpoint, library::Library, logs::LogQueue};
+use crate::{Error, Result, checkpoint, library::Library, logs::LogQueue, waiting};
 
-/// How often the queue is looked at without being woken.
-const POLL: Duration = Duration::from_millis(500);
 /// After how many claims a task that stops with an error each time fails.
 const MOST_ATTEMPTS: i32 = 20;
 /// Tasks worked on at once by one node.
@@ -44,8 +47,6 @@ pub struct Employee {
     pub library: Library,
     /// Where its log lines go.
     pub logs: LogQueue,
-    /// Rung when there may be work.
-    pub wake: Arc<Notify>,
     /// Name of this node, kept over restarts.
     pub node: String,
     /// How long a claim holds without being renewed.
@@ -71,19 +72,31 @@ impl SignedIn {
 enum Turn {
     /// Look at the journal again and go on.
     Again,
-    /// The task waits, is done, or was given back.
+    /// The task waits, or is done.
     Leave,
+    /// The task was given back, to be taken up again after this time.
+    Later(SignedDuration),
+}
+
+/// How a look into the queue ended.
+enum Found {
+    Nothing,
+    Work,
+    /// Work that is to be taken up again after this time.
+    Later(SignedDuration),
 }
 
 impl Employee {
     /// Works until `shutdown`; a call in flight is waited for as long as the process gives its parts. Ends earlier only
     /// when a worker ended unexpectedly.
     pub async fn run(self, shutdown: CancellationToken) {
+        let bell = Arc::new(Notify::new());
         let mut workers = JoinSet::new();
+        workers.spawn(ring(self.store.signals(), Arc::clone(&bell), shutdown.clone()));
         for number in 0..WORKERS {
             let this = self.clone();
-            let shutdown = shutdown.clone();
-            workers.spawn(async move { this.work(number, shutdown).await });
+            let (bell, shutdown) = (Arc::clone(&bell), shutdown.clone());
+            workers.spawn(async move { this.work(number, &bell, shutdown).await });
         }
         while let Some(ended) = workers.join_next().await {
             if let Err(e) = ended {
@@ -93,14 +106,19 @@ impl Employee {
         }
     }
 
-    async fn work(&self, number: usize, shutdown: CancellationToken) {
+    async fn work(&self, number: usize, bell: &Notify, shutdown: CancellationToken) {
         let mut session = None;
+        let mut due = None;
         let mut failing = false;
         while !shutdown.is_cancelled() {
-            let worked = match self.one_task(number, &mut session, &shutdown).await {
-                Ok(worked) => {
+            let worked = match self.one_task(number, &mut session, bell, &shutdown).await {
+                Ok(found) => {
                     failing = false;
-                    worked
+                    if let Found::Later(delay) = found {
+                        let at = Instant::now() + delay.unsigned_abs();
+                        due = Some(due.map_or(at, |other: Instant| other.min(at)));
+                    }
+                    !matches!(found, Found::Nothing)
                 }
                 Err(Error::Domain(domain::Error::LeaseLost)) => {
                     tracing::warn!("a task passed to another worker; this one leaves it");
@@ -115,11 +133,13 @@ impl Employee {
                 }
             };
             if !worked {
+                // The further workers look more rarely by themselves; whoever finds work rings for them.
+                let look = Instant::now() + waiting::poll(&self.store) * (u32::try_from(number).unwrap_or(0) + 1);
+                let until = due.map_or(look, |due| due.min(look));
                 tokio::select! {
                     () = shutdown.cancelled() => return,
-                    () = self.wake.notified() => {}
-                    // The further workers look more rarely by themselves; whoever finds work rings for them.
-                    () = tokio::time::sleep(POLL * (u32::try_from(number).unwrap_or(0) + 1)) => {}
+                    () = bell.notified() => {}
+                    () = tokio::time::sleep_until(until) => due = due.filter(|due| *due > until),
                 }
             }
         }
@@ -152,18 +172,20 @@ impl Employee {
         Ok(found.map(|s| Actor::user(s.user_id).from_request(None, Some("steward employee"), None)))
     }
 
-    /// Claims a task and works on it as far as it goes. False: there was none.
+    /// Claims a task and works on it as far as it goes.
     async fn one_task(
         &self,
         number: usize,
         session: &mut Option<SignedIn>,
+        bell: &Notify,
         shutdown: &CancellationToken,
-    ) -> Result<bool> {
-        let Some(actor) = self.signed_in(session).await? else { return Ok(false) };
+    ) -> Result<Found> {
+        let Some(actor) = self.signed_in(session).await? else { return Ok(Found::Nothing) };
         let worker = Worker { actor, name: format!("{}/{number}", self.node), lease: self.lease };
-        let Some(lease) = worker.claim(&self.store).await? else { return Ok(false) };
+        let Some(lease) = worker.claim(&self.store).await? else { return Ok(Found::Nothing) };
         checkpoint::reached("claimed");
-        self.wake.notify_waiters();
+        // One ring wakes one worker; where there was work there may be more.
+        bell.notify_one();
         let result = self.work_on(&worker, &lease, shutdown).await;
         if let Err(e) = &result
             && !matches!(e, Error::Domain(domain::Error::LeaseLost))
@@ -179,27 +201,35 @@ impl Employee {
                 worker.give_back(&self.store, &lease, delay).await?;
             }
         }
-        result.map(|()| true)
+        result.map(|later| later.map_or(Found::Work, Found::Later))
     }
 
-    async fn work_on(&self, worker: &Worker, lease: &Lease, shutdown: &CancellationToken) -> Result<()> {
+    async fn work_on(
+        &self,
+        worker: &Worker,
+        lease: &Lease,
+        shutdown: &CancellationToken,
+    ) -> Result<Option<SignedDuration>> {
         loop {
             let work = match work::reopen(worker, &self.store, lease).await? {
                 Some(work) => work,
                 None => match self.begin(worker, lease).await? {
                     Some(work) => work,
-                    None => return Ok(()),
+                    None => return Ok(None),
                 },
             };
             if shutdown.is_cancelled() {
-                return Ok(worker.give_back(&self.store, lease, SignedDuration::ZERO).await?);
+                worker.give_back(&self.store, lease, SignedDuration::ZERO).await?;
+                return Ok(None);
             }
             let turn = match work::pending_step(&work.steps).cloned() {
                 Some(step) => self.resume(worker, &work, step).await?,
                 None => self.advance(worker, &work).await?,
             };
-            if let Turn::Leave = turn {
-                return Ok(());
+            match turn {
+                Turn::Again => {}
+                Turn::Leave => return Ok(None),
+                Turn::Later(delay) => return Ok(Some(delay)),
             }
         }
     }
@@ -283,9 +313,24 @@ impl Employee {
         worker.finish(&self.store, work, completed, words.clone()).await?;
         checkpoint::reached("finished");
         self.logs.push(level, "employee", &format!("task {:?} {how}: {words}", work.task.title), Some(work.task.id));
-        // Tasks that waited for this one may be ready now.
-        self.wake.notify_waiters();
         Ok(Turn::Leave)
+    }
+}
+
+/// Wakes one worker whenever there may be work: a task is ready, the employee's rights changed, or such news was lost.
+async fn ring(mut signals: Receiver, bell: Arc<Notify>, shutdown: CancellationToken) {
+    loop {
+        let signal = tokio::select! {
+            () = shutdown.cancelled() => return,
+            signal = signals.recv() => signal,
+        };
+        match signal {
+            Some(Signal::Ready | Signal::Missed | Signal::Changed(Topic::Users | Topic::RolePermissions, _)) => {
+                bell.notify_one();
+            }
+            Some(Signal::Changed(..)) => {}
+            None => return,
+        }
     }
 }
 

@@ -16,14 +16,11 @@ use jiff::SignedDuration;
 use serde_json::json;
 use store::{Actor, Store, Vault, approvals, approvals::Approval, migrate, tasks, tasks::Task};
 use tempfile::TempDir;
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tools::{Context, Limits, Supervisors};
 use uuid::Uuid;
-use workers::{employee::Employee, housekeeping, library::Library, logs::LogQueue, servers, watching};
+use workers::{employee::Employee, housekeeping, jobs::Jobs, library::Library, logs::LogQueue, servers, watching};
 
 /// The end of any wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -72,7 +69,6 @@ pub struct Steward {
     pub database: Database,
     pub store: Store,
     pub ada: Actor,
-    pub wake: Arc<Notify>,
     pub watcher: Uuid,
     shutdown: CancellationToken,
     parts: JoinSet<()>,
@@ -110,7 +106,6 @@ impl Steward {
             ada,
             watcher,
             vault,
-            wake: Arc::default(),
             shutdown: CancellationToken::new(),
             parts: JoinSet::new(),
         };
@@ -133,28 +128,14 @@ impl Steward {
             supervisors: Arc::clone(&supervisors),
             library: Library::open(&self.dir.path().join("playbooks")),
             logs: logs.clone(),
-            wake: Arc::clone(&self.wake),
             node: "test".into(),
             lease: SignedDuration::from_secs(30),
         };
-        let (store, vault, wake, stop) = (&self.store, &self.vault, &self.wake, &self.shutdown);
-        self.parts.spawn(servers::write_down(store.clone(), logs.clone(), news, wake.clone(), stop.clone()));
-        self.parts.spawn(watching::keep_watching(
-            store.clone(),
-            vault.clone(),
-            logs.clone(),
-            wake.clone(),
-            stop.clone(),
-        ));
-        self.parts.spawn(housekeeping::run(store.clone(), vault.clone(), wake.clone(), stop.clone()));
-        self.parts.spawn(servers::keep_running(
-            store.clone(),
-            vault.clone(),
-            supervisors,
-            logs.clone(),
-            wake.clone(),
-            stop.clone(),
-        ));
+        let (store, vault, stop) = (&self.store, &self.vault, &self.shutdown);
+        self.parts.spawn(servers::write_down(store.clone(), logs.clone(), news, stop.clone()));
+        self.parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), stop.clone()));
+        self.parts.spawn(housekeeping::run(store.clone(), vault.clone(), Jobs::standard(), stop.clone()));
+        self.parts.spawn(servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), stop.clone()));
         self.parts.spawn(logs.write(store.clone(), stop.clone()));
         self.parts.spawn(employee.run(stop.clone()));
     }

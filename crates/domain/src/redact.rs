@@ -1,0 +1,159 @@
+//! Taking secrets out of what is about to be logged: by the name of a field, and by the look of a text.
+
+use std::{borrow::Cow, sync::LazyLock};
+
+use regex::Regex;
+use serde_json::Value;
+
+/// What stands in a secret's place.
+pub const REDACTED: &str = "[redacted]";
+
+/// Words that make a field a secret wherever they stand in its name.
+const SECRET_WORDS: [&str; 11] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "authorization",
+    "cookie",
+    "credential",
+    "api_key",
+    "apikey",
+    "private_key",
+];
+
+/// Levels of nesting that are looked at; what lies deeper is cut off.
+const DEPTH: usize = 8;
+
+/// Whether a field of this name holds a secret: a password, a token, a key, a cookie …
+pub fn is_secret(name: &str) -> bool {
+    // Tokens in the plural are counted, not kept.
+    let name = name.to_ascii_lowercase().replace('-', "_").replace("tokens", "");
+    SECRET_WORDS.iter().any(|word| name.contains(word)) || name == "key" || name.ends_with("_key")
+}
+
+#[allow(clippy::unwrap_used, reason = "constant patterns, compiled by every test")]
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).unwrap()
+}
+/// `scheme://user:password@host`.
+static USERINFO: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@"'<>]*(?:@[^\s/@"'<>]*)*@"#));
+/// `Bearer …`, `Basic …`.
+static BEARER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}"));
+/// `password=…`, `"token": "…"`, `x-api-key: …`.
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r#"(?i)([\w-]*(?:(?:password|passwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|private[_-]?key)\w*|token(?:_\w+)?\b)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&"'}\])]+)"#,
+    )
+});
+
+/// The text without the secrets that its look gives away: a URL's user and password, a bearer's token, and what follows
+/// `password=` and its like.
+pub fn text(text: &str) -> Cow<'_, str> {
+    // Most lines hold none of the signs.
+    if !text.contains([':', '=']) && !text.contains(' ') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = Cow::Borrowed(text);
+    for (pattern, by) in [(&USERINFO, "${1}[redacted]@"), (&BEARER, "${1} [redacted]"), (&NAMED, "${1}[redacted]")] {
+        if let Cow::Owned(changed) = pattern.replace_all(&out, by) {
+            out = Cow::Owned(changed);
+        }
+    }
+    out
+}
+
+/// The document without secrets: the values of fields whose names say so, and secrets within texts.
+pub fn json(value: &mut Value) {
+    within(value, DEPTH);
+}
+
+fn within(value: &mut Value, depth: usize) {
+    match value {
+        Value::Array(_) | Value::Object(_) if depth == 0 => *value = Value::String("…".to_owned()),
+        Value::Array(list) => list.iter_mut().for_each(|v| within(v, depth - 1)),
+        Value::Object(map) => {
+            for (name, value) in map.iter_mut() {
+                if is_secret(name) {
+                    *value = Value::String(REDACTED.to_owned());
+                } else {
+                    within(value, depth - 1);
+                }
+            }
+        }
+        Value::String(s) => {
+            if let Cow::Owned(changed) = text(s) {
+                *s = changed;
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn secrets_are_known_by_their_names() {
+        for name in [
+            "password",
+            "PASSWORD_HASH",
+            "Set-Cookie",
+            "x-api-key",
+            "access_token",
+            "key",
+            "master_key",
+            "Authorization",
+        ] {
+            assert!(super::is_secret(name), "{name}");
+        }
+        for name in ["task_id", "monkey", "keyboard", "module", "author", "keys_seen", "input_tokens"] {
+            assert!(!super::is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_known_by_their_look() {
+        for (said, kept) in [
+            (
+                "connect to postgres://ada:hunter2@db.example:5432/x failed",
+                "connect to postgres://[redacted]@db.example:5432/x failed",
+            ),
+            ("https://ghp_abc@host/p?token=s3cret&x=1", "https://[redacted]@host/p?token=[redacted]&x=1"),
+            ("redis://:p@ss@host", "redis://[redacted]@host"),
+            ("sent Authorization: Bearer eyJhbGciOi.abc-_~x", "sent Authorization: [redacted] [redacted]"),
+            ("header bearer abcdef123456 refused", "header bearer [redacted] refused"),
+            (r#"{"password": "a b c", "n": 1}"#, r#"{"password": [redacted], "n": 1}"#),
+            ("PASSWORD='x y' next", "PASSWORD=[redacted] next"),
+            (
+                "read https://example.org/a@b and mail ada@example.org",
+                "read https://example.org/a@b and mail ada@example.org",
+            ),
+            ("a basic idea: nothing here", "a basic idea: nothing here"),
+            ("input_tokens=1200 token=abc", "input_tokens=1200 token=[redacted]"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(super::text(said), kept);
+        }
+    }
+
+    #[test]
+    fn documents_lose_theirs() {
+        let mut found =
+            json!({"user": "ada", "token": {"deep": 1}, "list": [{"api_key": "k"}, "see http://u:p@h/"], "n": 3});
+        super::json(&mut found);
+        assert_eq!(
+            found,
+            json!({"user": "ada", "token": "[redacted]", "list": [{"api_key": "[redacted]"}, "see http://[redacted]@h/"], "n": 3})
+        );
+        let mut deep = json!(1);
+        for _ in 0..100 {
+            deep = json!([deep]);
+        }
+        super::json(&mut deep);
+        assert!(deep.to_string().len() < 40);
+    }
+}

@@ -1,0 +1,46 @@
+//! `steward db verify`: everything that can be checked, and each thing that is wrong with what to do.
+
+use std::io::IsTerminal;
+
+use store::verify;
+
+use super::{Json, blocking, context::open_store, db::count};
+use crate::{Error, Result, config::Config, output};
+
+pub(super) async fn run(config: Config, Json { json }: Json) -> Result<()> {
+    let store = open_store(&config).await?;
+    // No key, no kept files: nothing is made just to look.
+    let vault = if config.master_key_file.exists() && config.attachments_dir().exists() {
+        let config = config.clone();
+        Some(blocking(move || config.vault()).await?)
+    } else {
+        None
+    };
+    let progress: fn(&str) = if std::io::stderr().is_terminal() { shown } else { |_: &str| {} };
+    let report = verify::run(&config.database, &store, vault.as_ref(), &progress).await;
+    store.close().await;
+    let report = report?;
+    if json {
+        output::json(&report)?;
+    } else {
+        let rows = report.checks.iter().map(|c| vec![c.name.to_owned(), c.state.to_owned(), c.said.clone()]);
+        output::line(output::table(&["check", "state", "more"], rows))?;
+        for finding in &report.findings {
+            output::line(format!(
+                "\n{}: {}\n  {}",
+                output::safe(&finding.place),
+                output::safe(&finding.what),
+                finding.remedy
+            ))?;
+        }
+    }
+    if report.is_well() {
+        return Ok(());
+    }
+    Err(Error::refused(format!("{} to mend; see above", count(report.findings.len(), "thing"))))
+}
+
+/// What is looked at just now, for a person who waits.
+pub(super) fn shown(what: &str) {
+    output::note(format!("… {}", output::safe(what)));
+}

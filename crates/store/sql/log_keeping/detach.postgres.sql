@@ -1,0 +1,1 @@
+SELECT detach_log_month($1)

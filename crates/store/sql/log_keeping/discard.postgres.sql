@@ -1,0 +1,1 @@
+SELECT drop_log_month($1, $2)

@@ -1,0 +1,1 @@
+SELECT drain_log_default()

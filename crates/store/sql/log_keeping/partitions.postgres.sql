@@ -1,0 +1,1 @@
+SELECT {columns} FROM log_partitions() ORDER BY name COLLATE "C"

@@ -1,0 +1,15 @@
+-- One's own; Steward itself sees everybody's.
+SELECT {columns} FROM (
+    SELECT {columns} FROM (
+        SELECT {columns} FROM notifications
+        WHERE user_id = current_user_id() AND status = $2 AND (scheduled_for IS NULL OR scheduled_for <= now())
+        ORDER BY created_at DESC, id DESC LIMIT $1
+    ) AS own
+    UNION ALL
+    SELECT {columns} FROM (
+        SELECT {columns} FROM notifications
+        WHERE is_service() AND status = $2 AND (scheduled_for IS NULL OR scheduled_for <= now())
+        ORDER BY created_at DESC, id DESC LIMIT $1
+    ) AS whole
+) AS seen
+ORDER BY created_at DESC, id DESC LIMIT $1

@@ -1,0 +1,1 @@
+SELECT follow_pg_cron()::bigint

@@ -1,0 +1,1 @@
+UPDATE schedules SET requested_at = now() WHERE name = $1

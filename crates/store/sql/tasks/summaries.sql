@@ -1,1 +1,0 @@
-SELECT {columns} FROM task_summary ORDER BY created_at DESC, id DESC LIMIT $1

@@ -1,0 +1,31 @@
+//! The list of every statement of the store, for what looks at them all: the tests that prepare them on both databases, and
+//! the checks of their plans on big tables (`bench/`).
+
+use crate::{
+    approvals, audit_trail, cache, file_attachments, log_keeping, mcp_servers, notifications, policies, run, runs,
+    schedules, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+};
+
+/// Every statement, table by table.
+pub fn every_statement() -> Vec<&'static Statement> {
+    [
+        approvals::ALL,
+        audit_trail::ALL,
+        cache::ALL,
+        file_attachments::ALL,
+        log_keeping::ALL,
+        mcp_servers::ALL,
+        notifications::ALL,
+        policies::ALL,
+        run::ALL,
+        runs::ALL,
+        schedules::ALL,
+        sessions::ALL,
+        system_logs::ALL,
+        task_queue::ALL,
+        tasks::ALL,
+        users::ALL,
+        watchers::ALL,
+    ]
+    .concat()
+}

@@ -1,0 +1,9 @@
+//! `verify` finds each kind of damage and nothing where there is none; `maintain` works beside those who write.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
+
+mod common;
+
+#[path = "upkeep/maintain.rs"]
+mod maintain;
+#[path = "upkeep/verify.rs"]
+mod verify;

@@ -1,0 +1,146 @@
+//! The log: reading it with filters and a search, and lines that programs hand in.
+
+use axum::{Json, extract::State, http::StatusCode};
+use domain::redact;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::{
+    system_logs::{self, Filter, LEVELS, LogLine, NewLogLine},
+    value::time_text,
+};
+use uuid::Uuid;
+
+use super::List;
+use crate::{
+    app::App,
+    body::SignedJson,
+    fault::{Fault, Result},
+    params::{Params, page},
+    session::Signed,
+};
+
+/// Lines in one request.
+const LINES: usize = 1000;
+/// Characters of a line's message, of a module's name and of a request's id.
+const MESSAGE_CHARS: usize = 8000;
+const NAME_CHARS: usize = 100;
+/// Bytes of a line's metadata as JSON.
+const METADATA_BYTES: usize = 16 * 1024;
+/// How old a line may be, and how far its clock may be ahead.
+const OLDEST: SignedDuration = SignedDuration::from_hours(31 * 24);
+const AHEAD: SignedDuration = SignedDuration::from_hours(1);
+/// Characters of a query.
+const QUERY_CHARS: usize = 1000;
+
+/// `GET /v1/logs`: newest first; `level` and heavier ones, `from` inclusive, `to` exclusive.
+pub(crate) async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<LogLine>>> {
+    params.only(&["level", "module", "task_id", "user_id", "from", "to", "search", "limit", "cursor"])?;
+    let limit = params.limit()?;
+    let filter = Filter {
+        level: params.one_of("level", &LEVELS)?.and_then(system_logs::level),
+        module: params.get("module"),
+        task_id: params.id("task_id")?,
+        user_id: params.id("user_id")?,
+        from: time(&params, "from")?,
+        to: time(&params, "to")?,
+        after: params.cursor()?,
+    };
+    let rows = match params.get("search") {
+        Some(query) if query.chars().count() > QUERY_CHARS => {
+            return Err(Fault::invalid("search", format!("the search is longer than {QUERY_CHARS} characters")));
+        }
+        Some(query) => system_logs::search(&me.actor, app.store(), query, &filter, limit + 1).await?,
+        None => system_logs::find(&me.actor, app.store(), &filter, limit + 1).await?,
+    };
+    Ok(List::page(page(rows, limit, |line| (line.timestamp, line.id))))
+}
+
+fn time(params: &Params, name: &str) -> Result<Option<Timestamp>> {
+    let wrong = |_| Fault::invalid(name, format!("{name} must be a time such as 2026-01-31T08:00:00Z"));
+    params.get(name).map(|text| text.parse().map_err(wrong)).transpose()
+}
+
+/// A batch of lines, 1–1000.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Batch {
+    lines: Vec<Line>,
+}
+
+/// A line as a program hands it in.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    /// When; now where it is missing.
+    #[serde(default)]
+    timestamp: Option<Timestamp>,
+    level: String,
+    #[serde(default)]
+    module: Option<String>,
+    message: String,
+    #[serde(default)]
+    task_id: Option<Uuid>,
+    /// The program's own request; this one where it is missing.
+    #[serde(default)]
+    request_id: Option<String>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+/// What was written.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    written: u64,
+}
+
+/// `POST /v1/logs`: all lines are written, or none. They stand in the name of whoever hands them in, without the secrets
+/// that are known by name or look.
+pub(crate) async fn add(
+    State(app): State<App>,
+    SignedJson(me, Batch { lines }): SignedJson<Batch>,
+) -> Result<(StatusCode, Json<Written>)> {
+    if !(1..=LINES).contains(&lines.len()) {
+        return Err(Fault::invalid("lines", format!("there are {} lines; send 1 to {LINES} at once", lines.len())));
+    }
+    let now = store::now();
+    let lines: Vec<NewLogLine> =
+        lines.into_iter().enumerate().map(|(n, line)| checked(line, n, &me, now)).collect::<Result<_>>()?;
+    let written = system_logs::append(&me.actor, app.store(), &lines).await?;
+    Ok((StatusCode::CREATED, Json(Written { written })))
+}
+
+fn checked(line: Line, n: usize, me: &Signed, now: Timestamp) -> Result<NewLogLine> {
+    let wrong = |field: &str, why: String| Err(Fault::invalid(format!("lines[{n}].{field}"), why));
+    let bounded = |field: &str, text: Option<&String>, most: usize| match text {
+        Some(text) if text.chars().count() > most => {
+            Err(Fault::invalid(format!("lines[{n}].{field}"), format!("the {field} is longer than {most} characters")))
+        }
+        _ => Ok(()),
+    };
+    let Some(level) = system_logs::level(&line.level) else {
+        return wrong("level", format!("level must be one of: {}", LEVELS.join(", ")));
+    };
+    bounded("module", line.module.as_ref(), NAME_CHARS)?;
+    bounded("request_id", line.request_id.as_ref(), NAME_CHARS)?;
+    bounded("message", Some(&line.message), MESSAGE_CHARS)?;
+    let timestamp = line.timestamp.unwrap_or(now);
+    if timestamp < now - OLDEST || timestamp > now + AHEAD {
+        return wrong("timestamp", "a line may be 31 days old and its clock an hour ahead, not more".to_owned());
+    }
+    let mut metadata = Value::Object(line.metadata);
+    if metadata.to_string().len() > METADATA_BYTES {
+        return wrong("metadata", format!("the metadata is larger than {METADATA_BYTES} bytes"));
+    }
+    redact::json(&mut metadata);
+    let mut new = NewLogLine::new(level, line.module.as_deref().unwrap_or("api"), redact::text(&line.message));
+    new.timestamp = time_text(timestamp);
+    new.user_id = Some(me.user_id());
+    new.task_id = line.task_id;
+    new.request_id =
+        line.request_id.or_else(|| me.actor.request_id.as_ref().map(|id| id.chars().take(NAME_CHARS).collect()));
+    new.ip_address = me.actor.ip_address;
+    new.user_agent.clone_from(&me.actor.user_agent);
+    new.metadata = metadata;
+    Ok(new)
+}
