@@ -111,7 +111,7 @@ impl Fault {
         let mut fault = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "too_slow",
-            "the answer took longer than 30 seconds and was given up",
+            "the answer took longer than 40 seconds and was given up",
         );
         fault.retry_after_s = Some(5);
         fault.advice("Look whether the change was made before you send it again.")

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::{app::App, desk, fault::Fault, session::Client};
 
-/// How long an answer may take.
-const TIME: Duration = Duration::from_secs(30);
+/// How long an answer may take: longer than the store waits for its database (35 s), which then says what became of it.
+const TIME: Duration = Duration::from_secs(40);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Pages bring their own style and script and nothing else; forms go nowhere else; nobody frames them.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";

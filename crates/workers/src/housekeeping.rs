@@ -15,18 +15,17 @@ use crate::{
 const TICK: Duration = Duration::from_secs(1);
 /// Every how many ticks the schedules are looked at.
 const SCHEDULE_TICKS: u64 = 15;
-/// Every how many ticks this node's own vault is swept: the job `attachments` runs on one node alone.
-const SWEEP_TICKS: u64 = 24 * 3600;
+/// How often this node's own vault is swept: the job `attachments` runs on one node alone.
+const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// Runs until `shutdown`; then the jobs at work are told to stop and waited for.
 pub async fn run(store: Store, vault: Vault, jobs: Jobs, shutdown: CancellationToken) {
     let mut scheduler = Scheduler::new(store.clone(), vault.clone(), jobs, &shutdown);
+    // Beside the clock: it looks at every kept file, and approvals expire meanwhile.
+    let sweeping = tokio::spawn(sweep_daily(store.clone(), vault, shutdown.clone()));
     let mut ticks: u64 = 0;
     let mut failing = false;
     loop {
-        if ticks.is_multiple_of(SWEEP_TICKS) {
-            sweep(&store, &vault, &shutdown).await;
-        }
         let result = tick(&store, &mut scheduler, ticks).await;
         match (&result, failing) {
             (Err(e), false) => tracing::warn!(error = %e, "housekeeping could not do its round; it tries again"),
@@ -36,8 +35,22 @@ pub async fn run(store: Store, vault: Vault, jobs: Jobs, shutdown: CancellationT
         failing = result.is_err();
         ticks += 1;
         tokio::select! {
-            () = shutdown.cancelled() => return scheduler.end().await,
+            () = shutdown.cancelled() => break,
             () = tokio::time::sleep(TICK) => {}
+        }
+    }
+    scheduler.end().await;
+    if let Err(e) = sweeping.await {
+        tracing::error!(error = %e, "the sweep of kept files ended unexpectedly");
+    }
+}
+
+async fn sweep_daily(store: Store, vault: Vault, shutdown: CancellationToken) {
+    let mut day = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = day.tick() => sweep(&store, &vault, &shutdown).await,
         }
     }
 }

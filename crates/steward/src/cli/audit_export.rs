@@ -34,6 +34,12 @@ pub(super) async fn export(ctx: &Context, args: Export) -> Result<()> {
         Some(link) if from > 1 => link.sha256,
         _ => GENESIS_SHA256.to_owned(),
     };
+    if let Some(path) = args.out.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(Error::refused(format!(
+            "{} is there already, and nothing is written over; name another file",
+            path.display()
+        )));
+    }
     let (key, made_at) = (signing_key(ctx).await?, output::time(store::now()));
     let unfinished = args.out.as_deref().map(Unfinished::beside);
     let target = unfinished.as_ref().map(|u| u.temporary.clone());

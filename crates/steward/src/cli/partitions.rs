@@ -49,7 +49,7 @@ pub(super) async fn run(config: &Config, Json { json }: Json) -> Result<()> {
     }
     if shown.default_lines > 0 {
         output::line(format!(
-            "\n{} lines lie in system_logs_default because their month is missing. Steward moves them at 2:30 every day, or now with: steward schedule run log-partitions\nLines from before 2000 or more than three months ahead stay there.",
+            "\n{} lines lie in system_logs_default because their month is missing. Steward moves them daily (steward schedule list says when), or now with: steward schedule run log-retention\nLines from before 2000 or more than three months ahead stay there.",
             shown.default_lines
         ))?;
     }

@@ -49,6 +49,7 @@ fn an_export_proves_itself_without_the_database() {
     // A part, to the standard output.
     let part = desk.home().join("part").to_str().unwrap().to_owned();
     desk.run(&["audit", "export", "--out", &part, "--from", "3", "--to", "6"]).done();
+    assert!(desk.run(&["audit", "export", "--out", &part]).refused().contains("there already"));
     let found = elsewhere.json(&["audit", "verify", "--file", &part]);
     assert_eq!((found["from_position"].as_i64(), found["count"].as_i64()), (Some(3), Some(4)));
     assert!(desk.run(&["audit", "export", "--out", &part, "--from", "999999"]).refused().contains("--from"));

@@ -22,6 +22,7 @@ fn migrating_by_hand() {
     let out = desk.run(&["db", "migrate"]).done();
     assert!(out.contains("Applied") && out.contains("users"), "{out}");
     assert_eq!(mode(&desk.data()), 0o700);
+    assert_eq!(mode(&desk.data().join("steward.db")), 0o600);
     assert!(desk.run(&["db", "migrate"]).done().contains("up to date"));
     let out = desk.run(&["db", "status"]).done();
     assert!(out.contains("SQLite") && out.contains("pending   none") && out.contains("audit_trail"), "{out}");

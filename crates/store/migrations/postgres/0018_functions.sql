@@ -37,7 +37,8 @@ CREATE FUNCTION search_tasks(p_query text, p_limit integer DEFAULT 50) RETURNS S
     WHERE to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')) @@ q
       AND (SELECT public.has_permission(public.current_user_id(), 'sign_in'))
       AND (t.created_by = (SELECT public.current_user_id()) OR t.assigned_to = (SELECT public.current_user_id())
-           OR (SELECT public.has_permission(public.current_user_id(), 'task_view_all')))
+           OR (SELECT public.has_permission(public.current_user_id(), 'task_view_all'))
+           OR (SELECT public.has_permission(public.current_user_id(), 'task_admin')))
     ORDER BY ts_rank(to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')), q) DESC, t.id
     LIMIT LEAST(p_limit, 500) $fn$;
 
@@ -51,7 +52,9 @@ CREATE FUNCTION find_tasks(p_tsquery text, p_open text, p_close text, p_status t
   SET search_path = pg_catalog, public, pg_temp AS $fn$
     WITH newest AS MATERIALIZED (
         SELECT t.id, t.title, t.description, t.created_at, q FROM to_tsquery('english', p_tsquery) q, public.tasks t
-        WHERE (SELECT public.has_permission(public.current_user_id(), 'task_view_all')) IS TRUE
+        WHERE (SELECT public.has_permission(public.current_user_id(), 'sign_in'))
+          AND (SELECT public.has_permission(public.current_user_id(), 'task_view_all')
+                   OR public.has_permission(public.current_user_id(), 'task_admin')) IS TRUE
           AND to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')) @@ q
           AND (p_status IS NULL OR t.status = p_status) AND (p_priority IS NULL OR t.priority = p_priority)
           AND (p_assigned_to IS NULL OR t.assigned_to = p_assigned_to) AND (p_tag IS NULL OR p_tag = ANY (t.tags))
@@ -59,7 +62,9 @@ CREATE FUNCTION find_tasks(p_tsquery text, p_open text, p_close text, p_status t
           AND (p_created_before IS NULL OR t.created_at < p_created_before)
         UNION ALL
         SELECT t.id, t.title, t.description, t.created_at, q FROM to_tsquery('english', p_tsquery) q, public.tasks t
-        WHERE (SELECT public.has_permission(public.current_user_id(), 'task_view_all')) IS NOT TRUE
+        WHERE (SELECT public.has_permission(public.current_user_id(), 'sign_in'))
+          AND (SELECT public.has_permission(public.current_user_id(), 'task_view_all')
+                   OR public.has_permission(public.current_user_id(), 'task_admin')) IS NOT TRUE
           AND (t.created_by = (SELECT public.current_user_id()) OR t.assigned_to = (SELECT public.current_user_id()))
           AND to_tsvector('english', t.title || ' ' || COALESCE(t.description, '')) @@ q
           AND (p_status IS NULL OR t.status = p_status) AND (p_priority IS NULL OR t.priority = p_priority)

@@ -68,7 +68,7 @@ BEGIN
 END $fn$;
 
 -- Every place where lines lie: months, the DEFAULT partition, and months that were detached to be exported and dropped.
--- Rows are counted where nobody analysed the table yet, and always in the DEFAULT partition; else they are the planner's estimate.
+-- Rows are counted in the DEFAULT partition, and in a month that nobody analysed yet; else they are the planner's estimate.
 CREATE FUNCTION log_partitions() RETURNS TABLE (name text, state text, from_at timestamptz, to_at timestamptz, lines bigint, is_exact boolean, size_bytes bigint)
   LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $fn$
 DECLARE estimate real;
@@ -88,8 +88,8 @@ BEGIN
             from_at := to_timestamp(substr(name, 13, 7), 'YYYY_MM');
             to_at := from_at + interval '1 month';
         END IF;
-        is_exact := state <> 'month' OR estimate < 0;
-        lines := estimate::bigint;
+        is_exact := state = 'default' OR state = 'month' AND estimate < 0;
+        lines := GREATEST(estimate, 0)::bigint;
         IF state = 'month' AND is_exact THEN
             -- Through the parent, whose policy holds for the definer; the bounds leave one partition.
             EXECUTE format('SELECT count(*) FROM public.system_logs WHERE "timestamp" >= %L AND "timestamp" < %L', from_at, to_at) INTO lines;

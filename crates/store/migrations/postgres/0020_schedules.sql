@@ -55,7 +55,7 @@ CREATE FUNCTION follow_pg_cron() RETURNS integer LANGUAGE plpgsql SECURITY DEFIN
   SET search_path = pg_catalog, public, pg_temp SET timezone = 'UTC' AS $fn$
 DECLARE
     v_utc CONSTANT text[] := ARRAY['UTC', 'GMT', 'Etc/UTC'];
-    v_usable boolean := false; v_taken boolean; moved integer := 0; s record; d record;
+    v_usable boolean := false; v_same_zone boolean := false; v_taken boolean; moved integer := 0; s record; d record;
     v_job bigint; v_schedule text; v_command text; v_running boolean;
 BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtextextended('steward.follow_pg_cron', 0)) THEN RETURN 0; END IF;
@@ -66,8 +66,8 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN v_usable := SQLERRM LIKE 'could not find valid entry for job%';
         END;
         BEGIN
-            v_usable := v_usable AND COALESCE(current_setting('cron.timezone', true), 'GMT') = ANY (v_utc);
-        EXCEPTION WHEN insufficient_privilege THEN v_usable := false;
+            v_same_zone := COALESCE(current_setting('cron.timezone', true), 'GMT') = ANY (v_utc);
+        EXCEPTION WHEN insufficient_privilege THEN v_same_zone := false;
         END;
     END IF;
     FOR s IN
@@ -81,7 +81,7 @@ BEGIN
             EXECUTE 'SELECT jobid, schedule, command, active FROM cron.job WHERE jobname = $1 AND database = current_database()
                      ORDER BY username = current_user DESC LIMIT 1' INTO v_job, v_schedule, v_command, v_running USING s.name;
             -- Only what both read alike: five plain fields, and not a day of the month together with a day of the week.
-            IF (s.is_active OR s.run_by = 'pg_cron') AND s.time_zone = ANY (v_utc)
+            IF v_same_zone AND (s.is_active OR s.run_by = 'pg_cron') AND s.time_zone = ANY (v_utc)
                AND s.cron ~ '^[-0-9*,/]+( [-0-9*,/]+){4}$' AND s.cron ~ '( \* [^ ]+ [^ ]+| \*)$' THEN
                 BEGIN
                     IF v_job IS NULL OR v_schedule <> s.cron OR v_command <> s.command OR NOT v_running THEN

@@ -85,7 +85,7 @@ impl Postgres {
                 let wait = config.connect_timeout.min(REPLICA_PATIENCE);
                 let bounded = bound_statements(target, config.statement_timeout.min(REPLICA_PATIENCE));
                 let limits = Limits { wait, answer: config.answer_timeout().min(REPLICA_PATIENCE), ..limits };
-                let standby = Connections::new("replica", replica_settings(&bounded, wait), &limits, &end)?;
+                let standby = Connections::new("replica", replica_settings(&bounded, wait)?, &limits, &end)?;
                 let replica = Arc::new(Replica::new(standby, config.replica_lag));
                 let (looked_at, primary, end) = (Arc::clone(&replica), primary.clone(), end.clone());
                 tokio::spawn(async move { looked_at.keep_looking(primary, end).await });

@@ -79,7 +79,7 @@ struct State {
     floor: u64,
     /// A change was made of which nobody knows where it stands: nobody reads the standby before it has reached what the
     /// primary says from now on.
-    distrusted: bool,
+    distrusted: Option<Instant>,
     /// What each user's reads need.
     written: HashMap<Uuid, u64>,
     /// Where the primary was, and when it was asked.
@@ -147,7 +147,7 @@ impl Replica {
 
     /// A change may have been made, and nobody knows where it stands.
     pub(super) fn distrust(&self) {
-        self.state().distrusted = true;
+        self.state().distrusted = Some(Instant::now());
     }
 
     pub(super) fn metrics(&self) -> ReplicaMetrics {
@@ -190,7 +190,7 @@ impl Replica {
 impl State {
     fn serves(&self, user: Uuid) -> bool {
         let needed = self.written.get(&user).copied().unwrap_or_default().max(self.floor);
-        !self.distrusted && self.replayed.is_some_and(|replayed| replayed >= needed)
+        self.distrusted.is_none() && self.replayed.is_some_and(|replayed| replayed >= needed)
     }
 
     fn wrote(&mut self, user: Uuid, reach: u64) {
@@ -209,7 +209,9 @@ impl State {
                 self.places.pop_front();
             }
             self.places.push_back((asked, primary));
-            if std::mem::take(&mut self.distrusted) {
+            // Only a place that was asked for after the doubt arose is past what the doubt is about.
+            if self.distrusted.is_some_and(|since| asked >= since) {
+                self.distrusted = None;
                 self.floor = self.floor.max(primary);
             }
         }
@@ -291,7 +293,7 @@ mod tests {
     fn a_change_of_unknown_outcome_makes_all_wait() {
         let (mut state, ada) = (State::default(), Uuid::now_v7());
         state.look(Instant::now(), Some(100), Some(100), BOUND);
-        state.distrusted = true;
+        state.distrusted = Some(Instant::now());
         assert!(!state.serves(ada));
         state.look(Instant::now(), Some(180), Some(120), BOUND);
         assert!(!state.serves(ada), "it has not come to where the primary was afterwards");

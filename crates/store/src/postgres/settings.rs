@@ -2,8 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_postgres::config::{LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::{Error, Result};
 
 /// The target with what every session of ours needs. Of several hosts the one that takes writes is meant, which after a
 /// failover is another than before. A statement is planned once a connection: it is written so that one plan serves
@@ -36,14 +38,19 @@ fn steady(config: &mut tokio_postgres::Config, connect_timeout: Duration) {
     }
 }
 
-/// The same for a standby: any of several hosts will do.
-pub(super) fn replica_settings(target: &tokio_postgres::Config, connect_timeout: Duration) -> tokio_postgres::Config {
+/// The same for a standby. It is one server: how far it has come is asked of one connection and believed of all.
+pub(super) fn replica_settings(
+    target: &tokio_postgres::Config,
+    connect_timeout: Duration,
+) -> Result<tokio_postgres::Config> {
     let mut config = session_settings(target, connect_timeout);
-    config.target_session_attrs(TargetSessionAttrs::Any);
     if config.get_hosts().len() > 1 {
-        config.load_balance_hosts(LoadBalanceHosts::Random);
+        return Err(Error::Config(
+            "read_replica_url names several servers; name one, since each is behind by its own measure".to_owned(),
+        ));
     }
-    config
+    config.target_session_attrs(TargetSessionAttrs::Any);
+    Ok(config)
 }
 
 /// Bounds a session's statements and its waiting for locks (a third of it); what the address itself sets goes before.
@@ -89,8 +96,9 @@ mod tests {
         let two = session_settings(&target("postgres://a@h1,h2/d"), limit);
         assert_eq!(two.get_target_session_attrs(), TargetSessionAttrs::ReadWrite);
         assert_eq!(two.get_connect_timeout(), Some(&Duration::from_secs(15)), "each host gets its share");
-        let standby = replica_settings(&target("postgres://a@h1,h2/d"), limit);
+        let standby = replica_settings(&target("postgres://a@h1/d"), limit).unwrap();
         assert_eq!(standby.get_target_session_attrs(), TargetSessionAttrs::Any);
+        assert!(replica_settings(&target("postgres://a@h1,h2/d"), limit).is_err(), "each is behind by its own measure");
     }
 
     #[test]

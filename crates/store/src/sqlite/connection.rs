@@ -15,7 +15,9 @@ use super::{
     authorizer::authorize,
     error::wrong_form,
     functions::{self, ActorRole, Context, SharedContext},
-    grants, translate,
+    grants,
+    reader::{LONGEST, Reader},
+    translate,
 };
 use crate::{
     Actor, Error, Principal, Result,
@@ -44,10 +46,19 @@ pub(crate) struct SqliteTransaction {
     actor: Mutex<Option<Actor>>,
     failed: AtomicBool,
     marks: SharedMarks,
+    /// Of a reader alone.
+    reader: Option<Reader>,
 }
+
+/// Steps of SQLite's machine (a page takes about 3,000) that a read may make on the thread that asks: below a millisecond.
+const SHORT_STEPS: i32 = 20_000;
 
 /// Opens a connection, wrapped for [`crate::run`].
 pub(crate) fn open(path: &Path, access: Access, busy_timeout: Duration) -> Result<Transaction> {
+    open_bounded(path, access, busy_timeout, SHORT_STEPS)
+}
+
+fn open_bounded(path: &Path, access: Access, busy_timeout: Duration, steps: i32) -> Result<Transaction> {
     let fail = |e: rusqlite::Error| translate("open", &e);
     let (mut connection, context) = connect(path, access, busy_timeout)?;
     let marks = SharedMarks::default();
@@ -58,7 +69,13 @@ pub(crate) fn open(path: &Path, access: Access, busy_timeout: Duration) -> Resul
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(fail)?;
         connection.authorizer(Some(|asked: AuthContext<'_>| authorize(&asked))).map_err(fail)?;
     }
+    let reader = if access == Access::Read {
+        Some(Reader::new(&mut connection, steps, busy_timeout).map_err(fail)?)
+    } else {
+        None
+    };
     Ok(Transaction::new(TransactionEngine::Sqlite(SqliteTransaction {
+        reader,
         connection: Mutex::new(connection),
         context,
         actor: Mutex::new(None),
@@ -73,6 +90,9 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if access != Access::Read {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    if access != Access::Read && path != Path::new(":memory:") {
+        make_private(path);
     }
     let connection = Connection::open_with_flags(path, flags)
         .map_err(|e| Error::Storage(format!("{} can't be opened: {e}", path.display())))?;
@@ -96,6 +116,13 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
         }
     }
     Ok((connection, context))
+}
+
+/// Makes a file that is not there, for its owner alone: it is going to hold password hashes, and SQLite gives the files
+/// beside it the same rights. Where that can't be, opening it says why.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    drop(std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path));
 }
 
 /// Puts a file into WAL mode, once and for all. Where two programs do so at once to a new file, SQLite calls it busy
@@ -193,26 +220,32 @@ impl SqliteTransaction {
         })
     }
 
-    /// The same, broken off after so many steps: then there is no answer.
-    pub(super) fn rows_within(
+    /// The rows of one statement on a reader, as of one moment: what the actor holds and what is there belong together.
+    /// None: it was to be a short read, and it is long or would have to wait.
+    pub(super) fn read(
         &self,
         actor: &Actor,
         statement: &'static Statement,
         params: &[Value],
-        steps: i32,
+        is_short: bool,
     ) -> Result<Option<Vec<Row>>> {
-        let over = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&over);
-        let bound = move || {
-            seen.store(true, Ordering::Relaxed);
-            true
-        };
         let fail = |e: rusqlite::Error| translate(statement.name, &e);
-        lock(&self.connection).progress_handler(steps, Some(bound)).map_err(fail)?;
+        self.restart();
+        if let Some(reader) = &self.reader {
+            reader.begin(&lock(&self.connection), is_short).map_err(fail)?;
+        }
+        self.control("BEGIN").map_err(fail)?;
         let rows = self.rows(actor, statement, params);
-        lock(&self.connection).progress_handler(0, None::<fn() -> bool>).map_err(fail)?;
+        if self.has_begun() {
+            // Nothing was written: either way of ending it leaves everything as it is.
+            self.control("ROLLBACK").map_err(fail)?;
+        }
         match rows {
-            Err(_) if over.load(Ordering::Relaxed) => Ok(None),
+            Err(Error::Busy(_)) if is_short => Ok(None),
+            Err(_) if self.reader.as_ref().is_some_and(Reader::was_broken_off) => Ok(None),
+            Err(_) if self.reader.as_ref().is_some_and(Reader::took_too_long) => {
+                Err(Error::Busy(format!("a read took longer than {} s and was broken off", LONGEST.as_secs())))
+            }
             rows => rows.map(Some),
         }
     }
@@ -273,7 +306,11 @@ impl SqliteTransaction {
             ..nobody(lock(&self.context).now.clone())
         };
         if let Some(id) = next.user_id {
-            (next.permissions, next.is_agent) = functions::rights(connection, &id.to_string())?;
+            let rights = match &self.reader {
+                Some(reader) => reader.rights(connection, id)?,
+                None => functions::rights(connection, &id.to_string())?,
+            };
+            (next.permissions, next.is_agent) = (rights.permissions, rights.is_agent);
         }
         *lock(&self.context) = next;
         *current = Some(actor.clone());
@@ -291,7 +328,7 @@ fn nobody(now: String) -> Context {
     Context {
         user_id: None,
         role: ActorRole::User,
-        permissions: std::collections::BTreeSet::new(),
+        permissions: Arc::default(),
         is_agent: false,
         ip_address: None,
         user_agent: None,
@@ -312,13 +349,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("steward.db");
         migrate::migrate(&Config::from_url(&format!("sqlite://{}", path.display())).unwrap()).await.unwrap();
-        let tx = open(&path, Access::Read, Duration::from_secs(5)).unwrap();
+        let tx = open_bounded(&path, Access::Read, Duration::from_secs(5), 5).unwrap();
         let (reader, actor) = (sqlite(&tx).unwrap(), Actor::service());
         let every = crate::every_statement();
         let list = every.iter().find(|s| s.name == "schedules/list").unwrap();
-        assert!(reader.rows_within(&actor, list, &[], 5).unwrap().is_none());
-        reader.restart();
-        assert!(reader.rows_within(&actor, list, &[], 100_000).unwrap().is_some_and(|rows| !rows.is_empty()));
+        assert!(reader.read(&actor, list, &[], true).unwrap().is_none());
+        assert!(reader.read(&actor, list, &[], false).unwrap().is_some_and(|rows| !rows.is_empty()));
     }
 
     /// Several programs that open one new file in the same instant all get in: none is told that it is busy.

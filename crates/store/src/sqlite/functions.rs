@@ -33,7 +33,7 @@ pub struct Context {
     /// Which of the two roles.
     pub role: ActorRole,
     /// What the user's role grants (`*`: everything); empty unless the user is active.
-    pub permissions: BTreeSet<String>,
+    pub permissions: Arc<BTreeSet<String>>,
     /// A program: what only a person may do is refused, whatever the role.
     pub is_agent: bool,
     /// For the audit trail.
@@ -70,14 +70,21 @@ const RIGHTS_OF_AGENT: &str = "SELECT g.permission FROM main.role_permissions g 
        SELECT 1 FROM main.users u JOIN main.role_permissions o ON o.role = u.role \
        WHERE u.id = ?1 AND u.status = 'active' AND o.permission IN ('*', g.permission))";
 
-/// What the user holds now, and whether it is an agent.
-pub(super) fn rights(conn: &Connection, user: &str) -> Result<(BTreeSet<String>, bool)> {
+/// What a user holds, and whether it is an agent.
+#[derive(Debug, Clone)]
+pub(super) struct Rights {
+    pub(super) permissions: Arc<BTreeSet<String>>,
+    pub(super) is_agent: bool,
+}
+
+/// What the user holds now.
+pub(super) fn rights(conn: &Connection, user: &str) -> Result<Rights> {
     let is_agent = conn
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM main.agents WHERE user_id = ?1)")?
         .query_row([user], |row| row.get(0))?;
     let mut rights = conn.prepare_cached(if is_agent { RIGHTS_OF_AGENT } else { RIGHTS })?;
     let held = rights.query_map([user], |row| row.get(0))?.collect::<Result<_>>()?;
-    Ok((held, is_agent))
+    Ok(Rights { permissions: Arc::new(held), is_agent })
 }
 
 /// Registers every function on `conn`. They read `ctx` whenever a statement runs.

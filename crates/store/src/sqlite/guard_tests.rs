@@ -49,7 +49,7 @@ fn service() -> Context {
     Context {
         user_id: None,
         role: ActorRole::Service,
-        permissions: BTreeSet::new(),
+        permissions: Arc::default(),
         is_agent: false,
         ip_address: Some("10.0.0.1".into()),
         user_agent: Some("test".into()),
@@ -122,7 +122,8 @@ impl Fixture {
         if let Some(n) = user {
             next.role = ActorRole::User;
             next.user_id = Some(Uuid::from_u128(n));
-            (next.permissions, next.is_agent) = super::rights(&self.conn, &id(n)).unwrap();
+            let rights = super::rights(&self.conn, &id(n)).unwrap();
+            (next.permissions, next.is_agent) = (rights.permissions, rights.is_agent);
         }
         *self.ctx.lock().unwrap() = next;
         self

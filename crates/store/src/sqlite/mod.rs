@@ -5,6 +5,7 @@ mod connection;
 mod error;
 pub(crate) mod functions;
 pub(crate) mod grants;
+mod reader;
 mod space;
 mod writer;
 
@@ -35,8 +36,6 @@ use crate::{
 
 /// Writes that may wait at once; more are answered with [`Error::Busy`].
 const QUEUE: usize = 1024;
-/// Steps of SQLite's machine (a page takes about 3,000) that a read may make on the thread that asks: below a millisecond.
-const SHORT_STEPS: i32 = 20_000;
 /// Readers at most.
 const READERS: usize = 4;
 
@@ -53,7 +52,7 @@ struct Inner {
     /// Answers when the writer's connection is closed.
     ended: Mutex<Option<oneshot::Receiver<()>>>,
     readers: Mutex<Vec<Transaction>>,
-    reading: Semaphore,
+    reading: Arc<Semaphore>,
     counts: Arc<WriterCounts>,
 }
 
@@ -86,7 +85,7 @@ impl Sqlite {
             writer: Mutex::new(Some(sender)),
             ended: Mutex::new(Some(ended)),
             readers: Mutex::new(Vec::new()),
-            reading: Semaphore::new(READERS),
+            reading: Arc::new(Semaphore::new(READERS)),
             counts,
         })))
     }
@@ -112,26 +111,24 @@ impl Sqlite {
         if let Some(rows) = self.short(&actor, statement, &params) {
             return rows;
         }
-        let permit = self.0.reading.acquire().await.map_err(|_| closed())?;
+        // Held by the read itself: whoever asked may leave before it ends.
+        let permit = Arc::clone(&self.0.reading).acquire_owned().await.map_err(|_| closed())?;
         let inner = Arc::clone(&self.0);
         let result = tokio::task::spawn_blocking(move || {
             let reader = match inner.readers.lock().ok().and_then(|mut r| r.pop()) {
                 Some(reader) => reader,
                 None => open(&inner.path, Access::Read, inner.busy_timeout)?,
             };
-            let rows = sqlite(&reader).and_then(|r| {
-                r.restart();
-                r.rows(&actor, statement, &params)
-            });
+            let rows = sqlite(&reader).and_then(|r| r.read(&actor, statement, &params, false));
             if let Ok(mut readers) = inner.readers.lock() {
                 readers.push(reader);
             }
+            drop(permit);
             rows
         })
         .await
         .map_err(|e| Error::Unavailable(e.to_string()))?;
-        drop(permit);
-        result
+        result.map(Option::unwrap_or_default)
     }
 
     /// A read of a row or a page takes less than the way to another thread and back, so it is made where it is asked for.
@@ -143,10 +140,7 @@ impl Sqlite {
         }
         let _permit = self.0.reading.try_acquire().ok()?;
         let reader = self.0.readers.lock().ok()?.pop()?;
-        let rows = sqlite(&reader).and_then(|r| {
-            r.restart();
-            r.rows_within(actor, statement, params, SHORT_STEPS)
-        });
+        let rows = sqlite(&reader).and_then(|r| r.read(actor, statement, params, true));
         if let Ok(mut readers) = self.0.readers.lock() {
             readers.push(reader);
         }

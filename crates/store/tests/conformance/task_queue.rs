@@ -76,6 +76,9 @@ async fn leases_are_fenced(db: &Db) {
         assert!(!task_queue::release(actor, on, &old, seconds(0)).await.unwrap(), "{actor:?}");
     }
     assert_eq!(task_queue::reclaim(&db.service, on, None).await.unwrap(), [task]);
+    // Nobody claimed it since: what its holder has still to say is heard.
+    assert!(task_queue::hold(&db.employee, on, &old, seconds(-1)).await.unwrap());
+    assert_eq!(task_queue::reclaim(&db.service, on, None).await.unwrap(), [task]);
     let new = task_queue::claim(&db.employee, on, "one", seconds(60)).await.unwrap().unwrap();
     assert_eq!(new.attempt, 2);
     assert!(!task_queue::hold(&db.employee, on, &old, seconds(60)).await.unwrap(), "fenced out");

@@ -136,10 +136,10 @@ fn log_months(months: &[LogMonth], now: Timestamp, findings: &mut Findings) {
         findings.warning(
             "log",
             format!(
-                "{} lie in the DEFAULT partition, whose month is missing",
+                "the DEFAULT partition holds {} whose month is missing",
                 count(usize::try_from(default.lines).unwrap_or_default(), "line")
             ),
-            "run Steward, which moves them, or: steward db partitions",
+            "Steward moves them daily; or now: steward schedule run log-partitions",
         );
     }
     let ahead = months.iter().filter(|m| m.state == "month" && m.from_at.is_some_and(|from| from > now)).count();
@@ -147,7 +147,7 @@ fn log_months(months: &[LogMonth], now: Timestamp, findings: &mut Findings) {
         findings.warning(
             "log",
             format!("only {} ahead have their partition", count(ahead, "month")),
-            "run Steward, which makes them daily, or: steward db partitions",
+            "run Steward, which makes them daily; or now: steward schedule run log-partitions",
         );
     } else {
         let bytes: i64 = months.iter().filter_map(|m| m.size_bytes).sum();
