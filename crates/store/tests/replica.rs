@@ -133,8 +133,8 @@ async fn nobody_misses_what_they_just_wrote() {
 
 #[tokio::test]
 async fn a_replica_goes_with_postgresql_alone() {
-    let config = store::Config::from_url("sqlite:///tmp/x.db").unwrap();
+    let config = store::Config::from_url("sqlite:///srv/x.db").unwrap();
     assert!(config.with_read_replica("postgres://a@b/c").unwrap_err().to_string().contains("read_replica_url"));
     let config = store::Config::from_url("postgres://a@b/c").unwrap();
-    assert!(config.with_read_replica("sqlite:///tmp/x.db").is_err());
+    assert!(config.with_read_replica("sqlite:///srv/x.db").is_err());
 }

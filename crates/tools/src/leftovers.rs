@@ -17,6 +17,9 @@ use crate::spec::MARKER;
 /// How long a killed group may take to go.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a process that is just starting its program may take to have an environment.
+const STARTED_WITHIN: Duration = Duration::from_millis(100);
+
 /// Ends the server processes that an earlier Steward left behind, and says how many groups that were.
 ///
 /// `run_dir` holds one `<server id>.pid` file a running server. A group is ended when its head is still the process
@@ -118,8 +121,17 @@ fn members(group: i32) -> Vec<i32> {
 
 fn is_marked(pid: i32, server: Uuid) -> bool {
     let mark = format!("{MARKER}={server}").into_bytes();
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry == mark))
+    let until = Instant::now() + STARTED_WITHIN;
+    loop {
+        match fs::read(format!("/proc/{pid}/environ")) {
+            // A process that is just becoming another program has none for a moment.
+            Ok(environment) if environment.is_empty() && Instant::now() < until => {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            Ok(environment) => return environment.split(|byte| *byte == 0).any(|entry| entry == mark),
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Tells this boot from another, after which the same number and start may mean another process.
