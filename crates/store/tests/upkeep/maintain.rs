@@ -43,7 +43,8 @@ async fn beside_writers(db: &Db) {
         Engine::Postgres => {
             let owner = connect(&db.owner).await;
             for sql in [
-                "CREATE TABLE bloated (id bigint PRIMARY KEY, word text)",
+                // No autovacuum beside it: its snapshot would keep dead rows from being removed.
+                "CREATE TABLE bloated (id bigint PRIMARY KEY, word text) WITH (autovacuum_enabled = off)",
                 "INSERT INTO bloated SELECT n, 'x' FROM generate_series(1, 150000) n",
                 "CREATE INDEX bloated_word_ccnew ON bloated(word)",
                 "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'bloated_word_ccnew'::regclass",
@@ -84,9 +85,17 @@ async fn beside_writers(db: &Db) {
             let sql = "SELECT pg_relation_size('bloated_pkey') < 1000000, NOT EXISTS (SELECT FROM pg_index WHERE NOT indisvalid)";
             let row = connect(&db.owner).await.query_one(sql, &[]).await.unwrap();
             assert_eq!((row.get::<_, bool>(0), row.get::<_, bool>(1)), (true, true));
-            // Nothing is left to do to it.
-            let again = maintain::run(&db.owner, silent(), &CancellationToken::new()).await.unwrap();
-            assert!(done(&again, "bloated_pkey").is_none() && done(&again, "bloated").is_none(), "{again:#?}");
+            // In the end nothing is left to do to it. Rows that a writer's snapshot could still see during the first run
+            // are removed by a later one; a snapshot is as old as the oldest transaction of any database of the server.
+            let mut again = Vec::new();
+            for _ in 0..20 {
+                again = maintain::run(&db.owner, silent(), &CancellationToken::new()).await.unwrap();
+                assert!(done(&again, "bloated_pkey").is_none(), "{again:#?}");
+                if done(&again, "bloated").is_none() {
+                    break;
+                }
+            }
+            assert!(done(&again, "bloated").is_none(), "{again:#?}");
         }
         Engine::Sqlite => {
             assert_eq!(done(&actions, "idx_tasks_fulltext").map(|a| a.what), Some("rebuilt"), "{actions:#?}");
