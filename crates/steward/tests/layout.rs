@@ -13,10 +13,11 @@ const FILE_LINES: usize = 500;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("domain", &["store"]),
+    ("backup", &["store"]),
     ("tools", &["domain", "store"]),
-    ("workers", &["domain", "store", "tools"]),
+    ("workers", &["backup", "domain", "store", "tools"]),
     ("web", &["domain", "store", "tools"]),
-    ("steward", &["domain", "store", "tools", "workers", "web"]),
+    ("steward", &["backup", "domain", "store", "tools", "workers", "web"]),
 ];
 
 /// Crates from outside that one crate alone may know.
@@ -27,6 +28,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("rusqlite", "store"),
     ("redis", "store"),
     ("rmcp", "tools"),
+    ("object_store", "backup"),
+    ("age", "backup"),
     ("axum", "web"),
     ("axum-extra", "web"),
     ("tower-http", "web"),

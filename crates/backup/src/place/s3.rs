@@ -1,0 +1,163 @@
+//! S3-compatible storage as a place: multipart uploads, retries, and nothing there before it is whole.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use object_store::{
+    ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart,
+    aws::{AmazonS3, AmazonS3Builder},
+    path::Path,
+};
+use secrecy::ExposeSecret;
+
+use super::{
+    Entry, S3Access,
+    pieces::{self, Pieces},
+};
+use crate::{Error, Result};
+
+/// Bytes of one part of an upload. S3 allows 10,000 parts, so a thing may have 160 GB.
+const PART: usize = 16 * 1024 * 1024;
+/// Parts of one thing on their way at once.
+const AT_ONCE: usize = 3;
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(120);
+/// How often and for how long a request is tried again. A target that is away for longer is the caller's business.
+const TRIES: usize = 6;
+const TRYING: Duration = Duration::from_secs(90);
+
+/// A bucket, and a prefix within it.
+#[derive(Debug, Clone)]
+pub struct S3 {
+    store: Arc<AmazonS3>,
+    prefix: String,
+    shown: String,
+}
+
+impl S3 {
+    /// Opens `BUCKET/PREFIX`. Nothing is asked yet. Keys that are not given come from the environment
+    /// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`), as every S3 tool has it.
+    pub fn open(bucket_and_prefix: &str, access: &S3Access) -> Result<Self> {
+        let (bucket, prefix) = bucket_and_prefix.split_once('/').unwrap_or((bucket_and_prefix, ""));
+        let prefix = prefix.trim_matches('/');
+        if bucket.is_empty() || prefix.contains("//") {
+            return Err(Error::Config("the place of the backups must be s3://BUCKET or s3://BUCKET/PREFIX".to_owned()));
+        }
+        // The TLS of the whole program; somebody else may have said so first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let is_plain = access.endpoint.as_deref().is_some_and(|e| e.starts_with("http://"));
+        let mut builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_region(access.region.as_deref().unwrap_or("us-east-1"))
+            .with_allow_http(is_plain)
+            .with_retry(RetryConfig { max_retries: TRIES, retry_timeout: TRYING, ..RetryConfig::default() })
+            .with_client_options(ClientOptions::new().with_timeout(REQUEST).with_allow_http(is_plain));
+        if let Some(endpoint) = &access.endpoint {
+            builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
+        }
+        if let Some(id) = &access.access_key_id {
+            builder = builder.with_access_key_id(id);
+        }
+        if let Some(secret) = &access.secret_access_key {
+            builder = builder.with_secret_access_key(secret.expose_secret());
+        }
+        let store = builder.build().map_err(|e| Error::Config(format!("s3://{bucket} can't be reached: {e}")))?;
+        let shown = if prefix.is_empty() { format!("s3://{bucket}") } else { format!("s3://{bucket}/{prefix}") };
+        Ok(Self { store: Arc::new(store), prefix: prefix.to_owned(), shown })
+    }
+
+    pub(super) fn describe(&self) -> String {
+        self.shown.clone()
+    }
+
+    fn path(&self, name: &str) -> Path {
+        if self.prefix.is_empty() { Path::from(name) } else { Path::from(format!("{}/{name}", self.prefix)) }
+    }
+
+    fn failed(&self, e: object_store::Error, name: &str) -> Error {
+        match e {
+            object_store::Error::NotFound { .. } => Error::Missing { what: name.to_owned() },
+            other => Error::Place { place: self.describe(), reason: other.to_string() },
+        }
+    }
+
+    pub(super) async fn put(&self, name: &str, mut pieces: Pieces) -> Result<()> {
+        let path = self.path(name);
+        let fail = |e| self.failed(e, name);
+        // What fits into one part goes in one request.
+        let mut head = Vec::new();
+        let mut ended = false;
+        while head.len() < PART {
+            let Some(piece) = pieces.next().await? else {
+                ended = true;
+                break;
+            };
+            head.extend_from_slice(&piece);
+        }
+        if ended {
+            self.store.put(&path, PutPayload::from(head)).await.map_err(fail)?;
+            return Ok(());
+        }
+        let mut upload =
+            WriteMultipart::new_with_chunk_size(self.store.put_multipart(&path).await.map_err(fail)?, PART);
+        upload.put(head.into());
+        loop {
+            let next = match pieces.next().await {
+                Ok(next) => next,
+                Err(e) => {
+                    // The parts that are there cost money until they are taken back.
+                    if let Err(left) = upload.abort().await {
+                        tracing::warn!(place = %self.shown, name, error = %left, "a broken-off upload could not be taken back");
+                    }
+                    return Err(e);
+                }
+            };
+            let Some(piece) = next else { break };
+            upload.wait_for_capacity(AT_ONCE).await.map_err(fail)?;
+            upload.put(piece);
+        }
+        upload.finish().await.map_err(fail)?;
+        Ok(())
+    }
+
+    pub(super) async fn get(&self, name: &str) -> Result<Pieces> {
+        let got = self.store.get(&self.path(name)).await.map_err(|e| self.failed(e, name))?;
+        let mut stream = got.into_stream();
+        let (writer, pieces) = pieces::channel();
+        let (this, name) = (self.clone(), name.to_owned());
+        tokio::spawn(async move {
+            while let Some(next) = stream.next().await {
+                match next {
+                    Ok(bytes) => {
+                        if !writer.send(bytes).await {
+                            return;
+                        }
+                    }
+                    Err(e) => return writer.fail(this.failed(e, &name)).await,
+                }
+            }
+            writer.end().await;
+        });
+        Ok(pieces)
+    }
+
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Entry>> {
+        let path = self.path(prefix);
+        let mut stream = self.store.list(Some(&path));
+        let mut found = Vec::new();
+        while let Some(next) = stream.next().await {
+            let meta = next.map_err(|e| self.failed(e, prefix))?;
+            let full = meta.location.as_ref();
+            let name = full.strip_prefix(self.prefix.as_str()).unwrap_or(full).trim_start_matches('/');
+            found.push(Entry { name: name.to_owned(), size_bytes: meta.size });
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn remove(&self, name: &str) -> Result<()> {
+        match self.store.delete(&self.path(name)).await {
+            Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
+            Err(e) => Err(self.failed(e, name)),
+        }
+    }
+}
