@@ -340,10 +340,20 @@ pub async fn session(store: &Store, token: &str) -> Result<Option<Session>> {
     }
     if now.duration_since(session.last_accessed) > SignedDuration::from_secs(60) {
         let expires_at: Timestamp = (now + IDLE).min(session.created_at + ABSOLUTE);
-        let used = Use { session_id: session.id, token_sha256, at: now, expires_at };
+        let used = Use { session_id: session.id, token_sha256, at: now, expires_at, is_token: false };
         sessions::note_use(&service, store, &session, used).await?;
     }
     Ok(Some(session))
+}
+
+/// Whether a log-in or an API token that was valid still is, by the SHA-256 of its token; that is no use of it.
+pub async fn is_valid(store: &Store, session: &Session, token_sha256: &str) -> Result<bool> {
+    let service = Actor::service();
+    if session.scopes.is_some() {
+        return Ok(store::api_tokens::valid(&service, store, token_sha256).await?.is_some());
+    }
+    let is_old = store::now() > session.created_at + ABSOLUTE;
+    Ok(!is_old && sessions::valid(&service, store, token_sha256).await?.is_some())
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod rules;
 pub mod schedules;
 pub mod servers;
 pub mod tasks;
+pub mod tokens;
 pub mod work;
 
 pub use error::{Error, Result};

@@ -49,15 +49,23 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
-/// The text without the secrets that its look gives away: a URL's user and password, a bearer's token, and what follows
-/// `password=` and its like.
+/// An API token of Steward's own, wherever it stands.
+static OWN_TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bstw_[A-Za-z0-9]{16,}"));
+
+/// The text without the secrets that its look gives away: a URL's user and password, a bearer's token, an API token of
+/// Steward's, and what follows `password=` and its like.
 pub fn text(text: &str) -> Cow<'_, str> {
     // Most lines hold none of the signs.
-    if !text.contains([':', '=']) && !text.contains(' ') {
+    if !text.contains([':', '=', ' ']) && !text.contains(crate::tokens::PREFIX) {
         return Cow::Borrowed(text);
     }
     let mut out = Cow::Borrowed(text);
-    for (pattern, by) in [(&USERINFO, "${1}[redacted]@"), (&BEARER, "${1} [redacted]"), (&NAMED, "${1}[redacted]")] {
+    for (pattern, by) in [
+        (&USERINFO, "${1}[redacted]@"),
+        (&BEARER, "${1} [redacted]"),
+        (&NAMED, "${1}[redacted]"),
+        (&OWN_TOKEN, "stw_[redacted]"),
+    ] {
         if let Cow::Owned(changed) = pattern.replace_all(&out, by) {
             out = Cow::Owned(changed);
         }
@@ -135,6 +143,8 @@ mod tests {
             ("a basic idea: nothing here", "a basic idea: nothing here"),
             ("input_tokens=1200 token=abc", "input_tokens=1200 token=[redacted]"),
             ("plain", "plain"),
+            ("stw_0123456789abcdefXYZ", "stw_[redacted]"),
+            ("used stw_0123456789abcdefXYZ, then stw_ alone", "used stw_[redacted], then stw_ alone"),
         ] {
             assert_eq!(super::text(said), kept);
         }

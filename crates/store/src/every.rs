@@ -2,16 +2,18 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    approvals, audit_trail, cache, file_attachments, log_keeping, mcp_servers, notifications, policies, run, runs,
-    schedules, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    api_tokens, approvals, audit_trail, cache, events, file_attachments, log_keeping, mcp_servers, notifications,
+    policies, run, runs, schedules, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
 pub fn every_statement() -> Vec<&'static Statement> {
     [
+        api_tokens::ALL,
         approvals::ALL,
         audit_trail::ALL,
         cache::ALL,
+        events::ALL,
         file_attachments::ALL,
         log_keeping::ALL,
         mcp_servers::ALL,

@@ -9,6 +9,7 @@
 extern crate self as store;
 
 pub mod actor;
+pub mod api_tokens;
 pub mod approvals;
 pub mod audit_trail;
 pub mod cache;
@@ -19,6 +20,7 @@ mod common;
 pub mod config;
 pub mod diagnosis;
 pub mod error;
+pub mod events;
 mod every;
 pub mod file_attachments;
 #[cfg(feature = "limit")]

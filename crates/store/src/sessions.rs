@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    Actor, Result, Run, Store,
+    Actor, BoxFuture, Result, Run, Store, api_tokens,
     cache::{Change, EVERY, Use},
     statement::{Statement, statements},
     value::{Scalar, Value, row, time_text},
 };
 
 row! {
-    /// A valid session with its user.
+    /// A valid session with its user; or an API token, which is looked up in the same way.
     pub struct Session {
         /// Id of the session (not the token).
         pub id: Uuid,
@@ -31,6 +31,8 @@ row! {
         pub last_accessed: Timestamp,
         /// Whether its user is a program.
         pub is_agent: bool,
+        /// How far an API token reaches; none for the log-in of a person, who reaches all that the person may.
+        pub scopes: Option<Vec<String>>,
     }
 }
 
@@ -78,33 +80,46 @@ pub async fn by_token(actor: &Actor, on: impl Run, token_sha256: &str) -> Result
 
 /// The same, from the caches where they hold it: never one that was ended before this was called (see [`crate::cache`]).
 pub async fn valid(actor: &Actor, store: &Store, token_sha256: &str) -> Result<Option<Session>> {
+    cached(actor, store, token_sha256, Box::pin(by_token(actor, store, token_sha256))).await
+}
+
+/// A session or token by its hash from the caches, where they may answer, or else what `load` reads.
+pub(crate) async fn cached(
+    actor: &Actor,
+    store: &Store,
+    token_sha256: &str,
+    load: BoxFuture<'_, Result<Option<Session>>>,
+) -> Result<Option<Session>> {
     // Nobody but Steward itself is answered from what Steward itself read.
     if actor.principal != crate::Principal::Service || !store.cache.holds_sessions() {
-        return by_token(actor, store, token_sha256).await;
+        return load.await;
     }
     let on = |session: &Option<Session>| {
         let user = session.as_ref().map(|s| Change::User(s.user_id));
         user.into_iter().chain([Change::Session(token_sha256.to_owned())]).collect()
     };
     let life = |session: &Option<Session>| session.as_ref().and_then(Session::life);
-    store.cache.session(store, token_sha256, on, life, Box::pin(by_token(actor, store, token_sha256))).await
+    store.cache.session(store, token_sha256, on, life, load).await
 }
 
-/// The hashes of the tokens of a session or of a user's newest thousand, by the id of either.
+/// The hashes of the tokens of a session, of an API token, or of a user's newest thousand, by the id of any of them.
 pub(crate) async fn tokens(store: &Store, id: Uuid) -> Result<Vec<String>> {
     let rows: Vec<Scalar<String>> = store.list(&Actor::service(), &TOKENS, vec![id.into()]).await?;
     Ok(rows.into_iter().map(|token| token.0).collect())
 }
 
 /// Notes a use of a session and moves its end, within a few seconds and at most once a minute; at once where the session
-/// is about to end. For Steward itself only.
+/// is about to end. An API token's end stays where it is. For Steward itself only.
 pub async fn note_use(actor: &Actor, store: &Store, session: &Session, used: Use) -> Result<()> {
-    let (id, expires_at) = (session.id, used.expires_at);
-    let is_ending = session.expires_at.duration_since(used.at) < EVERY * 2;
-    if is_ending || actor.principal != crate::Principal::Service || !store.cache.note_use(store, used) {
-        touch(actor, store, id, expires_at).await?;
+    let is_ending = !used.is_token && session.expires_at.duration_since(used.at) < EVERY * 2;
+    let is_service = actor.principal == crate::Principal::Service;
+    if !is_ending && is_service && store.cache.note_use(store, used.clone()) {
+        return Ok(());
     }
-    Ok(())
+    if used.is_token {
+        return api_tokens::touch_all(actor, store, &[used]).await.map(drop);
+    }
+    touch(actor, store, session.id, used.expires_at).await
 }
 
 /// Notes uses, each unless one of its session was noted within the minute before; an end is never moved back. Answers how

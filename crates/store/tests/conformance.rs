@@ -3,10 +3,14 @@
 
 mod common;
 
+#[path = "conformance/api_tokens.rs"]
+mod api_tokens;
 #[path = "conformance/approvals.rs"]
 mod approvals;
 #[path = "conformance/audit_trail.rs"]
 mod audit_trail;
+#[path = "conformance/events.rs"]
+mod events;
 #[path = "conformance/files_and_logs.rs"]
 mod files_and_logs;
 #[path = "conformance/mcp_servers.rs"]

@@ -3,6 +3,8 @@
 //! reads.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
+#[path = "permissions/access.rs"]
+mod access;
 mod common;
 #[path = "permissions/functions.rs"]
 mod functions;

@@ -124,7 +124,8 @@ async fn redis_holds_sessions_by_the_hash_and_as_long_as_they_last() {
         let (_, json) = held.split_once('|').unwrap();
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
         let fields: Vec<&String> = json.as_object().unwrap().keys().collect();
-        let expected = ["created_at", "expires_at", "id", "is_agent", "last_accessed", "role", "user_id", "username"];
+        let expected =
+            ["created_at", "expires_at", "id", "is_agent", "last_accessed", "role", "scopes", "user_id", "username"];
         assert_eq!(fields, expected, "the row and nothing else");
         node.close().await;
     })
@@ -299,7 +300,8 @@ async fn uses_are_written_together_once_a_minute_and_move_the_end_in_both_places
             let session = valid(&node, token).await.unwrap();
             for late in 0..3 {
                 let at = now + seconds(late);
-                let used = Use { session_id: *session_id, token_sha256: token.clone(), at, expires_at: end };
+                let used =
+                    Use { session_id: *session_id, token_sha256: token.clone(), at, expires_at: end, is_token: false };
                 sessions::note_use(&db.service, &node, &session, used).await.unwrap();
             }
         }
@@ -317,7 +319,7 @@ async fn uses_are_written_together_once_a_minute_and_move_the_end_in_both_places
         let (session_id, token) = session(&node, id(&db.bob)).await;
         db.tamper(&format!("UPDATE sessions SET last_accessed = '{old}'")).await;
         let found = valid(&node, &token).await.unwrap();
-        let used = Use { session_id, token_sha256: token.clone(), at: store::now(), expires_at: end };
+        let used = Use { session_id, token_sha256: token.clone(), at: store::now(), expires_at: end, is_token: false };
         sessions::note_use(&db.service, &node, &found, used).await.unwrap();
         node.close().await;
         assert_eq!(sessions::by_token(&db.service, &db.store, &token).await.unwrap().unwrap().expires_at, end);

@@ -11,9 +11,10 @@ use axum::{
 };
 use jiff::Timestamp;
 use store::{Actor, Store};
+use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{State, api, assets, desk, fault::Fault, guard, health, hosts::Hosts, throttle::Throttle};
+use crate::{State, api, assets, desk, events::Events, fault::Fault, guard, health, hosts::Hosts, throttle::Throttle};
 
 /// Bodies hold at most this much.
 pub(crate) const BODY_BYTES: usize = 256 * 1024;
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub state: State,
     pub hosts: Hosts,
     pub throttle: Throttle,
+    pub events: Events,
     pub started_at: Timestamp,
     /// Answers by class: 1xx … 5xx.
     pub answers: [AtomicU64; 5],
@@ -40,13 +42,14 @@ impl Deref for App {
 }
 
 impl App {
-    /// For a server that listens on `listen`.
-    pub fn new(state: State, listen: SocketAddr) -> Self {
+    /// For a server that listens on `listen` and ends with `shutdown`.
+    pub fn new(state: State, listen: SocketAddr, shutdown: CancellationToken) -> Self {
         let hosts = Hosts::new(listen, &state.allowed_hosts);
         let inner = Inner {
             state,
             hosts,
             throttle: Throttle::default(),
+            events: Events::new(shutdown),
             started_at: store::now(),
             answers: std::array::from_fn(|_| AtomicU64::new(0)),
         };

@@ -72,6 +72,25 @@ impl Fault {
             .advice("Log in.")
     }
 
+    pub fn token_refused() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "token_refused", "this API token is unknown, revoked or over")
+            .advice("Make a new one with: steward token create")
+    }
+
+    pub fn scope_needed(scope: &str) -> Self {
+        let detail = format!("this API token does not reach so far: it lacks the scope {scope}");
+        Self::new(StatusCode::FORBIDDEN, "scope_needed", detail).advice("Make a token that has the scope.")
+    }
+
+    pub fn person_needed() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "person_needed",
+            "no API token reaches this; it is for people who are logged in",
+        )
+        .advice("Log in for this.")
+    }
+
     pub fn forged(why: &str) -> Self {
         Self::new(
             StatusCode::FORBIDDEN,

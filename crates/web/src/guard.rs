@@ -11,7 +11,7 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{app::App, desk, fault::Fault, session::Client};
+use crate::{access, app::App, desk, fault::Fault, session::Client};
 
 /// How long an answer may take: longer than the store waits for its database (35 s), which then says what became of it.
 const TIME: Duration = Duration::from_secs(40);
@@ -64,6 +64,7 @@ fn client_of(request: &Request) -> Client {
         ip: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()),
         user_agent: text(&header::USER_AGENT).map(str::to_owned),
         request_id: given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
+        need: access::needed(request.method(), request.uri().path()),
         is_https: text(&HeaderName::from_static("x-forwarded-proto")).is_some_and(|p| p.eq_ignore_ascii_case("https")),
     }
 }

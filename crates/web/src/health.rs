@@ -57,6 +57,8 @@ async fn figures(app: &App) -> String {
     );
     let is_up = database_answers(app).await;
     gauge(&mut out, "steward_database_up", "Whether the database answers.", &[(String::new(), i64::from(is_up))]);
+    let streams = i64::try_from(app.events.open()).unwrap_or(i64::MAX);
+    gauge(&mut out, "steward_event_streams", "Streams of events that are open here.", &[(String::new(), streams)]);
     if is_up {
         counts(app, &mut out).await;
     }

@@ -4,6 +4,7 @@
 //! and `domain` with the actor of its session. Nothing is changed by GET, and no handler can read a form or a JSON
 //! body without the check against forged requests, since the check is part of reading it.
 
+mod access;
 mod api;
 mod app;
 mod assets;
@@ -11,6 +12,7 @@ mod body;
 mod cache_figures;
 mod database_figures;
 mod desk;
+mod events;
 mod fault;
 mod guard;
 mod health;

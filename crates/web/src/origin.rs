@@ -66,9 +66,9 @@ pub(crate) fn check_open_form(headers: &HeaderMap) -> Result<(), Fault> {
 }
 
 /// Lets a change through the JSON API: from a page of this server, or by what no foreign form can send without being
-/// asked first (the custom header, or a JSON body from a program that names no origin).
+/// asked first (the custom header, a token's, or a JSON body from a program that names no origin).
 pub(crate) fn check_api(headers: &HeaderMap) -> Result<(), Fault> {
-    let is_custom = headers.contains_key(CUSTOM_HEADER);
+    let is_custom = headers.contains_key(CUSTOM_HEADER) || headers.contains_key(header::AUTHORIZATION);
     match sender(headers) {
         Sender::Own => Ok(()),
         Sender::Program if is_custom || is_json(headers) => Ok(()),
@@ -145,6 +145,8 @@ mod tests {
     fn a_change_by_json_shows_where_it_comes_from() {
         assert!(check_api(&headers(&[("content-type", "application/json; charset=utf-8")])).is_ok());
         assert!(check_api(&headers(&[(CUSTOM_HEADER, "1")])).is_ok());
+        assert!(check_api(&headers(&[("authorization", "Bearer x")])).is_ok());
+        assert!(check_api(&headers(&[("origin", "http://evil.example"), ("authorization", "Bearer x")])).is_err());
         assert!(check_api(&headers(&[("origin", "http://127.0.0.1:8000")])).is_ok());
         assert!(check_api(&headers(&[])).is_err());
         assert!(check_api(&headers(&[("content-type", "text/plain")])).is_err());

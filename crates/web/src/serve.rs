@@ -24,8 +24,8 @@ use crate::{
     app::{self, App},
 };
 
-/// Connections at once; the next one waits to be accepted.
-const CONNECTIONS: usize = 512;
+/// Connections at once; the next one waits to be accepted. Streams of events take a part of them.
+const CONNECTIONS: usize = 2048;
 /// From the last answer (or the connection's begin) to the end of the next request's headers.
 const HEADERS: Duration = Duration::from_secs(30);
 /// A connection takes no new request after this, so that none lives for ever.
@@ -39,7 +39,7 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 /// Serves the desk and the API until `shutdown`; then finishes what was begun, for at most ten seconds.
 pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) -> io::Result<()> {
-    let router = app::router(App::new(state, listener.local_addr()?));
+    let router = app::router(App::new(state, listener.local_addr()?, shutdown.clone()));
     let (slots, connections, cut) =
         (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new(), CancellationToken::new());
     while let Some((stream, peer, slot)) = next(&listener, &slots, &shutdown).await {

@@ -2,8 +2,10 @@
 
 mod api;
 mod desk;
+mod events;
 mod guards;
 mod house;
 mod logs;
 mod serve;
 mod sessions;
+mod tokens;

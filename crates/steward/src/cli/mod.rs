@@ -24,6 +24,7 @@ mod status;
 mod task;
 mod task_search;
 mod task_show;
+mod token;
 mod user;
 mod verify;
 mod watcher;
@@ -103,6 +104,9 @@ enum Acting {
     /// People and agents
     #[command(subcommand)]
     User(user::Command),
+    /// API tokens: what a program shows in place of a log-in
+    #[command(subcommand)]
+    Token(token::Command),
     /// Tasks
     #[command(subcommand)]
     Task(task::Command),
@@ -223,6 +227,7 @@ async fn start(config: Config, only: Option<Only>) -> Result<()> {
 async fn act(ctx: &Context, command: Acting) -> Result<()> {
     match command {
         Acting::User(command) => user::run(ctx, command).await,
+        Acting::Token(command) => token::run(ctx, command).await,
         Acting::Task(command) => task::run(ctx, command).await,
         Acting::Approval(command) => approval::run(ctx, command).await,
         Acting::Watcher(command) => watcher::run(ctx, command).await,

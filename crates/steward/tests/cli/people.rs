@@ -65,3 +65,23 @@ fn who_acts() {
     assert_eq!(desk.json(&["status"])["acting_as"], "bob");
     assert_eq!(desk.json(&["status", "--as", "ada"])["acting_as"], "ada");
 }
+
+#[test]
+fn tokens_are_made_listed_and_revoked() {
+    let desk = Desk::set_up();
+    let out = desk.run(&["token", "create", "nightly report", "--scope", "read,tasks", "--days", "7"]).done();
+    assert!(out.starts_with("stw_") && out.contains("read, tasks") && out.contains("only time"), "{out}");
+    let token = out.lines().next().unwrap();
+    let listed = desk.json(&["token", "list"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["created_by"]), (&"nightly report".into(), &listed[0]["user_id"]));
+    assert!(!desk.run(&["token", "list"]).done().contains(token), "it is shown once");
+    desk.run(&["token", "revoke", listed[0]["id"].as_str().unwrap()]).done();
+    assert!(desk.run(&["token", "revoke", listed[0]["id"].as_str().unwrap()]).refused().contains("revoked before"));
+    assert_eq!(desk.json(&["token", "list"]).as_array().unwrap().len(), 0);
+    assert_eq!(desk.json(&["token", "list", "--all"]).as_array().unwrap().len(), 1);
+    let agents = ["token", "create", "builder", "--agent", "employee", "--scope"];
+    assert!(desk.run(&[&agents[..], &["read,decide"]].concat()).refused().contains("only people decide"));
+    let made = desk.json(&[&agents[..], &["read"]].concat());
+    assert!(made["token"].as_str().unwrap().starts_with("stw_"), "{made}");
+    assert!(desk.run(&["token", "create", "x", "--scope", "everything"]).refused().contains("there are: read, tasks"));
+}

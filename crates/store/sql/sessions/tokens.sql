@@ -1,1 +1,4 @@
-SELECT token FROM sessions WHERE id = $1 OR user_id = $1 ORDER BY created_at DESC, id LIMIT 1000
+SELECT t.token FROM (
+    SELECT s.token, s.created_at, s.id FROM sessions s WHERE s.id = $1 OR s.user_id = $1
+    UNION ALL SELECT a.token, a.created_at, a.id FROM api_tokens a WHERE a.id = $1 OR a.user_id = $1) t
+ORDER BY t.created_at DESC, t.id LIMIT 1000

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{FLOOR, Found, Inner, Kind, Use, name, odd_answer, read};
 use crate::{
-    Actor, Result,
+    Actor, Result, api_tokens,
     run::Engine,
     sessions::{self, Session},
     signals::Hub,
-    value::{FromRow, row},
+    statement::Statement,
+    value::{FromRow, Value, row},
 };
 
 row! {
@@ -73,13 +74,20 @@ pub(super) async fn floor(engine: &Engine) -> Result<Floor> {
     rows.first().map_or_else(|| Err(odd_answer(FLOOR.name)), Floor::from_row)
 }
 
-/// Writes the uses of sessions that wait in one statement, and brings Redis' copies up to date.
+/// Writes the uses that wait, those of sessions in one statement and those of API tokens in another, and brings Redis'
+/// copies up to date.
 pub(super) async fn write_uses(inner: &Inner, engine: &Engine) {
-    let uses = inner.uses.take(crate::now());
-    if uses.is_empty() {
-        return;
+    let (tokens, sessions): (Vec<Use>, Vec<Use>) =
+        inner.uses.take(crate::now()).into_iter().partition(|used| used.is_token);
+    if !sessions.is_empty() {
+        write(inner, engine, sessions::touch_all_of(&sessions), sessions).await;
     }
-    let (statement, params) = sessions::touch_all_of(&uses);
+    if !tokens.is_empty() {
+        write(inner, engine, api_tokens::touch_all_of(&tokens), tokens).await;
+    }
+}
+
+async fn write(inner: &Inner, engine: &Engine, (statement, params): (&'static Statement, Vec<Value>), uses: Vec<Use>) {
     let actor = Actor::service();
     let written = match engine {
         Engine::Postgres(pg) => pg.execute(&actor, statement, &params).await,

@@ -13,7 +13,7 @@ pub(crate) const EVERY: SignedDuration = SignedDuration::from_secs(60);
 /// Sessions whose use waits at most; with one more, its use is written at once.
 const WAITING: usize = 10_000;
 
-/// A session was used.
+/// A session or an API token was used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Use {
     /// The session.
@@ -24,6 +24,8 @@ pub struct Use {
     pub at: Timestamp,
     /// When it ends unless it is used again.
     pub expires_at: Timestamp,
+    /// Whether it is an API token, whose end does not move.
+    pub is_token: bool,
 }
 
 /// The uses that wait, and when each session's was last taken up here.
@@ -90,7 +92,7 @@ mod tests {
     fn used(session: u128, second: i64) -> Use {
         let at = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second);
         let expires_at = at + SignedDuration::from_hours(12);
-        Use { session_id: Uuid::from_u128(session), token_sha256: "a".repeat(64), at, expires_at }
+        Use { session_id: Uuid::from_u128(session), token_sha256: "a".repeat(64), at, expires_at, is_token: false }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct Migration {
     /// Its name.
     pub name: &'static str,
     postgres: &'static str,
-    sqlite: &'static str,
+    pub(crate) sqlite: &'static str,
 }
 
 impl Migration {
@@ -62,6 +62,7 @@ migrations! {
     19 "log_partitions" "0019_log_partitions",
     20 "schedules" "0020_schedules",
     21 "privileges" "0021_privileges",
+    22 "api_tokens" "0022_api_tokens",
 }
 
 /// A migration that stands in a database.

@@ -5,6 +5,12 @@ BEGIN SELECT note_change('sessions', NEW.token); END;
 CREATE TEMP TRIGGER signal_sessions_delete AFTER DELETE ON main.sessions
 BEGIN SELECT note_change('sessions', OLD.token); END;
 
+-- A token is forgotten as a session is.
+CREATE TEMP TRIGGER signal_api_tokens_update AFTER UPDATE OF revoked_at ON main.api_tokens
+BEGIN SELECT note_change('sessions', NEW.token); END;
+CREATE TEMP TRIGGER signal_api_tokens_delete AFTER DELETE ON main.api_tokens
+BEGIN SELECT note_change('sessions', OLD.token); END;
+
 CREATE TEMP TRIGGER signal_users_insert AFTER INSERT ON main.users
 BEGIN SELECT note_change('users', NEW.id); END;
 CREATE TEMP TRIGGER signal_users_update AFTER UPDATE ON main.users

@@ -79,7 +79,8 @@ pub(crate) fn unique(columns: &str) -> String {
         "runs.task_id, runs.number" => "uq_runs_task_number".to_owned(),
         "steps.run_id, steps.ordinal" => "uq_steps_run_ordinal".to_owned(),
         "schedule_fires.name" => "uq_schedule_fires_running".to_owned(),
-        "users.username"
+        "api_tokens.token"
+        | "users.username"
         | "users.email"
         | "mcp_servers.name"
         | "policies.name"

@@ -6,6 +6,8 @@ use crate::{Actor, Principal, statement::Statement};
 
 /// Refused to users, agents and whoever is not known.
 pub(crate) const NOT_FOR_USERS: &[&str] = &[
+    "api_tokens/by_token",
+    "api_tokens/touch_all",
     "file_attachments/expire",
     "log_keeping/detach",
     "log_keeping/discard",
@@ -44,6 +46,8 @@ pub(crate) const NOT_FOR_USERS: &[&str] = &[
 
 /// Refused to Steward itself where no person acts.
 pub(crate) const NOT_FOR_SERVICE: &[&str] = &[
+    "api_tokens/create",
+    "api_tokens/revoke",
     "approvals/add_call",
     "approvals/add_edit",
     "approvals/approve",

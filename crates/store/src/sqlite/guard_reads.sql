@@ -84,6 +84,13 @@ SELECT id, user_id, CASE WHEN is_service() THEN token END AS token, expires_at, 
 FROM main.sessions
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND user_id = current_user_id();
 
+CREATE TEMP VIEW api_tokens AS
+SELECT id, user_id, name, CASE WHEN is_service() THEN token END AS token, hint, scopes, expires_at, created_by, created_at,
+       last_used_at, revoked_at
+FROM main.api_tokens
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id = current_user_id()
+   OR has_permission(current_user_id(), 'user_admin'));
+
 CREATE TEMP VIEW notifications AS
 SELECT id, user_id, title, message, type, priority, status, data, read_at, sent_at, created_at, scheduled_for, channel
 FROM main.notifications

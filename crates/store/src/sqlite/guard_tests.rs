@@ -2,30 +2,6 @@
 
 use super::*;
 
-const MIGRATIONS: [&str; 21] = [
-    include_str!("../../migrations/sqlite/0001_users.sql"),
-    include_str!("../../migrations/sqlite/0002_tasks.sql"),
-    include_str!("../../migrations/sqlite/0003_approvals.sql"),
-    include_str!("../../migrations/sqlite/0004_system_logs.sql"),
-    include_str!("../../migrations/sqlite/0005_mcp_servers.sql"),
-    include_str!("../../migrations/sqlite/0006_watchers.sql"),
-    include_str!("../../migrations/sqlite/0007_sessions.sql"),
-    include_str!("../../migrations/sqlite/0008_file_attachments.sql"),
-    include_str!("../../migrations/sqlite/0009_notifications.sql"),
-    include_str!("../../migrations/sqlite/0010_audit_trail.sql"),
-    include_str!("../../migrations/sqlite/0011_indexes.sql"),
-    include_str!("../../migrations/sqlite/0012_constraints_and_triggers.sql"),
-    include_str!("../../migrations/sqlite/0013_views.sql"),
-    include_str!("../../migrations/sqlite/0014_policies.sql"),
-    include_str!("../../migrations/sqlite/0015_work.sql"),
-    include_str!("../../migrations/sqlite/0016_audit_triggers.sql"),
-    include_str!("../../migrations/sqlite/0017_row_level_security.sql"),
-    include_str!("../../migrations/sqlite/0018_functions.sql"),
-    include_str!("../../migrations/sqlite/0019_log_partitions.sql"),
-    include_str!("../../migrations/sqlite/0020_schedules.sql"),
-    include_str!("../../migrations/sqlite/0021_privileges.sql"),
-];
-
 pub(super) const ADMIN: u128 = 1;
 pub(super) const ADA: u128 = 2;
 pub(super) const BOB: u128 = 3;
@@ -75,7 +51,7 @@ impl Fixture {
 
     pub(super) fn unguarded(path: &str) -> Self {
         let this = open(path);
-        for sql in MIGRATIONS {
+        for sql in crate::migrate::MIGRATIONS.iter().map(|m| m.sqlite) {
             this.conn.execute_batch(sql).unwrap();
         }
         for (n, name, role, status) in [

@@ -109,7 +109,13 @@ async fn uses_are_noted_together(db: &Db) {
     for c in ['a', 'b', 'c'] {
         let session_id =
             sessions::create(&db.service, on, id(&db.bob), &token(c), in_seconds(60), None, None).await.unwrap();
-        uses.push(Use { session_id, token_sha256: token(c), at: in_seconds(61), expires_at: in_seconds(600) });
+        uses.push(Use {
+            session_id,
+            token_sha256: token(c),
+            at: in_seconds(61),
+            expires_at: in_seconds(600),
+            is_token: false,
+        });
     }
     assert!(sessions::revoke(&db.bob, on, uses[2].session_id).await.unwrap());
     assert_eq!(sessions::touch_all(&db.service, on, &uses).await.unwrap(), 2, "what was revoked has no use");

@@ -54,6 +54,7 @@ type Fresh = &'static [(&'static str, &'static str)];
 const TABLES: &[(&str, &str, Fresh)] = &[
     ("accounts", "id = '{creator}'", &[("id", "{new}"), ("username", "raw"), ("email", "raw@example.org")]),
     ("agents", "user_id = '{employee}'", &[("user_id", "{other}")]),
+    ("api_tokens", "id = '{api_token}'", &[("id", "{new}"), ("token", "{hex}")]),
     ("approval_calls", "approval_id = '{approval}'", &[("approval_id", "{bare_approval}")]),
     ("approval_edits", "approval_id = '{approval}'", &[("approval_id", "{bare_approval}")]),
     ("approvals", "id = '{bare_approval}'", &[("id", "{new}")]),
@@ -102,6 +103,7 @@ fn fill(text: &str, db: &Db, w: &World) -> String {
         ("notification", w.notification),
         ("creator", w.creator),
         ("session", w.session),
+        ("api_token", w.api_token),
         ("log", w.log),
         ("other", w.other),
         ("server", w.server),

@@ -2,16 +2,15 @@
 
 use serde_json::json;
 use store::{
-    Result, Transaction, approvals, audit_trail,
-    cache::Use,
-    file_attachments, log_keeping, mcp_servers, notifications, policies, runs, schedules, sessions, system_logs,
-    task_queue,
+    Result, Transaction, approvals, audit_trail, events, file_attachments, log_keeping, mcp_servers, notifications,
+    policies, runs, schedules, system_logs, task_queue,
     tasks::{self, NewTask},
     users, watchers,
 };
 use uuid::Uuid;
 
 use crate::{
+    access,
     common::{in_seconds, new_approval, new_user, seconds},
     world::{World, new_attachment, new_call, new_line, new_notification, new_policy, new_step},
 };
@@ -118,6 +117,15 @@ pub const VERBS: &[&str] = &[
     "policies.create",
     "policies.list",
     "policies.delete",
+    "api_tokens.create (one's own)",
+    "api_tokens.create (an agent's)",
+    "api_tokens.create (another's)",
+    "api_tokens.get",
+    "api_tokens.list (the creator's)",
+    "api_tokens.list (everybody's)",
+    "api_tokens.revoke",
+    "api_tokens.by_token",
+    "api_tokens.touch_all",
     "sessions.create",
     "sessions.by_token",
     "sessions.touch",
@@ -139,6 +147,9 @@ pub const VERBS: &[&str] = &[
     "log_keeping.read",
     "log_keeping.remove",
     "log_keeping.discard",
+    "events.latest",
+    "events.after",
+    "events.visible (the task)",
     "audit_trail.list (the task's)",
     "audit_trail.list (the creator's session)",
     "audit_trail.links",
@@ -167,10 +178,10 @@ fn old_month() -> (jiff::Timestamp, jiff::Timestamp) {
     ("1999-01-01T00:00:00Z".parse().unwrap(), "1999-02-01T00:00:00Z".parse().unwrap())
 }
 
-fn seen(yes: bool) -> String {
+pub fn seen(yes: bool) -> String {
     if yes { "seen" } else { "-" }.to_owned()
 }
-fn done(yes: bool) -> String {
+pub fn done(yes: bool) -> String {
     if yes { "done" } else { "nothing" }.to_owned()
 }
 
@@ -184,7 +195,8 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
     match verb.split('.').next().unwrap_or_default() {
         "users" | "tasks" | "task_queue" => Box::pin(of_people_and_tasks(verb, tx, w)).await,
         "approvals" | "runs" | "file_attachments" | "notifications" => Box::pin(of_work(verb, tx, w)).await,
-        "watchers" | "mcp_servers" | "policies" | "sessions" => Box::pin(of_surroundings(verb, tx, w)).await,
+        "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
+        "api_tokens" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
     }
 }
@@ -323,7 +335,6 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
 
 async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
     let me = &w.actor;
-    let soon = in_seconds(600);
     Ok(match verb {
         "watchers.create" => watchers::create(me, tx, "n", "folder", json!({})).await.map(|_| done(true))?,
         "watchers.list" => seen(watchers::list(me, tx).await?.iter().any(|x| x.id == w.watcher)),
@@ -358,31 +369,19 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "policies.create" => policies::create(me, tx, &new_policy("new")).await.map(|_| done(true))?,
         "policies.list" => seen(!policies::list(me, tx).await?.is_empty()),
         "policies.delete" => done(policies::delete(me, tx, w.policy).await?),
-
-        "sessions.create" => {
-            sessions::create(me, tx, w.creator, &"9".repeat(64), soon, None, None).await.map(|_| done(true))?
-        }
-        "sessions.by_token" => seen(sessions::by_token(me, tx, &w.token).await?.is_some()),
-        "sessions.touch" => sessions::touch(me, tx, w.session, soon).await.map(|()| done(true))?,
-        "sessions.touch_all" => {
-            let at = soon + jiff::SignedDuration::from_mins(2);
-            let used = Use { session_id: w.session, token_sha256: w.token.clone(), at, expires_at: at };
-            done(sessions::touch_all(me, tx, &[used]).await? > 0)
-        }
-        "sessions.revoke_all_of" => done(sessions::revoke_all_of(me, tx, w.creator).await? > 0),
-        "sessions.revoke" => done(sessions::revoke(me, tx, w.session).await?),
-        "sessions.cleanup" => sessions::cleanup(me, tx).await.map(|_| done(true))?,
-        "sessions.create_setup_link" => {
-            sessions::create_setup_link(me, tx, &"8".repeat(64), soon).await.map(|()| done(true))?
-        }
-        "sessions.take_setup_link" => done(sessions::take_setup_link(me, tx, &w.link).await?),
-        "sessions.clear_setup_links" => sessions::clear_setup_links(me, tx).await.map(|()| done(true))?,
         other => panic!("{other} is in VERBS and not tried"),
     })
 }
 
 async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
     let me = &w.actor;
+    if let Some(verb) = verb.strip_prefix("events.") {
+        return Ok(match verb {
+            "latest" => seen(events::latest(me, tx).await? > 0),
+            "after" => seen(!events::after(me, tx, 0).await?.is_empty()),
+            _ => seen(!events::visible(me, tx, &[("task", w.task.id)]).await?.is_empty()),
+        });
+    }
     let task = w.task.id;
     let length = seconds(600);
     let soon = in_seconds(600);

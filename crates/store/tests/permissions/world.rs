@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use store::{
-    Actor, approvals,
+    Actor,
+    api_tokens::{self, NewApiToken},
+    approvals,
     approvals::ApprovalCall,
     file_attachments::{self, NewAttachment},
     mcp_servers, notifications,
@@ -55,6 +57,11 @@ pub struct World {
     pub creator: Uuid,
     pub session: Uuid,
     pub token: String,
+    /// Of the creator.
+    pub api_token: Uuid,
+    pub api_token_sha256: String,
+    /// An agent that is not who tries.
+    pub agent: Uuid,
     pub log: Uuid,
     /// Cat: neither creator nor assignee nor who tries.
     pub other: Uuid,
@@ -139,6 +146,18 @@ pub fn new_policy(name: &str) -> NewPolicy {
     }
 }
 
+/// An API token of a user.
+pub fn new_token(user_id: Uuid, token_sha256: &str) -> NewApiToken {
+    NewApiToken {
+        user_id,
+        name: "t".to_owned(),
+        token_sha256: token_sha256.to_owned(),
+        hint: "wxyz".to_owned(),
+        scopes: vec!["read".to_owned()],
+        expires_at: in_seconds(600),
+    }
+}
+
 /// Something to tell a person.
 pub fn new_notification(user_id: Uuid) -> NewNotification {
     NewNotification { user_id, title: "t".to_owned(), message: None, r#type: "info", data: json!({}) }
@@ -217,6 +236,10 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let notification = notifications::create(&db.service, on, &new_notification(person)).await.unwrap();
     let token = format!("{number:064x}");
     let session = sessions::create(&db.service, on, person, &token, in_seconds(600), None, None).await.unwrap();
+    let api_token_sha256 = format!("f{number:063x}");
+    let is_agent = users::names(&db.ada, on, vec![person]).await.unwrap()[0].username.starts_with("agent");
+    let maker = if is_agent { &db.ada } else { creator };
+    let api_token = api_tokens::create(maker, on, &new_token(person, &api_token_sha256)).await.unwrap();
     let line = new_line(Some(person), Some(task));
     let log = line.id;
     system_logs::append(&db.service, on, &[line]).await.unwrap();
@@ -240,6 +263,9 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         creator: person,
         session,
         token,
+        api_token,
+        api_token_sha256,
+        agent: id(&db.employee),
         log,
         other: id(&db.cat),
         server: shared.0,

@@ -5,14 +5,15 @@ mod auth;
 mod lists;
 mod logs;
 mod tasks;
+mod tokens;
 
 use axum::{
     Json, Router,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use serde::Serialize;
 
-use crate::app::App;
+use crate::{app::App, events};
 
 /// The API's addresses, below `/v1`.
 pub(crate) fn routes() -> Router<App> {
@@ -20,6 +21,9 @@ pub(crate) fn routes() -> Router<App> {
         .route("/auth/login", post(auth::login))
         .route("/auth/logout", post(auth::logout))
         .route("/auth/session", get(auth::session))
+        .route("/events", get(events::events))
+        .route("/tokens", get(tokens::list).post(tokens::create))
+        .route("/tokens/{id}", delete(tokens::revoke).get(tokens::get))
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tasks/search", get(tasks::search))
         .route("/tasks/{id}", get(tasks::get))

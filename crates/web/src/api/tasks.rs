@@ -64,7 +64,7 @@ pub(crate) async fn create(State(app): State<App>, SignedJson(me, new): SignedJs
     }
     let actor = me.actor.clone();
     // What a program writes is not a person's word, and so counts as content from outside.
-    let is_program = me.session.is_agent;
+    let is_program = me.is_program();
     let id = app
         .store()
         .transaction(move |tx| {

@@ -16,6 +16,7 @@ use store::{
     tasks::{self, NewTask},
     users,
 };
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub(super) const PASSWORD: &str = "correct horse battery staple";
 
 /// Everything a test needs; the database ends with it.
 pub(super) struct House {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub store: Store,
     router: Router,
     pub state: State,
@@ -62,8 +63,20 @@ impl House {
         let store = Store::open(&config).await.unwrap();
         let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments")).unwrap();
         let state = State { store: store.clone(), vault, version: "0.0.0-test", allowed_hosts: Vec::new() };
-        let router = app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap()));
-        Self { _folder: folder, store, router, state }
+        let router =
+            app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap(), CancellationToken::new()));
+        Self { folder, store, router, state }
+    }
+
+    /// The same house after its end and a new start.
+    pub async fn reopened(self, user: Uuid) -> (Self, Uuid) {
+        let config =
+            Config::from_url(&format!("sqlite://{}", self.folder.path().join("steward.db").display())).unwrap();
+        let store = Store::open(&config).await.unwrap();
+        let state = State { store: store.clone(), ..self.state };
+        let router =
+            app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap(), CancellationToken::new()));
+        (Self { folder: self.folder, store, router, state }, user)
     }
 
     /// With ada, the administrator.
@@ -79,8 +92,13 @@ impl House {
         (house, ada)
     }
 
+    /// The answer with a body that is still to be read.
+    pub async fn open(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let answer: Response<Body> = self.router.clone().oneshot(request).await.unwrap();
+        let answer = self.open(request).await;
         let (parts, body) = answer.into_parts();
         let bytes = axum::body::to_bytes(body, 4 << 20).await.unwrap();
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
@@ -92,12 +110,25 @@ impl House {
         Browser {
             house: self,
             cookie: Some(format!("steward_session={token}")),
+            bearer: None,
             token: crate::origin::form_token(&token),
         }
     }
 
+    /// A program that shows an API token of a user with these scopes; `maker` makes it.
+    pub async fn program(&self, maker: Uuid, user: Uuid, scopes: &[&str]) -> Browser<'_> {
+        let new = domain::tokens::NewToken {
+            user_id: Some(user),
+            name: "test".to_owned(),
+            scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+            days: 1,
+        };
+        let (token, _) = domain::tokens::create(&self.store, &Actor::user(maker), new).await.unwrap();
+        Browser { house: self, cookie: None, bearer: Some(token), token: String::new() }
+    }
+
     pub fn stranger(&self) -> Browser<'_> {
-        Browser { house: self, cookie: None, token: String::new() }
+        Browser { house: self, cookie: None, bearer: None, token: String::new() }
     }
 
     pub async fn add_user(&self, ada: Uuid, name: &str, role: &str) -> Uuid {
@@ -188,6 +219,8 @@ fn move_call() -> PlannedCall {
 pub(super) struct Browser<'a> {
     house: &'a House,
     pub cookie: Option<String>,
+    /// An API token to show.
+    pub bearer: Option<String>,
     /// The session's form token.
     pub token: String,
 }
@@ -197,6 +230,9 @@ impl Browser<'_> {
         let mut builder = Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:8000");
         if let Some(cookie) = &self.cookie {
             builder = builder.header(header::COOKIE, cookie);
+        }
+        if let Some(token) = &self.bearer {
+            builder = builder.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         builder
     }

@@ -1,0 +1,1 @@
+SELECT {columns} FROM api_tokens WHERE id = $1

@@ -1,0 +1,57 @@
+//! The verbs by which one comes in, tried as [`crate::verbs`] tries the others.
+
+use store::{Result, Transaction, api_tokens, cache::Use, sessions};
+use uuid::Uuid;
+
+use crate::{
+    common::in_seconds,
+    verbs::{done, seen},
+    world::{World, new_token},
+};
+
+/// Tries `verb` and says how it went; an error is the caller's to name.
+pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
+    let (me, soon) = (&w.actor, in_seconds(600));
+    let create = async |user_id: Uuid| {
+        api_tokens::create(me, tx, &new_token(user_id, &"7".repeat(64))).await.map(|_| done(true))
+    };
+    Ok(match verb {
+        "api_tokens.create (one's own)" => create(me.user_id().unwrap_or(Uuid::nil())).await?,
+        "api_tokens.create (an agent's)" => create(w.agent).await?,
+        "api_tokens.create (another's)" => create(w.other).await?,
+        "api_tokens.get" => seen(api_tokens::get(me, tx, w.api_token).await?.is_some()),
+        "api_tokens.list (the creator's)" => {
+            seen(!api_tokens::list(me, tx, Some(w.creator), true, 10).await?.is_empty())
+        }
+        "api_tokens.list (everybody's)" => {
+            seen(api_tokens::list(me, tx, None, true, 1000).await?.iter().any(|t| t.user_id == w.creator))
+        }
+        "api_tokens.revoke" => done(api_tokens::revoke(me, tx, w.api_token).await?),
+        "api_tokens.by_token" => seen(api_tokens::by_token(me, tx, &w.api_token_sha256).await?.is_some()),
+        "api_tokens.touch_all" => {
+            let (at, token_sha256) = (in_seconds(0), w.api_token_sha256.clone());
+            let used = Use { session_id: w.api_token, token_sha256, at, expires_at: at, is_token: true };
+            done(api_tokens::touch_all(me, tx, &[used]).await? > 0)
+        }
+        "sessions.create" => {
+            sessions::create(me, tx, w.creator, &"9".repeat(64), soon, None, None).await.map(|_| done(true))?
+        }
+        "sessions.by_token" => seen(sessions::by_token(me, tx, &w.token).await?.is_some()),
+        "sessions.touch" => sessions::touch(me, tx, w.session, soon).await.map(|()| done(true))?,
+        "sessions.touch_all" => {
+            let at = soon + jiff::SignedDuration::from_mins(2);
+            let used =
+                Use { session_id: w.session, token_sha256: w.token.clone(), at, expires_at: at, is_token: false };
+            done(sessions::touch_all(me, tx, &[used]).await? > 0)
+        }
+        "sessions.revoke_all_of" => done(sessions::revoke_all_of(me, tx, w.creator).await? > 0),
+        "sessions.revoke" => done(sessions::revoke(me, tx, w.session).await?),
+        "sessions.cleanup" => sessions::cleanup(me, tx).await.map(|_| done(true))?,
+        "sessions.create_setup_link" => {
+            sessions::create_setup_link(me, tx, &"8".repeat(64), soon).await.map(|()| done(true))?
+        }
+        "sessions.take_setup_link" => done(sessions::take_setup_link(me, tx, &w.link).await?),
+        "sessions.clear_setup_links" => sessions::clear_setup_links(me, tx).await.map(|()| done(true))?,
+        other => panic!("{other} is in VERBS and not tried"),
+    })
+}
