@@ -47,6 +47,9 @@ pub enum Error {
     /// What was asked for can't be done; a whole sentence.
     #[error("{0}")]
     Refused(String),
+    /// A program of somebody else's (`pg_dump`, pgBackRest) failed; what it said.
+    #[error("{0}")]
+    Failed(String),
     /// The database refused or failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -62,6 +65,11 @@ impl Error {
     /// A sentence that says why not, and what to do.
     pub fn refused(sentence: impl Into<String>) -> Self {
         Self::Refused(sentence.into())
+    }
+
+    /// What a program said that failed.
+    pub fn failed(said: impl Into<String>) -> Self {
+        Self::Failed(said.into())
     }
 
     /// A file or folder that can't be used.

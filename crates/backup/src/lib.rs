@@ -11,6 +11,7 @@ pub mod error;
 pub mod keys;
 pub mod manifest;
 pub mod place;
+pub mod postgres;
 pub mod sealed;
 
 pub use bundle::{Bundle, Writer};

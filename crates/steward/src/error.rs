@@ -56,6 +56,9 @@ pub enum Error {
     /// A rule refused.
     #[error(transparent)]
     Domain(#[from] domain::Error),
+    /// A backup failed or was refused.
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
     /// A worker failed.
     #[error(transparent)]
     Workers(#[from] workers::Error),

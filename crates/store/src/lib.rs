@@ -12,6 +12,7 @@ pub mod actor;
 pub mod api_tokens;
 pub mod approvals;
 pub mod audit_trail;
+pub mod backup;
 pub mod cache;
 pub mod canonical;
 #[cfg(test)]

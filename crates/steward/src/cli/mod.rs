@@ -2,8 +2,10 @@
 #![allow(clippy::doc_markdown, reason = "these comments are the help that people read")]
 
 mod approval;
+mod archive;
 mod audit;
 mod audit_export;
+mod backup;
 mod context;
 mod db;
 mod doctor;
@@ -92,6 +94,9 @@ enum Command {
     /// The database: migrate, status, drift, verify, maintain, partitions
     #[command(subcommand)]
     Db(db::Command),
+    /// Backups, and getting them back
+    #[command(subcommand)]
+    Backup(backup::Command),
     #[command(flatten)]
     Acting(Acting),
     /// Look for what is wrong, and say how to mend it
@@ -200,6 +205,7 @@ pub async fn run(invocation: Invocation) -> Result<()> {
         Some(Command::Serve { only }) => start(config, only.or(cli.only)).await,
         Some(Command::Setup(args)) => setup::run(config, args).await,
         Some(Command::Db(command)) => db::run(config, command).await,
+        Some(Command::Backup(command)) => backup::run(config, command).await,
         Some(Command::Doctor(args)) => doctor::run(config, acting_as.as_deref(), args).await,
         // A file can be checked without a database.
         Some(Command::Acting(Acting::Playbook(playbook::Command::Check(args)))) => playbook::check(args).await,

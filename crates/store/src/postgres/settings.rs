@@ -28,6 +28,11 @@ pub(super) fn pooled_settings(target: &tokio_postgres::Config, connect_timeout: 
 }
 
 fn steady(config: &mut tokio_postgres::Config, connect_timeout: Duration) {
+    // A socket has no name that a certificate could bear, and nobody listens between.
+    #[cfg(unix)]
+    if config.get_hosts().iter().all(|host| matches!(host, tokio_postgres::config::Host::Unix(_))) {
+        config.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    }
     config.application_name("steward");
     config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(30));
     let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX).max(1);
@@ -99,6 +104,15 @@ mod tests {
         let standby = replica_settings(&target("postgres://a@h1/d"), limit).unwrap();
         assert_eq!(standby.get_target_session_attrs(), TargetSessionAttrs::Any);
         assert!(replica_settings(&target("postgres://a@h1,h2/d"), limit).is_err(), "each is behind by its own measure");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_socket_is_reached_without_tls() {
+        let session = session_settings(&target("postgres://a@%2Fvar%2Frun%2Fpostgresql/d"), Duration::from_secs(1));
+        assert_eq!(session.get_ssl_mode(), tokio_postgres::config::SslMode::Disable);
+        let both = session_settings(&target("postgres://a@%2Fvar%2Frun,h/d"), Duration::from_secs(1));
+        assert_eq!(both.get_ssl_mode(), tokio_postgres::config::SslMode::Prefer);
     }
 
     #[test]

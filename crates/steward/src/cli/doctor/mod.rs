@@ -1,5 +1,6 @@
 //! `steward doctor`: looks at everything Steward stands on, and says what is or will soon be wrong and how to mend it.
 
+mod archive;
 mod database;
 mod machine;
 mod work;
@@ -87,6 +88,7 @@ pub(super) async fn run(config: Config, acting_as: Option<&str>, args: Args) -> 
     desk(&config, &mut findings).await;
     if database::schema(&config, &mut findings).await {
         database::look(&config, &mut findings).await;
+        archive::look(&config, &mut findings).await;
         parts(config, acting_as, &mut findings).await;
     }
     let wrong = findings.0.iter().filter(|f| f.state == State::Wrong).count();

@@ -1,0 +1,150 @@
+//! PostgreSQL in a bundle and back, and the drill on it: real servers, real programs, everything as on the day.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod house;
+
+use std::time::Duration;
+
+use backup::{
+    Bundle, Opener, Place, Writer,
+    keys::Recipients,
+    manifest::Attachments,
+    place::S3Access,
+    postgres::{self, Against, PgBackRest},
+};
+use house::{House, cluster::Cluster};
+use store::{
+    Actor, Config, Store, Vault,
+    backup::postgres::facts,
+    tasks::{self, NewTask},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Where bundles are kept, and the key to them.
+struct Kept {
+    folder: tempfile::TempDir,
+    vault: Vault,
+    place: Place,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments")).unwrap();
+        let place = Place::open(folder.path().join("kept").to_str().unwrap(), &S3Access::default()).unwrap();
+        Self { folder, vault, place }
+    }
+
+    async fn bundle_of(&self, config: &Config) -> Bundle {
+        let mut writer = Writer::begin(&self.place, &Recipients::master(&self.vault)).unwrap();
+        let facts = postgres::write(config, &mut writer, &CancellationToken::new()).await.unwrap();
+        let contents = writer.finish(facts, Attachments::default(), false, "0").await.unwrap();
+        self.open(&contents.id).await
+    }
+
+    async fn open(&self, id: &str) -> Bundle {
+        Bundle::open(&self.place, id, &Opener::default().with_master(&self.vault)).await.unwrap()
+    }
+}
+
+async fn write(house: &House, number: usize) {
+    let store = Store::open(&house.config).await.unwrap();
+    for n in 0..number {
+        tasks::create(&Actor::user(house.ada), &store, &NewTask::titled(&format!("task {n}"))).await.unwrap();
+    }
+    store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_comes_back_on_another_server() {
+    let house = House::new().await;
+    let never = CancellationToken::new();
+    write(&house, 20).await;
+    let kept = Kept::new();
+    let bundle = kept.bundle_of(&house.config).await;
+    let said = &bundle.manifest().facts;
+    assert_eq!((said.engine.as_str(), said.tables["tasks"], said.tables["users"]), ("PostgreSQL", 20, 1));
+    assert!(said.audit.links >= 21 && said.schema_version > 20, "{said:?}");
+    bundle.verify().await.unwrap();
+    // Nothing of it lies open where it is kept.
+    let found = std::process::Command::new("grep").args(["-rlaF", "ada@example.org"]).arg(kept.folder.path()).output();
+    assert_eq!(found.unwrap().stdout, b"");
+
+    let elsewhere = Cluster::start(&[]);
+    let named = Config::from_url(&elsewhere.url("steward")).unwrap();
+    let restored = postgres::restore(&bundle, &named, false, None, &never).await.unwrap();
+    assert_eq!(restored.proof.wrong, Vec::<String>::new());
+    assert_eq!(restored.roles, ["app_user", "app_definer", "app_service"], "they were not there, and are now");
+    assert_eq!(facts(&named).await.unwrap().chain_head, said.audit.sha256);
+    // It is a Steward's database: the next write goes on in the same chain.
+    let store = Store::open(&named).await.unwrap();
+    tasks::create(&Actor::user(house.ada), &store, &NewTask::titled("the day after")).await.unwrap();
+    let chain = store::audit_trail::verify(&Actor::service(), &store).await.unwrap();
+    assert_eq!((chain.broken, chain.links), (None, said.audit.links + 1));
+    store.close().await;
+
+    // Over something only when told so, and then the former stays beside it.
+    let refused = postgres::restore(&bundle, &named, false, None, &never).await.unwrap_err().to_string();
+    assert!(refused.contains("not empty"), "{refused}");
+    let over = postgres::restore(&bundle, &named, true, None, &never).await.unwrap();
+    let former = facts(&named.with_database(over.kept_as.as_deref().unwrap())).await.unwrap();
+    assert_eq!(former.counts["tasks"], 21, "what was written since is not lost with it");
+    assert_eq!(facts(&named).await.unwrap().counts["tasks"], 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_with_damage_changes_nothing() {
+    let house = House::new().await;
+    write(&house, 5).await;
+    let kept = Kept::new();
+    let id = kept.bundle_of(&house.config).await.manifest().id.clone();
+    // The dump is the second part behind the manifest.
+    let part = kept.folder.path().join(format!("kept/bundles/{id}/00002.part"));
+    let mut bytes = std::fs::read(&part).unwrap();
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    std::fs::write(&part, bytes).unwrap();
+    let named = house.config.with_database("restored");
+    let bundle = kept.open(&id).await;
+    let said =
+        postgres::restore(&bundle, &named, false, None, &CancellationToken::new()).await.unwrap_err().to_string();
+    assert!(said.contains("database/dump"), "the part is named: {said}");
+    let place = store::backup::postgres::Place::look(&named).await.unwrap();
+    assert_eq!(place, store::backup::postgres::Place::Empty, "nothing of it stands");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drill_restores_looks_reads_and_leaves_nothing() {
+    let house = House::archiving().await;
+    let never = CancellationToken::new();
+    write(&house, 10).await;
+    let kept = Kept::new();
+    let bundle = kept.bundle_of(&house.config).await;
+    let room = tempfile::tempdir_in(house.folder.path()).unwrap();
+    std::fs::set_permissions(room.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
+
+    let drilled = postgres::drill(&bundle, &house.config, room.path(), &never).await.unwrap();
+    assert_eq!(drilled.proof.wrong, Vec::<String>::new());
+    assert_eq!((drilled.from.as_str(), drilled.newest), (bundle.manifest().id.as_str(), bundle.manifest().facts.as_of));
+    assert!(drilled.took > Duration::ZERO);
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0, "nothing is left of it");
+
+    // The archive's drill knows more: what was written since.
+    write(&house, 1).await;
+    house.archived().await;
+    let engine = PgBackRest::open(&house.options().file).await.unwrap().unwrap();
+    let known = facts(&house.config).await.unwrap();
+    let by_archive =
+        postgres::drill_archive(&engine, "postgres", &Against::AtLeast(known), room.path(), &never).await.unwrap();
+    assert_eq!(by_archive.proof.wrong, Vec::<String>::new());
+    assert_eq!(by_archive.proof.facts.counts["tasks"], 11);
+    assert!(by_archive.newest > drilled.newest);
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0, "nothing is left of it");
+
+    // One that fails leaves nothing either.
+    let stopped = CancellationToken::new();
+    stopped.cancel();
+    assert!(postgres::drill(&bundle, &house.config, room.path(), &stopped).await.is_err());
+    assert!(postgres::drill_archive(&engine, "postgres", &Against::Nothing, room.path(), &stopped).await.is_err());
+    assert_eq!(std::fs::read_dir(room.path()).unwrap().count(), 0, "nothing is left of it");
+}

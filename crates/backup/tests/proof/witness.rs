@@ -1,0 +1,138 @@
+//! Who saw what the writers did: each number, when it was tried and when it was acknowledged, and what a restored database
+//! must and must not hold.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::Stdio,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use store::{Actor, Config, Store, tasks};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+use uuid::Uuid;
+
+/// Writers at once in one process.
+const WRITERS: &str = "3";
+/// Numbers of a process are its own.
+const NUMBERS: u64 = 10_000_000;
+/// Rows of a page.
+const PAGE: i64 = 200;
+
+/// What was seen.
+#[derive(Debug, Default)]
+pub struct Witness {
+    tried: BTreeMap<u64, Timestamp>,
+    acknowledged: BTreeMap<u64, Timestamp>,
+    processes: u64,
+}
+
+/// A process that writes.
+#[derive(Debug)]
+pub struct Writer {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Witness {
+    /// Starts a process that writes.
+    pub fn start(&mut self, url: &str, user: Uuid) -> Writer {
+        let mut program = std::env::current_exe().unwrap();
+        program.pop();
+        program.pop();
+        let program: PathBuf = program.join("examples/writer");
+        assert!(program.is_file(), "run `cargo build -p backup --examples` first: {} is missing", program.display());
+        let first = (self.processes * NUMBERS).to_string();
+        self.processes += 1;
+        let mut child = Command::new(program)
+            .args([url, &user.to_string(), &first, WRITERS])
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Writer { child, lines }
+    }
+
+    /// Listens to a writer for a while.
+    pub async fn listen(&mut self, writer: &mut Writer, how_long: Duration) {
+        let heard = tokio::time::timeout(how_long, async {
+            while let Some(line) = writer.lines.next_line().await.unwrap() {
+                self.hear(&line);
+            }
+            panic!("the writer ended by itself");
+        });
+        drop(heard.await);
+    }
+
+    /// Kills a writer and hears what it had still said.
+    pub async fn kill(&mut self, mut writer: Writer) {
+        writer.child.kill().await.unwrap();
+        while let Some(line) = writer.lines.next_line().await.unwrap() {
+            self.hear(&line);
+        }
+    }
+
+    fn hear(&mut self, line: &str) {
+        let mut words = line.split(' ');
+        let what = words.next().unwrap();
+        // What a killed process had not said to its end tells nothing.
+        let (Some(Ok(number)), Some(Ok(micros))) = (words.next().map(str::parse), words.next().map(str::parse)) else {
+            return;
+        };
+        let at = Timestamp::from_microsecond(micros).unwrap();
+        match what {
+            "try" => drop(self.tried.insert(number, at)),
+            "ack" => drop(self.acknowledged.insert(number, at)),
+            "err" => {}
+            other => panic!("{other}"),
+        }
+    }
+
+    /// How many were acknowledged so far.
+    pub fn acknowledged(&self) -> usize {
+        self.acknowledged.len()
+    }
+
+    /// Every write that was acknowledged by that moment is there, and none that was begun after it. Answers how many are
+    /// there.
+    pub async fn judge(&self, config: &Config, user: Uuid, moment: Timestamp) -> usize {
+        let there = numbers(config, user).await;
+        let by_then = self.acknowledged.iter().filter(|(_, at)| **at <= moment);
+        let lost: Vec<_> = by_then.clone().filter(|(number, _)| !there.contains(number)).collect();
+        assert!(
+            lost.is_empty(),
+            "acknowledged by {moment} and lost: {} of {}: {:?}",
+            lost.len(),
+            by_then.count(),
+            lost.first()
+        );
+        for number in &there {
+            let tried = self.tried.get(number).unwrap_or_else(|| panic!("{number} was written by nobody"));
+            assert!(*tried <= moment, "{number} was begun at {tried}, after {moment}");
+        }
+        there.len()
+    }
+}
+
+/// The numbers that stand in a database, each once.
+async fn numbers(config: &Config, user: Uuid) -> BTreeSet<u64> {
+    let (store, actor) = (Store::open(config).await.unwrap(), Actor::user(user));
+    let (mut found, mut cursor) = (BTreeSet::new(), None);
+    loop {
+        let page = tasks::list(&actor, &store, None, cursor, PAGE).await.unwrap();
+        for task in &page {
+            assert!(found.insert(task.title.parse().unwrap()), "{} is there twice", task.title);
+        }
+        match page.last() {
+            Some(last) if i64::try_from(page.len()).unwrap() == PAGE => cursor = Some((last.created_at, last.id)),
+            _ => break,
+        }
+    }
+    store.close().await;
+    found
+}

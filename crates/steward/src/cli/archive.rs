@@ -1,0 +1,254 @@
+//! `steward backup setup` and `steward backup restore --to` on PostgreSQL: continuous archiving, and any moment of it.
+
+use std::{
+    io::{BufRead, IsTerminal},
+    path::{Path, PathBuf},
+};
+
+use ::backup::postgres::{Against, DEFAULT_FILE, Options, PgBackRest, Plan, Recovery, Standing, pour};
+use jiff::Timestamp;
+use serde::Serialize;
+use store::{Target, backup::postgres::LibPq};
+use tokio_util::sync::CancellationToken;
+
+use super::blocking;
+use crate::{Error, Result, config::Config, output};
+
+/// How archiving is set up.
+#[derive(Debug, clap::Args)]
+pub(super) struct SetupArgs {
+    /// pgBackRest's file of settings, which is made; the pass phrase of the archive lies in it
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    archive: PathBuf,
+    /// Where the archive is kept
+    #[arg(long, value_name = "FOLDER", default_value = "/var/lib/pgbackrest")]
+    repository: PathBuf,
+    /// pgBackRest's name for this server
+    #[arg(long, value_name = "NAME", default_value = "steward")]
+    stanza: String,
+    /// After how many seconds the server closes a segment that is not full, 1 to 60
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=60))]
+    archive_timeout_s: u32,
+    /// Full backups (one a week) that are kept, with the log from the oldest on
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    full_backups: u32,
+    /// Change it without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Sets archiving up: says what it changes, asks, changes it, proves it.
+pub(super) async fn setup(config: &Config, args: SetupArgs) -> Result<()> {
+    if matches!(config.database.target, Target::Sqlite(_)) {
+        return Err(Error::refused("SQLite needs no archive of the server's: steward serve ships its log by itself"));
+    }
+    let options = Options {
+        file: args.archive,
+        repository: args.repository,
+        stanza: args.stanza,
+        archive_timeout_s: args.archive_timeout_s,
+        full_backups: args.full_backups,
+    };
+    let file = options.file.clone();
+    let plan = Plan::make(&config.database, options).await?;
+    output::line(format!("This is what will be changed for {}:", config.database.describe()))?;
+    for line in plan.lines() {
+        output::line(format!("  {line}"))?;
+    }
+    if !args.yes && !blocking(|| confirmed("Change it?")).await? {
+        return Err(Error::refused("nothing was changed"));
+    }
+    let stop = interrupted();
+    match plan.carry_out(&stop).await? {
+        Standing::NeedsRestart(how) => {
+            output::line(format!(
+                "\nThe server archives from its next start on. Restart it ({how}), then run this again: it proves that what is archived arrives, and makes the first backup."
+            ))?;
+        }
+        Standing::Archives(kind) => {
+            output::line(format!(
+                "\nThe server archives, what it archives arrives, and a {} backup was made. At most {} s of work wait to be archived.",
+                if kind == "full" { "full" } else { "differential" },
+                args.archive_timeout_s
+            ))?;
+        }
+    }
+    output::line(format!(
+        "Keep a copy of {} away from this machine: without the pass phrase in it nobody can read the archive.",
+        file.display()
+    ))
+}
+
+/// What is brought back.
+#[derive(Debug, clap::Args)]
+pub(super) struct RestoreArgs {
+    /// Everything committed by this moment, as 2026-11-22T13:59:59Z; without it everything the archive holds
+    #[arg(long, value_name = "TIME")]
+    pub(super) to: Option<Timestamp>,
+    /// A folder that is not there yet or empty, or postgres://… of a database that is not there yet or empty
+    #[arg(long, value_name = "FOLDER|URL")]
+    pub(super) into: String,
+    /// Put it in the place of a database that holds something; that one is kept under another name
+    #[arg(long)]
+    pub(super) replace: bool,
+    /// pgBackRest's file of settings
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    pub(super) archive: PathBuf,
+    /// With a URL: a folder with room for all of the server's data meanwhile; without it the system's for temporary files
+    #[arg(long, value_name = "FOLDER")]
+    pub(super) scratch: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// What a recovery came to.
+#[derive(Debug, Serialize)]
+struct Report {
+    into: String,
+    backup: String,
+    reached: Option<Timestamp>,
+    took_ms: u128,
+    roles: Vec<String>,
+    kept_as: Option<String>,
+    checks: Vec<String>,
+    wrong: Vec<String>,
+}
+
+/// Recovers everything up to a moment into a new folder or a new database, and looks at all of it.
+pub(super) async fn recover(config: &Config, args: RestoreArgs) -> Result<()> {
+    let engine = PgBackRest::open(&args.archive).await?.ok_or_else(|| {
+        Error::refused(format!(
+            "there is no archive: {} is missing; bring it back from where its copy is kept, or name another with --archive (it is made by steward backup setup)",
+            args.archive.display()
+        ))
+    })?;
+    let database = LibPq::new(&config.database)?.database;
+    let stop = interrupted();
+    let report = if args.into.starts_with("postgres://") || args.into.starts_with("postgresql://") {
+        into_database(&engine, &database, &args, &stop).await?
+    } else {
+        into_folder(&engine, &database, &args, &stop).await?
+    };
+    if args.json {
+        output::json(&report)?;
+    } else {
+        tell(&report)?;
+    }
+    if report.wrong.is_empty() { Ok(()) } else { Err(Error::refused("what was restored has damage; see above")) }
+}
+
+async fn into_folder(
+    engine: &PgBackRest,
+    database: &str,
+    args: &RestoreArgs,
+    stop: &CancellationToken,
+) -> Result<Report> {
+    let into = PathBuf::from(&args.into);
+    let into =
+        blocking(move || std::path::absolute(&into).map_err(|e| Error::file(into.display().to_string(), e))).await?;
+    output::note(format!("Restoring into {} …", into.display()));
+    let back = engine.recover(&Recovery { into, to: args.to }, stop).await?;
+    output::note("Looking at all of it …");
+    let reached = back.reached().await?;
+    let proof = back.prove(database, &Against::Nothing, stop).await?;
+    let report = Report {
+        into: back.data.display().to_string(),
+        backup: back.backup.clone(),
+        reached,
+        took_ms: back.took.as_millis(),
+        roles: Vec::new(),
+        kept_as: None,
+        checks: proof.checks,
+        wrong: proof.wrong,
+    };
+    back.stop().await?;
+    Ok(report)
+}
+
+async fn into_database(
+    engine: &PgBackRest,
+    database: &str,
+    args: &RestoreArgs,
+    stop: &CancellationToken,
+) -> Result<Report> {
+    let target = store::Config::from_url(&args.into)?;
+    let room = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let (room, data) = blocking({
+        let engine = engine.clone();
+        move || Ok(engine.room(&room)?)
+    })
+    .await?;
+    output::note("Restoring …");
+    let back = engine.recover(&Recovery { into: data, to: args.to }, stop).await?;
+    let reached = back.reached().await?;
+    output::note(format!("Bringing it into {} …", target.describe()));
+    let poured = pour(&back.config(database)?, &target, args.replace, room.path(), stop).await;
+    let (backup, took_ms) = (back.backup.clone(), back.took.as_millis());
+    back.stop().await?;
+    let poured = poured?;
+    Ok(Report {
+        into: target.describe(),
+        backup,
+        reached,
+        took_ms: took_ms + poured.took.as_millis(),
+        roles: poured.roles,
+        kept_as: poured.kept_as,
+        checks: poured.proof.checks,
+        wrong: poured.proof.wrong,
+    })
+}
+
+fn tell(report: &Report) -> Result<()> {
+    let took = std::time::Duration::from_millis(u64::try_from(report.took_ms).unwrap_or(u64::MAX));
+    output::fields(&[
+        ("restored into", report.into.clone()),
+        ("from", report.backup.clone()),
+        ("last commit", report.reached.map(|at| at.to_string()).unwrap_or_default()),
+        ("took", format!("{:.1} s", took.as_secs_f64())),
+        ("looked at", report.checks.join("\n")),
+    ])?;
+    for wrong in &report.wrong {
+        output::line(format!("wrong: {}", output::safe(wrong)))?;
+    }
+    if let Some(name) = &report.kept_as {
+        output::line(format!("The database that stood there is kept as {name}; drop it when nobody misses anything."))?;
+    }
+    if !report.roles.is_empty() {
+        output::line(format!(
+            "Roles were made, without log-in: {}. Make Steward's own again: CREATE ROLE steward LOGIN PASSWORD '…' IN ROLE app_user, app_service;",
+            report.roles.join(", ")
+        ))?;
+    }
+    if Path::new(&report.into).is_absolute() {
+        output::line(format!(
+            "\nThe server in it is stopped and does not archive. To work on it: stop Steward and the old server, start this one (pg_ctl -D {} start, or name the folder in the service's settings), and run steward backup setup again.",
+            report.into
+        ))?;
+    }
+    Ok(())
+}
+
+/// Asks on the terminal; where there is none, only `--yes` says so.
+fn confirmed(question: &str) -> Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Error::refused("there is nobody to ask; nothing was changed; say --yes to change it"));
+    }
+    output::note(format!("{question} [y/N]"));
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|e| Error::file("the answer can't be read", e))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
+}
+
+/// Cancelled when the person interrupts.
+fn interrupted() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            output::note("Stopping …");
+            told.cancel();
+        }
+    });
+    stop
+}

@@ -1,0 +1,3 @@
+//! What the safe needs of a database that is SQL.
+
+pub mod postgres;
