@@ -116,7 +116,7 @@ struct Report {
 }
 
 /// Recovers everything up to a moment into a new folder or a new database, and looks at all of it.
-pub(super) async fn recover(config: &Config, args: RestoreArgs) -> Result<()> {
+pub(super) async fn recover(config: &Config, args: &RestoreArgs) -> Result<()> {
     let engine = PgBackRest::open(&args.archive).await?.ok_or_else(|| {
         Error::refused(format!(
             "there is no archive: {} is missing; bring it back from where its copy is kept, or name another with --archive (it is made by steward backup setup)",
@@ -126,9 +126,9 @@ pub(super) async fn recover(config: &Config, args: RestoreArgs) -> Result<()> {
     let database = LibPq::new(&config.database)?.database;
     let stop = interrupted();
     let report = if args.into.starts_with("postgres://") || args.into.starts_with("postgresql://") {
-        into_database(&engine, &database, &args, &stop).await?
+        into_database(&engine, &database, args, &stop).await?
     } else {
-        into_folder(&engine, &database, &args, &stop).await?
+        into_folder(&engine, &database, args, &stop).await?
     };
     if args.json {
         output::json(&report)?;

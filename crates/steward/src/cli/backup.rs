@@ -15,7 +15,7 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     match command {
         Command::Setup(args) => archive::setup(&config, args).await,
         Command::Restore(args) if matches!(config.database.target, store::Target::Postgres(_)) => {
-            archive::recover(&config, args).await
+            archive::recover(&config, &args).await
         }
         Command::Restore(_) => Err(Error::refused("there is no archive of a SQLite database")),
     }

@@ -99,7 +99,7 @@ impl PgBackRest {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         run(self.command(&words)?, "pgbackrest restore", BACKUP_TIME, stop).await?;
         let mut server = Scratch::of(into, self.identity, &self.superuser()?)?;
-        server.start(&[], stop).await.map_err(|e| self.why(e, recovery))?;
+        server.start(&[], stop).await.map_err(|e| why(e, recovery))?;
         Ok(Recovered { server, data: into.clone(), backup: backup.label.clone(), took: began.elapsed() })
     }
 
@@ -130,22 +130,22 @@ impl PgBackRest {
             .map_err(|e| unusable(into, e))?;
         self.identity.give(into)
     }
+}
 
-    /// Why the recovered server does not start, where that can be told better than by its log.
-    fn why(&self, error: Error, recovery: &Recovery) -> Error {
-        let said = error.to_string();
-        if said.contains("recovery ended before configured recovery target was reached") {
-            let last =
-                said.split("last completed transaction was at log time ").nth(1).and_then(|rest| rest.lines().next());
-            let ends = last.map_or_else(String::new, |at| format!(": the last commit in it is of {at}"));
-            let moment = recovery.to.map(|m| m.to_string()).unwrap_or_default();
-            return Error::refused(format!(
-                "the archive does not reach to {moment}{ends}; remove {} and restore to that moment, or without --to for everything there is",
-                recovery.into.display()
-            ));
-        }
-        error
+/// Why the recovered server does not start, where that can be told better than by its log.
+fn why(error: Error, recovery: &Recovery) -> Error {
+    let said = error.to_string();
+    if said.contains("recovery ended before configured recovery target was reached") {
+        let last =
+            said.split("last completed transaction was at log time ").nth(1).and_then(|rest| rest.lines().next());
+        let ends = last.map_or_else(String::new, |at| format!(": the last commit in it is of {at}"));
+        let moment = recovery.to.map(|m| m.to_string()).unwrap_or_default();
+        return Error::refused(format!(
+            "the archive does not reach to {moment}{ends}; remove {} and restore to that moment, or without --to for everything there is",
+            recovery.into.display()
+        ));
     }
+    error
 }
 
 fn too_early(moment: Timestamp, first: Option<Timestamp>) -> Error {
@@ -153,6 +153,6 @@ fn too_early(moment: Timestamp, first: Option<Timestamp>) -> Error {
         Some(first) => Error::refused(format!(
             "{moment} lies before the oldest moment that can be recovered, {first}; nothing was restored"
         )),
-        None => Error::refused("the archive holds no backup yet; make one with: steward backup create"),
+        None => Error::refused("the archive holds no backup yet; make one with: steward backup setup"),
     }
 }
