@@ -50,7 +50,7 @@ impl Kept {
 async fn write(house: &House, number: usize) {
     let store = Store::open(&house.config).await.unwrap();
     for n in 0..number {
-        tasks::create(&Actor::user(house.ada), &store, &NewTask::titled(&format!("task {n}"))).await.unwrap();
+        tasks::create(&Actor::user(house.ada), &store, &NewTask::titled(format!("task {n}"))).await.unwrap();
     }
     store.close().await;
 }

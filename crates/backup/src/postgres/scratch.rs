@@ -216,7 +216,7 @@ impl Drop for Scratch {
         match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status() {
             Ok(status) if status.success() => {}
             _ => {
-                tracing::warn!(data = %self.data.display(), "a scratch server could not be stopped; stop it with pg_ctl stop")
+                tracing::warn!(data = %self.data.display(), "a scratch server could not be stopped; stop it with pg_ctl stop");
             }
         }
     }

@@ -40,7 +40,7 @@ async fn house() -> (Cluster, Config, Store, Actor) {
     };
     let ada = Actor::user(users::create(&Actor::service(), &store, &ada).await.unwrap());
     for number in 0..50 {
-        tasks::create(&ada, &store, &NewTask::titled(&format!("task {number}"))).await.unwrap();
+        tasks::create(&ada, &store, &NewTask::titled(format!("task {number}"))).await.unwrap();
     }
     (server, config, store, ada)
 }

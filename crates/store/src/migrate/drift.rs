@@ -8,7 +8,7 @@ pub(super) fn compare(wanted: &BTreeMap<String, String>, found: &BTreeMap<String
     for (name, definition) in wanted {
         match found.get(name) {
             None => lines.push(format!("missing: {name}")),
-            Some(other) if other != definition => {
+            Some(other) if read_again(other) != read_again(definition) => {
                 let (should, is) = parted(&one_line(definition), &one_line(other));
                 lines.push(format!("differs: {name}: should be [{should}], is [{is}]"));
             }
@@ -17,6 +17,17 @@ pub(super) fn compare(wanted: &BTreeMap<String, String>, found: &BTreeMap<String
     }
     lines.extend(found.keys().filter(|name| !wanted.contains_key(*name)).map(|name| format!("foreign: {name}")));
     lines
+}
+
+/// PostgreSQL writes a list of words in one way where it was made and in another where a dump of it was put back:
+/// `(ARRAY['a'::character varying])::text[]` and `ARRAY[('a'::character varying)::text]` are the same.
+fn read_again(definition: &str) -> String {
+    definition
+        .replace("((ARRAY[", "(ARRAY[")
+        .replace("])::text[])", "])")
+        .replace("'::character varying)::text", "'::character varying")
+        .replace("[('", "['")
+        .replace(", ('", ", '")
 }
 
 fn one_line(text: &str) -> String {
@@ -41,7 +52,7 @@ fn parted(a: &str, b: &str) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::{compare, parted};
+    use super::{compare, parted, read_again};
 
     #[test]
     fn of_a_long_definition_what_differs_is_shown() {
@@ -51,6 +62,17 @@ mod tests {
         assert_eq!(parted("a", "a b"), ("a".to_owned(), "a b".to_owned()));
         assert_eq!(parted("a a", "a"), ("a a".to_owned(), "a".to_owned()));
         assert_eq!(parted("x", "y"), ("x".to_owned(), "y".to_owned()));
+    }
+
+    #[test]
+    fn a_dump_put_back_is_no_difference() {
+        let made = "CHECK (((status)::text = ANY ((ARRAY['a'::character varying, 'b'::character varying])::text[])))";
+        let back =
+            "CHECK (((status)::text = ANY (ARRAY[('a'::character varying)::text, ('b'::character varying)::text])))";
+        let other =
+            "CHECK (((status)::text = ANY (ARRAY[('a'::character varying)::text, ('c'::character varying)::text])))";
+        assert_eq!(read_again(made), read_again(back));
+        assert_ne!(read_again(made), read_again(other));
     }
 
     #[test]

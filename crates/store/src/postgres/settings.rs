@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::{config::TargetSessionAttrs, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{Error, Result};
@@ -68,15 +68,32 @@ pub(super) fn bound_statements(target: &tokio_postgres::Config, limit: Duration)
     config
 }
 
+/// TLS where the host has a name. A socket has none, and a session on it asks for no TLS; but this is asked all the same.
+#[derive(Clone)]
+pub(crate) struct Tls(MakeRustlsConnect);
+
+impl<S> MakeTlsConnect<S> for Tls
+where
+    MakeRustlsConnect: MakeTlsConnect<S>,
+{
+    type Stream = <MakeRustlsConnect as MakeTlsConnect<S>>::Stream;
+    type TlsConnect = <MakeRustlsConnect as MakeTlsConnect<S>>::TlsConnect;
+    type Error = <MakeRustlsConnect as MakeTlsConnect<S>>::Error;
+
+    fn make_tls_connect(&mut self, host: &str) -> Result<Self::TlsConnect, Self::Error> {
+        MakeTlsConnect::<S>::make_tls_connect(&mut self.0, if host.is_empty() { "localhost" } else { host })
+    }
+}
+
 /// TLS with the public roots; used when the server offers it or the URL asks for it (`sslmode`).
-pub(crate) fn tls() -> MakeRustlsConnect {
+pub(crate) fn tls() -> Tls {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map(|b| b.with_root_certificates(roots).with_no_client_auth());
     match config {
-        Ok(config) => MakeRustlsConnect::new(config),
+        Ok(config) => Tls(MakeRustlsConnect::new(config)),
         Err(e) => unreachable!("ring offers the default protocol versions: {e}"),
     }
 }
