@@ -123,7 +123,7 @@ async fn read(config: &Config) -> Result<()> {
     let store = Store::open(&config.read_only()).await?;
     let service = Actor::service();
     let work = async {
-        users::accounts(&service, &store, None, PAGE).await?;
+        users::people_with_role(&service, &store, "admin").await?;
         tasks::list(&service, &store, None, None, PAGE).await?;
         store.ping().await
     };
