@@ -16,7 +16,7 @@ pub use self::{
 use crate::{
     Actor, Result, Run, Store,
     statement::statements,
-    value::{FromRow, Row, page, row},
+    value::{FromRow, Row, Scalar, page, row},
 };
 
 row! {
@@ -68,6 +68,7 @@ statements! {
     CHAIN: Link = "audit_trail/chain" split;
     NEAR: Link = "audit_trail/near" split;
     UNLINKED: Link = "audit_trail/unlinked" split;
+    UNRECORDED: Scalar<String> = "audit_trail/unrecorded";
     COUNTS: Counts = "audit_trail/counts";
     RANGE: Range = "audit_trail/range";
 }

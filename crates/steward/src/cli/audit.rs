@@ -35,7 +35,7 @@ pub(super) enum Command {
 #[derive(Debug, clap::Args)]
 pub(super) struct Verify {
     /// A head that was kept elsewhere: it must stand in the chain
-    #[arg(long, value_name = "HASH", value_parser = parse_hash, conflicts_with = "file")]
+    #[arg(long, value_name = "HASH", value_parser = parse_head, conflicts_with = "file")]
     head: Option<String>,
     /// Check this exported file instead; it needs no database
     #[arg(long, value_name = "FILE")]
@@ -70,6 +70,15 @@ pub(super) struct Export {
 fn parse_hash(text: &str) -> Result<String, String> {
     let is_hash = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     if is_hash { Ok(text.to_ascii_lowercase()) } else { Err("write 64 hexadecimal digits".to_owned()) }
+}
+
+/// An empty chain has zeros for its head, and every chain follows it.
+fn parse_head(text: &str) -> Result<String, String> {
+    let head = parse_hash(text)?;
+    if head.bytes().all(|b| b == b'0') {
+        return Err("zeros are the head of an empty trail and prove nothing; keep the head that verify prints once there are changes".to_owned());
+    }
+    Ok(head)
 }
 
 pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {

@@ -28,6 +28,7 @@ fn the_chain_and_a_head_kept_elsewhere() {
     let other = desk.run(&["audit", "verify", "--head", &"a".repeat(64)]).refused();
     assert!(other.contains("kept elsewhere") && other.contains("backup"), "{other}");
     assert_eq!(desk.run(&["audit", "verify", "--head", "short"]).code, 2);
+    assert_eq!(desk.run(&["audit", "verify", "--head", &"0".repeat(64)]).code, 2, "every chain follows zeros");
 }
 
 #[test]

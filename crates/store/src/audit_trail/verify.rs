@@ -6,12 +6,12 @@ use std::collections::VecDeque;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
-    CHAIN, COUNTS, Counts, NEAR, UNLINKED,
+    CHAIN, COUNTS, Counts, NEAR, UNLINKED, UNRECORDED,
     chain::{Break, Damage, Finding, Link, Walk},
 };
 use crate::{
-    Actor, Error, Result, Run, Store, canonical,
-    value::{FromRow, Row},
+    Actor, Error, Result, Run, Store,
+    value::{FromRow, Row, Scalar},
 };
 
 /// Links in a batch.
@@ -68,7 +68,7 @@ impl Links {
 /// Whoever may not read the whole trail sees no chain, and no alarm.
 pub async fn verify_against(actor: &Actor, on: &Store, anchor: Option<&str>) -> Result<ChainReport> {
     let mut walk = Walk::default();
-    let mut anchored_at = anchor.filter(|head| *head == canonical::GENESIS_SHA256).map(|_| 0);
+    let mut anchored_at = None;
     let mut broken = None;
     let mut links = Links::after(0);
     'chain: while let Some(batch) = links.next(actor, on).await? {
@@ -84,6 +84,9 @@ pub async fn verify_against(actor: &Actor, on: &Store, anchor: Option<&str>) -> 
     }
     if broken.is_none() {
         broken = beside(actor, on, &walk).await?;
+    }
+    if broken.is_none() {
+        broken = before(actor, on).await?;
     }
     if broken.is_none()
         && anchored_at.is_none()
@@ -115,6 +118,20 @@ async fn beside(actor: &Actor, on: &Store, walk: &Walk) -> Result<Option<Finding
         (Damage::Inserted, "no link covers it: it was written past the chain")
     };
     Ok(Some(about(damage, None, &row, reason.to_owned())))
+}
+
+/// A chain that is empty, or that was begun anew, is whole in itself. But the making of each user is a row of it.
+async fn before(actor: &Actor, on: &Store) -> Result<Option<Finding>> {
+    let Some(Scalar(user)) = on.optional::<Scalar<String>>(actor, &UNRECORDED, Vec::new()).await? else {
+        return Ok(None);
+    };
+    if !sees_all(actor, on).await? {
+        return Ok(None);
+    }
+    let reason = format!(
+        "the user {user} is there, and no row says that he was made: the trail was emptied, or begun anew, or the user was written past it"
+    );
+    Ok(Some(Finding { damage: Damage::Removed, position: None, row_id: None, created_at: None, reason }))
 }
 
 async fn sees_all(actor: &Actor, on: &Store) -> Result<bool> {

@@ -4,6 +4,7 @@ use serde_json::json;
 use store::{
     Store, Target, approvals,
     audit_trail::{self, Damage, Finding, Link},
+    canonical::{AuditRow, GENESIS_SHA256, audit_text, chain_sha256},
     mcp_servers, notifications, policies, runs, sessions, task_queue, tasks, users, watchers,
 };
 
@@ -24,6 +25,7 @@ crate::on_both!(
     a_cut_tail_is_found,
     a_tail_cut_off_whole_shows_against_a_head_kept_elsewhere,
     a_chain_wiped_out_is_found,
+    an_emptied_trail_is_found_and_so_is_one_begun_anew,
     concurrent_writers_never_fork_it,
     the_owner_only_appends
 );
@@ -343,7 +345,8 @@ async fn a_tail_cut_off_whole_shows_against_a_head_kept_elsewhere(db: &Db) {
     let against = async |head: &str| audit_trail::verify_against(&db.ada, &db.store, Some(head)).await.unwrap();
     assert_eq!(against(&report.head).await.anchored_at, Some(report.links));
     assert_eq!(against(&link(db, 2).await.sha256).await.anchored_at, Some(2));
-    assert_eq!(against(store::canonical::GENESIS_SHA256).await.anchored_at, Some(0));
+    // The head of an empty chain stands in none.
+    assert!(against(GENESIS_SHA256).await.broken.is_some());
     db.tamper(
         "DELETE FROM audit_trail WHERE id = (SELECT audit_id FROM audit_chain ORDER BY seq DESC LIMIT 1);
          DELETE FROM audit_chain WHERE seq = (SELECT max(seq) FROM audit_chain)",
@@ -360,6 +363,37 @@ async fn a_chain_wiped_out_is_found(db: &Db) {
     work(db).await;
     let found = broken(db, "DELETE FROM audit_chain").await;
     assert_eq!((found.damage, found.position), (Damage::Removed, None));
+}
+
+/// Both are whole in themselves; but there are users of whose making they do not speak.
+async fn an_emptied_trail_is_found_and_so_is_one_begun_anew(db: &Db) {
+    work(db).await;
+    assert_eq!(audit_trail::verify(&db.ada, &db.store).await.unwrap().broken, None);
+    let found = broken(db, "DELETE FROM audit_trail; DELETE FROM audit_chain").await;
+    assert_eq!((found.damage, found.position), (Damage::Removed, None));
+    assert!(found.reason.contains("no row says that he was made"), "{found}");
+    // A first row of a new trail, linked as the database links.
+    let row = "00000000-0000-7000-8000-0000000000f1";
+    let text = audit_text(&AuditRow {
+        id: row,
+        user_id: None,
+        action: "odd_created",
+        entity_type: None,
+        entity_id: None,
+        old_values: None,
+        new_values: None,
+        ip_address: None,
+        user_agent: None,
+        created_at: "2026-11-22T17:50:00.000000Z",
+    });
+    let (before, hash) = (GENESIS_SHA256, chain_sha256(GENESIS_SHA256, &text.unwrap()));
+    db.tamper(&format!(
+        "INSERT INTO audit_trail (id, action, created_at) VALUES ('{row}', 'odd_created', '2026-11-22T17:50:00.000000Z');
+         INSERT INTO audit_chain (seq, audit_id, previous_sha256, sha256) VALUES (1, '{row}', '{before}', '{hash}')"
+    ))
+    .await;
+    let anew = audit_trail::verify(&db.ada, &db.store).await.unwrap();
+    assert_eq!((anew.links, anew.broken.unwrap().reason), (1, found.reason), "in itself it is whole");
 }
 
 /// Several nodes (and on SQLite several programs on one file) write at once: one chain, without a fork or a gap.
