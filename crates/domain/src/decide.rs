@@ -12,6 +12,7 @@ use crate::{
     Error, Result,
     playbook::{canonical_json, sha256_hex},
     policy::{self, Call, Effect},
+    work::is_of_the_server_asked_about,
 };
 
 /// What a person says.
@@ -105,7 +106,13 @@ async fn refuse_changed_tool(actor: &Actor, tx: &store::Transaction, open: &Appr
     let Some(call) = frozen.map(|f| f.call) else { return Ok(()) };
     let tool = mcp_servers::tool(actor, tx, &call.server, &call.tool).await?;
     match tool {
-        Some(tool) if tool.is_usable() && tool.definition_sha256 == call.definition_sha256 => Ok(()),
+        Some(tool)
+            if tool.is_usable()
+                && tool.definition_sha256 == call.definition_sha256
+                && is_of_the_server_asked_about(open, &tool) =>
+        {
+            Ok(())
+        }
         _ => Err(Error::Conflict(format!(
             "the tool {} of {} is not the one you were asked about any more; reject this, look at the tool (steward server \
              tools {}), and reopen the task to be asked anew",

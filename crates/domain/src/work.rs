@@ -46,6 +46,47 @@ impl Work {
     }
 }
 
+/// A file that a call names, as it was when a person was asked.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SeenFile {
+    /// Its path, as the arguments write it.
+    pub path: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// SHA-256 of its content; none where it is too long to be read each time.
+    pub sha256: Option<String>,
+}
+
+/// What a person is asked about besides the call: it is to be the same when the call is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The tool.
+    pub tool: &'a ServerTool,
+    /// Files that the arguments name.
+    pub files: &'a [SeenFile],
+}
+
+impl<'a> From<&'a ServerTool> for Seen<'a> {
+    fn from(tool: &'a ServerTool) -> Self {
+        Self { tool, files: &[] }
+    }
+}
+
+impl Seen<'_> {
+    /// The files a person was asked about, from an approval's details.
+    pub fn files_of(approval: &Approval) -> Vec<SeenFile> {
+        let files = approval.details.as_ref().and_then(|details| details.get("files"));
+        files.and_then(|files| serde_json::from_value(files.clone()).ok()).unwrap_or_default()
+    }
+}
+
+/// Whether `tool` belongs to the server that a person was asked about: another one may bear its name by now. (What the
+/// employee asks names the server; another program's question may name none.)
+pub fn is_of_the_server_asked_about(approval: &Approval, tool: &ServerTool) -> bool {
+    let asked = approval.details.as_ref().and_then(|details| details.get("server_id"));
+    asked.is_none_or(|asked| asked.as_str() == Some(tool.server_id.to_string().as_str()))
+}
+
 /// A call that a playbook asks for, checked and frozen.
 #[derive(Debug, Clone)]
 pub struct PlannedCall {
@@ -171,13 +212,16 @@ impl Worker {
         step: Option<&Step>,
         call: PlannedCall,
         verdict: &Verdict,
-        tool: &ServerTool,
+        seen: impl Into<Seen<'_>>,
     ) -> Result<Uuid> {
         let (lease, task) = (work.lease.clone(), work.task.clone());
         let known = step.map(|s| s.id);
+        let Seen { tool, files } = seen.into();
         let details = json!({
             "summary": summary(&call),
             "server": call.server,
+            "server_id": tool.server_id,
+            "files": files,
             "tool": call.tool,
             "arguments": serde_json::from_str::<Json>(&call.arguments).unwrap_or_default(),
             "arguments_sha256": call.arguments_sha256,
@@ -233,7 +277,7 @@ impl Worker {
     /// Records that nobody knows whether a started call took effect, and asks a person; nothing is repeated.
     pub async fn outcome_unknown(&self, store: &Store, work: &Work, step: &Step, reason: String) -> Result<Uuid> {
         let (lease, task, step) = (work.lease.clone(), work.task.clone(), step.clone());
-        let details = json!({
+        let mut details = json!({
             "summary": format!("Did it happen? {}/{} was started and no answer came", step.server, step.tool),
             "server": step.server,
             "tool": step.tool,
@@ -247,6 +291,9 @@ impl Worker {
         });
         self.under_lease(store, &work.lease, move |tx, actor| {
             Box::pin(async move {
+                // Should the person want it again, it must be the tool as it is now.
+                let tool = mcp_servers::tool(&actor, tx, &step.server, &step.tool).await?;
+                details["server_id"] = json!(tool.as_ref().map(|t| t.server_id));
                 let question = NewApproval {
                     task_id: task.id,
                     action_type: "outcome_unknown".to_owned(),
@@ -254,8 +301,6 @@ impl Worker {
                     expires_at: store::now() + SignedDuration::from_hours(24 * 7),
                 };
                 let approval_id = approvals::create(&actor, tx, &question).await?;
-                // Should the person want it again, it must be the tool as it is now.
-                let tool = mcp_servers::tool(&actor, tx, &step.server, &step.tool).await?;
                 let call = ApprovalCall {
                     approval_id,
                     step_id: step.id,

@@ -51,6 +51,7 @@ statements! {
     TOUCH_ALL: Session = "sessions/touch_all" split;
     REVOKE: Session = "sessions/revoke";
     REVOKE_ALL_OF: Session = "sessions/revoke_all_of";
+    REVOKE_OF_PROGRAM: Session = "sessions/revoke_of_program";
     CLEANUP: Scalar<i64> = "sessions/cleanup" split;
     CREATE_LINK: Session = "setup_links/create";
     TAKE_LINK: Session = "setup_links/take";
@@ -157,6 +158,17 @@ pub async fn revoke(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
 /// [`revoke`].
 pub async fn revoke_all_of(actor: &Actor, on: impl Run, user_id: Uuid) -> Result<u64> {
     let ended = on.execute(actor, &REVOKE_ALL_OF, vec![user_id.into()]).await?;
+    if ended > 0
+        && let Some(store) = on.store()
+    {
+        store.changed(Change::User(user_id)).await;
+    }
+    Ok(ended)
+}
+
+/// Ends the sessions of a user that a program of this name began; answers how many. Within a transaction see [`revoke`].
+pub async fn revoke_of_program(actor: &Actor, on: impl Run, user_id: Uuid, user_agent: &str) -> Result<u64> {
+    let ended = on.execute(actor, &REVOKE_OF_PROGRAM, vec![user_id.into(), user_agent.into()]).await?;
     if ended > 0
         && let Some(store) = on.store()
     {

@@ -1,6 +1,9 @@
 //! `steward approval`: what waits for a person, and the decision.
 
-use domain::decide::{self, Decision, apply_edits};
+use domain::{
+    decide::{self, Decision, apply_edits},
+    work::Seen,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{
@@ -188,6 +191,18 @@ fn choices(approval: &Approval) -> String {
     )
 }
 
+/// The files that the call may meet, and as what: it is refused where one of them changed since.
+fn files(approval: &Approval) -> String {
+    let lines: Vec<String> = Seen::files_of(approval)
+        .into_iter()
+        .map(|file| {
+            let hash = file.sha256.map_or_else(|| "too long to be hashed".to_owned(), |hash| format!("SHA-256 {hash}"));
+            format!("{} ({} bytes, {hash})", output::safe(&file.path), file.size_bytes)
+        })
+        .collect();
+    lines.join("\n")
+}
+
 async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
     let approval = get(ctx, id).await?;
     let frozen = approvals::call(&ctx.actor, &ctx.store, id).await?;
@@ -219,6 +234,7 @@ async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
         ("outside", if outside { "the work is on content from outside".to_owned() } else { String::new() }),
         ("tool", frozen.as_ref().map(|f| format!("{}/{}", f.call.server, f.call.tool)).unwrap_or_default()),
         ("arguments", arguments.as_ref().map(pretty).unwrap_or_default()),
+        ("files", files(&approval)),
         ("choices", choices(&approval)),
         ("set instead", edited.as_ref().map(pretty).unwrap_or_default()),
         ("decided by", names.of(approval.approved_by.or(approval.rejected_by))),

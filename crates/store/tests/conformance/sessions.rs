@@ -9,6 +9,7 @@ crate::on_both!(
     sessions_are_the_services,
     set_up_links,
     uses_are_noted_together,
+    those_of_one_program_end_together,
     all_of_a_user_end_together
 );
 
@@ -137,6 +138,21 @@ async fn uses_are_noted_together(db: &Db) {
     assert_eq!(sessions::touch_all(&db.service, on, &[]).await.unwrap(), 0);
     for actor in [&db.ada, &db.bob, &db.nobody] {
         assert_eq!(refusal(sessions::touch_all(actor, on, &uses).await), "refused");
+    }
+}
+
+async fn those_of_one_program_end_together(db: &Db) {
+    let on = &db.store;
+    for (c, user, program) in
+        [('a', &db.bob, "one"), ('b', &db.bob, "one"), ('c', &db.bob, "two"), ('d', &db.cat, "one")]
+    {
+        sessions::create(&db.service, on, id(user), &token(c), in_seconds(60), None, Some(program)).await.unwrap();
+    }
+    assert_eq!(sessions::revoke_of_program(&db.ada, on, id(&db.bob), "one").await.unwrap(), 0, "not another's");
+    assert_eq!(sessions::revoke_of_program(&db.service, on, id(&db.bob), "one").await.unwrap(), 2);
+    assert_eq!(sessions::revoke_of_program(&db.service, on, id(&db.bob), "one").await.unwrap(), 0, "they have ended");
+    for (c, stands) in [('a', false), ('b', false), ('c', true), ('d', true)] {
+        assert_eq!(sessions::by_token(&db.service, on, &token(c)).await.unwrap().is_some(), stands, "{c}");
     }
 }
 

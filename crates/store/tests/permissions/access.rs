@@ -44,6 +44,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
                 Use { session_id: w.session, token_sha256: w.token.clone(), at, expires_at: at, is_token: false };
             done(sessions::touch_all(me, tx, &[used]).await? > 0)
         }
+        "sessions.revoke_of_program" => done(sessions::revoke_of_program(me, tx, w.creator, "program").await? > 0),
         "sessions.revoke_all_of" => done(sessions::revoke_all_of(me, tx, w.creator).await? > 0),
         "sessions.revoke" => done(sessions::revoke(me, tx, w.session).await?),
         "sessions.cleanup" => sessions::cleanup(me, tx).await.map(|_| done(true))?,

@@ -132,6 +132,7 @@ pub const VERBS: &[&str] = &[
     "sessions.touch_all",
     "sessions.revoke",
     "sessions.revoke_all_of",
+    "sessions.revoke_of_program",
     "sessions.cleanup",
     "sessions.create_setup_link",
     "sessions.take_setup_link",

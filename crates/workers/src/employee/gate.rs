@@ -6,7 +6,7 @@ use domain::{
     playbook::sha256_hex,
     policy::{self, Effect, Verdict},
     rules::rules_of,
-    work::{PlannedCall, Work, Worker},
+    work::{PlannedCall, Seen, Work, Worker, is_of_the_server_asked_about},
 };
 use serde_json::{Value as Json, json};
 use store::{
@@ -17,7 +17,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use super::{Employee, Turn};
+use super::{Employee, Turn, files};
 use crate::{Result, checkpoint};
 
 impl Employee {
@@ -74,7 +74,9 @@ impl Employee {
                 Ok(Turn::Again)
             }
             Effect::Ask => {
-                worker.ask(&self.store, work, None, call, &verdict, &tool).await?;
+                let files = files::seen(arguments).await?;
+                let seen = Seen { tool: &tool, files: &files };
+                worker.ask(&self.store, work, None, call, &verdict, seen).await?;
                 checkpoint::reached("approval asked");
                 Ok(Turn::Leave)
             }
@@ -143,7 +145,9 @@ impl Employee {
                     arguments: step.arguments.clone(),
                     arguments_sha256: step.arguments_sha256.clone(),
                 };
-                worker.ask(&self.store, work, Some(step), call, &verdict, &tool).await?;
+                let files = files::seen(&arguments).await?;
+                let seen = Seen { tool: &tool, files: &files };
+                worker.ask(&self.store, work, Some(step), call, &verdict, seen).await?;
                 checkpoint::reached("approval asked");
                 Ok(Turn::Leave)
             }
@@ -183,20 +187,26 @@ impl Employee {
                 )
                 .await;
         }
-        self.start_as_decided(worker, work, step, arguments, &frozen.call.definition_sha256).await
+        self.start_as_decided(worker, work, step, arguments, &approval, &frozen.call.definition_sha256).await
     }
 
-    /// Starts a call that a person decided, if the tool is still the one the person saw and no rule denies it since.
+    /// Starts a call that a person decided, if the tool and the files it names are still those the person was asked about
+    /// and no rule denies it since.
     async fn start_as_decided(
         &self,
         worker: &Worker,
         work: &Work,
         step: &Step,
         arguments: String,
+        approval: &Approval,
         definition_sha256: &str,
     ) -> Result<Turn> {
         let tool = match self.usable(worker, &step.server, &step.tool).await? {
-            Ok(tool) if tool.definition_sha256 == definition_sha256 => tool,
+            Ok(tool)
+                if tool.definition_sha256 == definition_sha256 && is_of_the_server_asked_about(approval, &tool) =>
+            {
+                tool
+            }
             Ok(_) => {
                 return self
                     .end_denied(worker, work, step, "the tool changed after the person was asked; ask again".to_owned())
@@ -208,6 +218,9 @@ impl Employee {
         let verdict = self.verdict(worker, work, &step.server, &step.tool, &value).await?;
         if verdict.effect == Effect::Deny {
             return self.end_denied(worker, work, step, format!("a rule denies it since: {}", verdict.reason)).await;
+        }
+        if let Some(reason) = files::changed(Seen::files_of(approval), &value).await? {
+            return self.end_denied(worker, work, step, reason).await;
         }
         self.start(worker, work, step, arguments, &tool).await
     }
@@ -255,7 +268,7 @@ impl Employee {
                     return Ok(Turn::Again);
                 }
                 let definition = frozen.map(|f| f.call.definition_sha256).unwrap_or_default();
-                self.start_as_decided(worker, work, step, step.arguments.clone(), &definition).await
+                self.start_as_decided(worker, work, step, step.arguments.clone(), &approval, &definition).await
             }
             "pending" => self.wait(worker, work, approval.id).await,
             other => {

@@ -4,6 +4,7 @@
 //! database each time, so that a crash at any point resumes where the work stood and nothing is done twice.
 
 mod call;
+mod files;
 mod gate;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value as Json;
 use store::{
-    Actor, Store,
+    Actor, Store, sessions,
     signals::{Receiver, Signal, Topic},
     task_queue::Lease,
     users,
@@ -90,6 +91,10 @@ impl Employee {
     /// Works until `shutdown`; a call in flight is waited for as long as the process gives its parts. Ends earlier only
     /// when a worker ended unexpectedly.
     pub async fn run(self, shutdown: CancellationToken) {
+        if let Err(e) = self.end_former_sessions().await {
+            // They end by themselves after a while.
+            tracing::warn!(error = %e, "sessions of the employee's last run could not be ended");
+        }
         let bell = Arc::new(Notify::new());
         let mut workers = JoinSet::new();
         workers.spawn(ring(self.store.signals(), Arc::clone(&bell), shutdown.clone()));
@@ -104,6 +109,20 @@ impl Employee {
                 return;
             }
         }
+    }
+
+    /// What the employee calls itself in its sessions: one node at a time works under this name.
+    fn program(&self) -> String {
+        format!("steward employee {}", self.node)
+    }
+
+    /// Ends the sessions that were left by the last run of this node, however that ended.
+    async fn end_former_sessions(&self) -> Result<()> {
+        let service = Actor::service();
+        if let Some(id) = users::agent(&service, &self.store, accounts::EMPLOYEE).await? {
+            sessions::revoke_of_program(&service, &self.store, id, &self.program()).await?;
+        }
+        Ok(())
     }
 
     async fn work(&self, number: usize, bell: &Notify, shutdown: CancellationToken) {
@@ -148,7 +167,7 @@ impl Employee {
     /// The employee's own session, begun anew when it ran out by itself; when it is revoked, or its user suspended,
     /// the employee rests.
     async fn signed_in(&self, session: &mut Option<SignedIn>) -> Result<Option<Actor>> {
-        let service = Actor::service().from_request(None, Some("steward employee"), None);
+        let service = Actor::service().from_request(None, Some(&self.program()), None);
         let now = store::now();
         if session.as_ref().is_some_and(|s| s.ran_out(now)) {
             *session = None;
@@ -169,7 +188,7 @@ impl Employee {
             tracing::warn!("the employee rests: its session was revoked, or its user is not active");
         }
         signed_in.rests = found.is_none();
-        Ok(found.map(|s| Actor::user(s.user_id).from_request(None, Some("steward employee"), None)))
+        Ok(found.map(|s| Actor::user(s.user_id).from_request(None, Some(&self.program()), None)))
     }
 
     /// Claims a task and works on it as far as it goes.
