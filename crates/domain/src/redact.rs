@@ -52,21 +52,32 @@ static NAMED: LazyLock<Regex> = LazyLock::new(|| {
 /// An API token of Steward's own, wherever it stands.
 static OWN_TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bstw_[A-Za-z0-9]{16,}"));
 
-/// The text without the secrets that its look gives away: a URL's user and password, a bearer's token, an API token of
-/// Steward's, and what follows `password=` and its like.
+/// Keys that say themselves what they are: GitHub's and GitLab's tokens, AWS's access keys, Slack's, Stripe's and the
+/// usual model providers' keys, Google's, npm's, JSON Web Tokens, and private keys in PEM.
+static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}",
+        r"|(?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{16}\b|xox[abeprs]-[A-Za-z0-9-]{10,}|(?:sk|rk|pk)[-_](?:[a-z]+[-_])*[A-Za-z0-9_-]{20,}",
+        r"|AIza[A-Za-z0-9_-]{35}|npm_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
+        r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
+    ))
+});
+/// Shorter texts hold none of them.
+const SHORTEST_KNOWN: usize = 15;
+
+/// The text without the secrets that its look gives away: a URL's user and password, a bearer's token, what follows
+/// `password=` and its like, and keys of a known form, Steward's own API tokens among them.
 pub fn text(text: &str) -> Cow<'_, str> {
     // Most lines hold none of the signs.
-    if !text.contains([':', '=', ' ']) && !text.contains(crate::tokens::PREFIX) {
+    let has_sign = text.contains([':', '=', ' ']);
+    if !has_sign && text.len() < SHORTEST_KNOWN {
         return Cow::Borrowed(text);
     }
     let mut out = Cow::Borrowed(text);
-    for (pattern, by) in [
-        (&USERINFO, "${1}[redacted]@"),
-        (&BEARER, "${1} [redacted]"),
-        (&NAMED, "${1}[redacted]"),
-        (&OWN_TOKEN, "stw_[redacted]"),
-    ] {
-        if let Cow::Owned(changed) = pattern.replace_all(&out, by) {
+    let signs = [(&USERINFO, "${1}[redacted]@"), (&BEARER, "${1} [redacted]"), (&NAMED, "${1}[redacted]")];
+    let signs = if has_sign { signs.as_slice() } else { &[] };
+    for (pattern, by) in signs.iter().chain(&[(&OWN_TOKEN, "stw_[redacted]"), (&KNOWN, REDACTED)]) {
+        if let Cow::Owned(changed) = pattern.replace_all(&out, *by) {
             out = Cow::Owned(changed);
         }
     }
@@ -145,6 +156,17 @@ mod tests {
             ("plain", "plain"),
             ("stw_0123456789abcdefXYZ", "stw_[redacted]"),
             ("used stw_0123456789abcdefXYZ, then stw_ alone", "used stw_[redacted], then stw_ alone"),
+            ("push with ghp_0123456789abcdefghijABCDEFGHIJ012345 failed", "push with [redacted] failed"),
+            ("github_pat_11ABCDEFG0123456789_abcdefghijklmnopqrstuvwxyz", "[redacted]"),
+            ("signed by AKIAIOSFODNN7EXAMPLE, refused", "signed by [redacted], refused"),
+            ("aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "aws_secret_access_key=[redacted]"),
+            ("key sk-ant-api03-abcdefghijklmnopqrstuvwxyz is over its limit", "key [redacted] is over its limit"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY----- was read", "[redacted] was read"),
+            (
+                "the AKIA prefix and a task_id_0123456789abcdef stay",
+                "the AKIA prefix and a task_id_0123456789abcdef stay",
+            ),
+            ("0199aa00-0000-7000-8000-000000000001", "0199aa00-0000-7000-8000-000000000001"),
         ] {
             assert_eq!(super::text(said), kept);
         }

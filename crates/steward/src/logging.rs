@@ -15,7 +15,7 @@ use tracing_subscriber::{
 use workers::logs::{self, LogQueue};
 
 use self::fields::Fields;
-use crate::config::LogLevel;
+use crate::{Error, Result, config::LogLevel};
 
 /// Events of these modules are Steward's own and go to the database. (What the drivers of databases and of HTTP say goes to
 /// the terminal alone: it may hold what was sent.)
@@ -23,9 +23,12 @@ const OURS: [&str; 6] = ["steward", "web", "workers", "tools", "domain", "store"
 
 /// Starts logging: to stderr as `STEWARD_LOG` (default `warn,steward=info`) says; when `queue` is given, Steward's own
 /// events from that level up also to the database.
-pub fn start(queue: Option<(LogQueue, LogLevel)>) {
-    let filter =
-        EnvFilter::try_from_env("STEWARD_LOG").unwrap_or_else(|_| EnvFilter::new("warn,steward=info,workers=info"));
+/// An error where `STEWARD_LOG` says what can't be.
+pub fn start(queue: Option<(LogQueue, LogLevel)>) -> Result<()> {
+    let filter = match std::env::var_os("STEWARD_LOG").filter(|said| !said.is_empty()) {
+        None => EnvFilter::new("warn,steward=info,workers=info"),
+        Some(said) => wanted(&said.to_string_lossy())?,
+    };
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let terminal = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -37,6 +40,26 @@ pub fn start(queue: Option<(LogQueue, LogLevel)>) {
     if let Err(e) = started {
         eprintln!("logging could not be started: {e}");
     }
+    Ok(())
+}
+
+/// What `STEWARD_LOG` asks for. A word alone is a level or one of Steward's own modules: whoever writes `verbose` means no
+/// module of that name, and would see nothing.
+fn wanted(said: &str) -> Result<EnvFilter> {
+    let fail = |why: String| {
+        Error::Config(format!(
+            "STEWARD_LOG={said} can't be read: {why}; write a level (error, warn, info, debug, trace, off) or pairs like steward=debug,store=trace"
+        ))
+    };
+    for part in said.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let is_known = part.contains(['=', '[', ':'])
+            || part.parse::<tracing::level_filters::LevelFilter>().is_ok()
+            || OURS.contains(&part);
+        if !is_known {
+            return Err(fail(format!("{part} is no level")));
+        }
+    }
+    EnvFilter::builder().parse(said).map_err(|e| fail(e.to_string()))
 }
 
 /// The layer that hands Steward's own events from `least` up to the queue. Spans are followed whatever their level: they

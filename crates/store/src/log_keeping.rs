@@ -39,12 +39,12 @@ impl LogMonth {
 }
 
 statements! {
-    PARTITIONS: LogMonth = "log_keeping/partitions" split;
-    DRAIN: Scalar<bool> = "log_keeping/drain" split;
+    PARTITIONS: LogMonth = "log_keeping/partitions" split long;
+    DRAIN: Scalar<bool> = "log_keeping/drain" split long;
     DETACH: Scalar<bool> = "log_keeping/detach" split;
     READ: LogLine = "log_keeping/read" split;
     REMOVE: Scalar<i64> = "log_keeping/remove" split;
-    DISCARD: Scalar<i64> = "log_keeping/discard" split;
+    DISCARD: Scalar<i64> = "log_keeping/discard" split long;
 }
 
 /// Where lines lie, by name.

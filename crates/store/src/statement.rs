@@ -18,6 +18,7 @@ pub struct Statement {
     sqlite: &'static str,
     columns: &'static [&'static str],
     wakes: bool,
+    is_long: bool,
     texts: OnceLock<Texts>,
 }
 
@@ -35,8 +36,9 @@ impl Statement {
         sqlite: &'static str,
         columns: &'static [&'static str],
         wakes: bool,
+        is_long: bool,
     ) -> Self {
-        Self { name, postgres, sqlite, columns, wakes, texts: OnceLock::new() }
+        Self { name, postgres, sqlite, columns, wakes, is_long, texts: OnceLock::new() }
     }
 
     fn texts(&self) -> &Texts {
@@ -67,6 +69,12 @@ impl Statement {
     /// Whether it changes anything.
     pub fn writes(&self) -> bool {
         self.texts().writes
+    }
+
+    /// Whether it moves or counts whole months (declared with `long`): on PostgreSQL it then has a quarter of an hour
+    /// where others have half a minute.
+    pub fn is_long(&self) -> bool {
+        self.is_long
     }
 
     /// Whether its commit may make work ready, so that those who wait are woken (declared with `wakes`).
@@ -123,8 +131,8 @@ fn for_sqlite(text: &str) -> String {
         .to_owned()
 }
 
-/// Declares a table's statements and the list of them all. After the name may stand `split` (a text for each engine) and
-/// `wakes` (its commit may make work ready: see `signals`).
+/// Declares a table's statements and the list of them all. After the name may stand `split` (a text for each engine),
+/// `wakes` (its commit may make work ready: see `signals`) and `long` (it is given more time).
 macro_rules! statements {
     ($($(#[$meta:meta])* $ident:ident: $row:ty = $name:literal $($word:ident)*;)*) => {
         $($crate::statement::statement!($(#[$meta])* $ident, $row, $name $(, $word)*);)*
@@ -134,18 +142,21 @@ macro_rules! statements {
 }
 macro_rules! statement {
     ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal) => {
-        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".sql", ".sql", false);
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".sql", ".sql", false, false);
     };
     ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, wakes) => {
-        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".sql", ".sql", true);
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".sql", ".sql", true, false);
     };
     ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, split) => {
-        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", false);
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", false, false);
     };
     ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, split, wakes) => {
-        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", true);
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", true, false);
     };
-    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, $postgres:literal, $sqlite:literal, $wakes:literal) => {
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, split, long) => {
+        $crate::statement::statement!($(#[$meta])* $ident, $row, $name, ".postgres.sql", ".sqlite.sql", false, true);
+    };
+    ($(#[$meta:meta])* $ident:ident, $row:ty, $name:literal, $postgres:literal, $sqlite:literal, $wakes:literal, $long:literal) => {
         $(#[$meta])*
         static $ident: $crate::statement::Statement = $crate::statement::Statement::new(
             $name,
@@ -153,6 +164,7 @@ macro_rules! statement {
             include_str!(concat!("../sql/", $name, $sqlite)),
             <$row as $crate::value::FromRow>::COLUMNS,
             $wakes,
+            $long,
         );
     };
 }

@@ -125,6 +125,47 @@ async fn a_database_that_stops_costs_no_error_line() {
     writer.await.unwrap();
 }
 
+/// What the database refuses for a reason of its own waits until the reason is over; a line that alone is refused for ever
+/// holds up no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trouble_of_the_database_is_no_lines_fault() {
+    let database = Database::postgres().await;
+    let (store, url) = (Store::open(&database.config).await.unwrap(), address(&database.config));
+    ask(
+        &url,
+        "CREATE TABLE trouble (n integer); CREATE SEQUENCE refusals; GRANT SELECT ON trouble TO PUBLIC; GRANT ALL ON SEQUENCE refusals TO PUBLIC;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.message = 'poison' OR EXISTS (SELECT 1 FROM trouble) THEN
+                 PERFORM nextval('refusals'); RAISE EXCEPTION 'no rule says why';
+             END IF;
+             RETURN NEW; END $$;
+         CREATE TRIGGER refuse BEFORE INSERT ON system_logs FOR EACH ROW EXECUTE FUNCTION refuse();
+         INSERT INTO trouble VALUES (1)",
+    );
+    let (queue, end) = (LogQueue::default(), CancellationToken::new());
+    let writer = tokio::spawn(queue.clone().write(store.clone(), end.clone()));
+    for n in 0..40 {
+        queue.push("info", "waits", &n.to_string(), None);
+    }
+    let refusals = async || ask(&url, "SELECT last_value FROM refusals").parse::<u64>().unwrap();
+    until("the lines are refused, one by one and again", async || refusals().await > 30).await;
+    ask(&url, "DELETE FROM trouble");
+    until("every line stands", async || count(&store, "waits").await == 40).await;
+    let before = refusals().await;
+    queue.push("error", "bad", "poison", None);
+    until("it is refused", async || refusals().await > before).await;
+    for n in 0..3 {
+        queue.push("info", "beside", &n.to_string(), None);
+    }
+    until("the others are written", async || count(&store, "beside").await == 3).await;
+    queue.push("info", "after", "the way is free", None);
+    until("later ones too", async || count(&store, "after").await == 1).await;
+    assert_eq!(count(&store, "bad").await, 0);
+    end.cancel();
+    writer.await.unwrap();
+    store.close().await;
+}
+
 async fn what_is_left_is_written_at_the_end(postgres: bool) {
     let folder = tempfile::tempdir().unwrap();
     let database = if postgres { Database::postgres().await } else { Database::sqlite(folder.path()).await };

@@ -198,7 +198,7 @@ pub async fn run(invocation: Invocation) -> Result<()> {
     let serves = matches!(cli.command, None | Some(Command::Serve { .. }));
     // A command says what it has to say itself; what lies below it is told only to whoever asks.
     if !serves && std::env::var_os("STEWARD_LOG").is_some() {
-        logging::start(None);
+        logging::start(None)?;
     }
     match cli.command {
         None => start(config, cli.only).await,
@@ -226,7 +226,7 @@ async fn start(config: Config, only: Option<Only>) -> Result<()> {
     let folder = config.clone();
     blocking(move || folder.ensure_data_dir()).await?;
     let logs = LogQueue::with_spill(config.log_spill());
-    logging::start(Some((logs.clone(), config.log_level)));
+    logging::start(Some((logs.clone(), config.log_level)))?;
     serve::run(config, logs, only).await
 }
 

@@ -48,10 +48,14 @@ pub(super) async fn run(ctx: &Context, command: Command, jobs: Jobs) -> Result<(
     match command {
         Command::List(Json { json }) => {
             let rows = schedules::list(&ctx.actor, &ctx.store).await?;
+            // There always are some: who sees none may not.
+            if rows.is_empty() {
+                return Err(Error::refused("you may not see what runs by the clock; ask an administrator"));
+            }
             output::list(
                 json,
                 &rows,
-                "you may not see what runs by the clock; ask an administrator",
+                "nothing runs by the clock",
                 &["name", "when", "zone", "runs", "next", "last", "took", "result"],
                 |s| {
                     vec![

@@ -98,3 +98,14 @@ async fn no_secret_gets_into_a_line() {
     assert!(!text.contains("s3cret"), "{text}");
     assert!(text.contains("[redacted]") && text.contains("db/x"), "{text}");
 }
+
+#[test]
+fn what_can_not_be_meant_is_refused() {
+    for said in ["info", "warn,steward=debug", "store", "TRACE", "off", "web[request]=trace", "tokio_postgres=info"] {
+        assert!(super::wanted(said).is_ok(), "{said}");
+    }
+    for said in ["verbose", "info,loud", "steward=chatty", "everything please"] {
+        let refused = super::wanted(said).unwrap_err().to_string();
+        assert!(refused.contains("STEWARD_LOG") && refused.contains("write a level"), "{refused}");
+    }
+}

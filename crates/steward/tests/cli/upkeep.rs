@@ -1,6 +1,6 @@
 //! What runs by the clock, damage and upkeep, from the terminal.
 
-use crate::desk::Desk;
+use crate::desk::{Desk, PASSWORD};
 
 #[test]
 fn schedules_are_listed_changed_and_run() {
@@ -15,6 +15,11 @@ fn schedules_are_listed_changed_and_run() {
     assert!(out.contains("is paused"), "{out}");
     let said = desk.run(&["schedule", "set", "statistics", "--cron", "sometimes"]).refused();
     assert!(said.contains("can't be read") && said.contains("30 2 * * *"), "{said}");
+    desk.with_input(&["user", "add", "bob", "--email", "bob@example.org"], PASSWORD).done();
+    for json in [&[][..], &["--json"]] {
+        let said = desk.run(&[&["--as", "bob", "schedule", "list"], json].concat()).refused();
+        assert!(said.contains("you may not see what runs by the clock"), "{said}");
+    }
     for name in names {
         let fire = desk.json(&["schedule", "run", name]);
         assert_eq!(fire["state"].as_str(), Some("done"), "{fire}");

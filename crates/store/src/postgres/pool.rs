@@ -23,6 +23,8 @@ use crate::{
 
 /// How soon a server that had no connection left is asked again.
 const NO_ROOM_PAUSE: Duration = Duration::from_millis(50);
+/// How long a statement may run that moves or counts whole months of the log.
+const LONG: Duration = Duration::from_secs(15 * 60);
 
 /// Connections to one server (or to the one that takes writes among several).
 #[derive(Debug, Clone)]
@@ -101,9 +103,9 @@ impl Connections {
     }
 
     /// How long a statement may run, and how long it may wait for a lock.
-    pub(super) fn timeouts_ms(&self) -> [u128; 2] {
+    pub(super) fn timeouts_ms(&self, is_long: bool) -> [u128; 2] {
         let limit = self.statement.as_millis().max(1);
-        [limit, (limit / 3).max(1)]
+        [if is_long { limit.max(LONG.as_millis()) } else { limit }, (limit / 3).max(1)]
     }
 
     /// A free connection, made where there is none. A server that has no room for another one is asked again until the
@@ -142,6 +144,12 @@ impl Connections {
     /// Waits for an answer, not for ever. None: it did not come, and the connection is of no more use.
     pub(super) async fn answer<T>(&self, asked: impl Future<Output = T>) -> Option<T> {
         tokio::time::timeout(self.answer_timeout, asked).await.ok()
+    }
+
+    /// The same, for a statement that may be one of those that are given more time.
+    pub(super) async fn answer_to<T>(&self, is_long: bool, asked: impl Future<Output = T>) -> Option<T> {
+        let limit = if is_long { self.answer_timeout.max(LONG + Duration::from_secs(5)) } else { self.answer_timeout };
+        tokio::time::timeout(limit, asked).await.ok()
     }
 
     /// What is said where no answer came.

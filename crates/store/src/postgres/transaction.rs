@@ -25,7 +25,8 @@ use crate::{
 const CONTEXT: &str = "SELECT set_config('role', $1, true), set_config('app.current_user_id', $2, true), \
      set_config('app.ip_address', $3, true), set_config('app.user_agent', $4, true), \
      set_config('app.request_id', $5, true)";
-/// The same, with what a session of ours is begun with, where a pooler does not pass that on.
+/// The same, with what a session of ours is begun with, where a pooler does not pass that on or a statement is given more
+/// time.
 const POOLED_CONTEXT: &str = "SELECT set_config('role', $1, true), set_config('app.current_user_id', $2, true), \
      set_config('app.ip_address', $3, true), set_config('app.user_agent', $4, true), \
      set_config('app.request_id', $5, true), set_config('timezone', 'UTC', true), \
@@ -61,13 +62,14 @@ pub(super) async fn once(
 ) -> Result<(Answer, Option<PgLsn>), Failure> {
     let connection = Connection::new(on.client().await.map_err(Failure::lasting)?);
     // Until the statement is sent nothing is changed, whatever goes wrong.
+    let is_long = statement.is_long();
     let prepared = on.answer(connection.prepare(on, statement, mark)).await;
     let prepared = prepared.ok_or_else(|| Failure::lasting(Error::Unavailable(on.silence())))?.map_err(|e| {
         on.notice(&e);
         Failure { again: is_lost(&e) || may_be_repeated(&e), error: translate(statement.name, &e) }
     })?;
     let client = connection.client().map_err(Failure::lasting)?;
-    let who = on.context(actor);
+    let who = on.context(actor, is_long);
     let asked = join5(
         client.batch_execute("BEGIN"),
         prepared.context.rows(client, &who),
@@ -75,7 +77,7 @@ pub(super) async fn once(
         client.batch_execute("COMMIT"),
         prepared.reach(client),
     );
-    let Some((begin, context, answer, commit, reach)) = on.answer(asked).await else {
+    let Some((begin, context, answer, commit, reach)) = on.answer_to(is_long, asked).await else {
         // Silence is not tried a second time: whoever waits has waited long enough.
         return Err(Failure::lasting(lost(statement.writes(), on.silence())));
     };
@@ -142,7 +144,7 @@ impl Connection {
     ) -> Result<Ready, tokio_postgres::Error> {
         let Some(client) = &self.0 else { unreachable!("a connection is given back with its work") };
         let pooled = on.is_pooled();
-        let context = if pooled { POOLED_CONTEXT } else { CONTEXT };
+        let context = if pooled || statement.is_long() { POOLED_CONTEXT } else { CONTEXT };
         let reach: OptionFuture<_> = mark.then(|| Sent::ready(client, WRITTEN, pooled)).into();
         let (context, statement, reach) =
             join3(Sent::ready(client, context, pooled), Sent::ready(client, statement.postgres(), pooled), reach).await;
@@ -237,7 +239,7 @@ impl PostgresTransaction {
         }
         let prepared =
             self.watch(statement, self.on.answer(self.connection.prepare(&self.on, statement, false)).await)?;
-        let (client, who) = (self.connection.client()?, self.on.context(actor));
+        let (client, who) = (self.connection.client()?, self.on.context(actor, statement.is_long()));
         let ask = wanted.ask(client, &prepared.statement, params);
         let turn = self.take_turn(actor);
         if statement.writes() {
@@ -260,7 +262,7 @@ impl PostgresTransaction {
                 Turn::Go => ask.await,
             }
         };
-        self.watch(statement, self.on.answer(sent).await)
+        self.watch(statement, self.on.answer_to(statement.is_long(), sent).await)
     }
 
     /// Notes what a failure means for the rest. Nothing is committed yet, so it changed nothing.
@@ -376,7 +378,7 @@ enum Turn {
 
 impl Connections {
     /// The parameters of the context's statement.
-    fn context(&self, actor: &Actor) -> Vec<Value> {
+    fn context(&self, actor: &Actor, is_long: bool) -> Vec<Value> {
         let text = |v: Option<String>| Value::Text(v.unwrap_or_default());
         let mut values = vec![
             Value::Text(actor.database_role().to_owned()),
@@ -385,8 +387,8 @@ impl Connections {
             text(actor.user_agent.clone()),
             text(actor.request_id.clone()),
         ];
-        if self.is_pooled() {
-            values.extend(self.timeouts_ms().map(|ms| Value::Text(ms.to_string())));
+        if self.is_pooled() || is_long {
+            values.extend(self.timeouts_ms(is_long).map(|ms| Value::Text(ms.to_string())));
         }
         values
     }

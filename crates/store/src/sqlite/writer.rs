@@ -30,7 +30,7 @@ const GROUP: usize = 64;
 
 /// Runs until every sender is gone.
 pub(super) fn run(tx: &Transaction, mut queue: Receiver<Work>, hub: &Hub, counts: &WriterCounts) {
-    let mut seen = None;
+    let (mut seen, mut is_well) = (None, true);
     while let Some(work) = queue.blocking_recv() {
         let first = match work {
             Work::Transaction(job) => job,
@@ -61,7 +61,7 @@ pub(super) fn run(tx: &Transaction, mut queue: Receiver<Work>, hub: &Hub, counts
                 };
             }
         }
-        let mut failure = control(tx, "COMMIT").err();
+        let failure = control(tx, "COMMIT").err();
         if failure.is_some() {
             drop(control(tx, "ROLLBACK"));
         } else {
@@ -73,8 +73,13 @@ pub(super) fn run(tx: &Transaction, mut queue: Receiver<Work>, hub: &Hub, counts
             let error = if kept { failure.as_ref().map(same) } else { None };
             reply(error);
         }
-        if let Some(e) = failure.take() {
-            tracing::error!(error = %e, "a commit failed; its transactions were rolled back and told so");
+        // Said once, not at each commit: the words become log lines, whose commit fails like the others.
+        match failure {
+            Some(e) if std::mem::replace(&mut is_well, false) => {
+                tracing::error!(error = %e, "a commit failed; its transactions were rolled back and told so, and so are those of the next ones that fail");
+            }
+            None if !std::mem::replace(&mut is_well, true) => tracing::info!("commits succeed again"),
+            Some(_) | None => {}
         }
         if let Some(done) = wanted {
             look(tx, &mut seen, hub, done);

@@ -18,6 +18,8 @@ const GATHER: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(10);
 /// How long the database may take for what is left when Steward ends.
 const ENDING: Duration = Duration::from_secs(2);
+/// Lines refused one by one before the database itself is taken to be in trouble.
+const MOST_SUSPECTS: usize = 8;
 
 tokio::task_local! {
     static WRITING: ();
@@ -78,6 +80,8 @@ impl LogQueue {
                         }
                         pause = (pause * 2).min(PAUSE);
                         self.pause(pause, &shutdown).await;
+                        // With more lines in the batch it shows whether one of them is to blame.
+                        self.fill_up(&mut held);
                     }
                 }
             }
@@ -87,11 +91,17 @@ impl LogQueue {
 
     /// A batch, with the word on what was dropped in front.
     fn take(&self) -> Vec<NewLogLine> {
-        let mut waiting = self.waiting();
-        let told = waiting.tell_dropped();
-        let mut batch: Vec<NewLogLine> = told.into_iter().collect();
-        batch.append(&mut waiting.take(0..super::LEVELS.len(), BATCH - batch.len()));
+        let mut batch = Vec::new();
+        self.fill_up(&mut batch);
         batch
+    }
+
+    fn fill_up(&self, batch: &mut Vec<NewLogLine>) {
+        if batch.len() < BATCH {
+            let mut waiting = self.waiting();
+            batch.extend(waiting.tell_dropped());
+            batch.append(&mut waiting.take(0..super::LEVELS.len(), BATCH.saturating_sub(batch.len())));
+        }
     }
 
     async fn pause(&self, length: Duration, shutdown: &CancellationToken) {
@@ -218,18 +228,21 @@ fn too_slow() -> Wrote {
     Wrote::NotNow(Error::Unavailable("it gave no answer before the end".to_owned()))
 }
 
-/// Whether the database took offence at what stands in a line, and will again.
-fn is_the_lines_fault(e: &Error) -> bool {
+/// Whether the database took offence at what stands in a line, and will again; `Database` says that it may have.
+fn may_be_the_lines_fault(e: &Error) -> bool {
     matches!(e, Error::Constraint { .. } | Error::Database { .. } | Error::Decode { .. })
 }
 
-/// Writes a batch. Where the database refuses it for good, it is halved until the line that is to blame is alone.
+/// Writes a batch. Where the database refuses it for good, it is halved until the line that is to blame is alone. What it
+/// refuses for a reason that names no rule is the line's fault only if most lines beside it are taken; else it is the
+/// database's trouble, and all wait. (What stands already is passed over when it is sent again.)
 async fn write_out(store: &Store, batch: &[NewLogLine]) -> Wrote {
+    let (mut stood, mut suspects) = (0, Vec::new());
     let mut parts = vec![batch.to_vec()];
     while let Some(mut part) = parts.pop() {
         match system_logs::append(&Actor::service(), store, &part).await {
-            Ok(_) => {}
-            Err(e) if !is_the_lines_fault(&e) => return Wrote::NotNow(e),
+            Ok(_) => stood += part.len(),
+            Err(e) if !may_be_the_lines_fault(&e) => return Wrote::NotNow(e),
             Err(_) if part.len() > 1 => {
                 let rest = part.split_off(part.len() / 2);
                 parts.push(rest);
@@ -244,12 +257,31 @@ async fn write_out(store: &Store, batch: &[NewLogLine]) -> Wrote {
                 }
                 parts.push(part);
             }
+            Err(e @ Error::Database { .. }) => {
+                suspects.extend(part.pop().map(|line| (e, line)));
+                // No need to ask line by line: more are refused than one batch of bad lines would explain.
+                if suspects.len() > MOST_SUSPECTS.max(stood) {
+                    break;
+                }
+            }
             Err(e) => {
                 for line in &part {
-                    to_stderr(&format!("the database refused a log line ({e}), so it stands here alone"), line);
+                    refused(&e, line);
                 }
             }
         }
     }
+    if suspects.len() > stood
+        && let Some((e, _)) = suspects.pop()
+    {
+        return Wrote::NotNow(e);
+    }
+    for (e, line) in &suspects {
+        refused(e, line);
+    }
     Wrote::All
+}
+
+fn refused(e: &Error, line: &NewLogLine) {
+    to_stderr(&format!("the database refused a log line ({e}), so it stands here alone"), line);
 }
