@@ -25,7 +25,7 @@ use crate::{
     data::Size,
     error::Result,
     measure::{Line, Plan},
-    postgres::Postgres,
+    postgres::{FULL_IN_BOTH, PAGE, Postgres},
     sqlite::Sqlite,
     wake::Place,
 };
@@ -152,7 +152,8 @@ async fn on_postgres(arguments: &Arguments, side: &Postgres<'_>, lines: &mut Vec
         add(lines, [side.read(1, 0.85).await?, side.read(8, 0.65).await?]);
     }
     if arguments.wants("page") {
-        add(lines, [side.page_growth(None).await?, side.page_growth(Some("completed")).await?]);
+        add(lines, [side.page_growth(None, PAGE).await?, side.page_growth(None, FULL_IN_BOTH).await?]);
+        add(lines, [side.page_growth(Some("completed"), PAGE).await?]);
         add(lines, side.page_against_unguarded(8).await?);
     }
     // What counts rows of the load comes before what adds some.

@@ -73,6 +73,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("audit_trail/near", Whole("asked only where the chain is broken")),
     ("audit_trail/range", Whole("an export of a stretch of time reads what it exports")),
     ("audit_trail/unlinked", Whole("asked only where the chain is broken")),
+    ("audit_trail/unrecorded", Whole("a check of the whole trail: every user in turn, by index")),
     ("events/after", Page(Service, &["1000"])),
     ("events/latest", Page(Service, &[])),
     (
@@ -140,6 +141,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("sessions/create", Page(Service, &["'{task}'", "'{me}'", "''", "now()", "NULL", "NULL"])),
     ("sessions/revoke", Page(Person, TASK)),
     ("sessions/revoke_all_of", Page(Person, &["'{me}'"])),
+    ("sessions/revoke_of_program", Page(Person, &["'{me}'", "''"])),
     ("sessions/tokens", Page(Service, &["'{me}'"])),
     ("sessions/touch", Page(Service, &["'{task}'", "now()"])),
     ("sessions/touch_all", Page(Service, &["'{}'", "'{}'", "'{}'", "'{}'"])),

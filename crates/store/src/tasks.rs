@@ -212,8 +212,8 @@ statements! {
     CREATE: Task = "tasks/create" wakes;
     GET: Task = "tasks/get";
     LOCK: Task = "tasks/lock" split;
-    LIST: Task = "tasks/list";
-    LIST_STATUS: Task = "tasks/list_status";
+    LIST: Task = "tasks/list" split;
+    LIST_STATUS: Task = "tasks/list_status" split;
     UPDATE: Task = "tasks/update" wakes;
     SET_STATUS: Task = "tasks/set_status" wakes;
     ASSIGN: Scalar<String> = "tasks/assign" split wakes;

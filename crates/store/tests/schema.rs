@@ -12,6 +12,8 @@ mod migrations;
 mod postgres;
 #[path = "schema/postgres_rows.rs"]
 mod postgres_rows;
+#[path = "schema/rights.rs"]
+mod rights;
 #[path = "schema/sqlite.rs"]
 mod sqlite;
 #[path = "schema/violations.rs"]

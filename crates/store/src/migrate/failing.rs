@@ -17,6 +17,9 @@ fn and(known: usize, text: &'static str) -> &'static [Migration] {
     Box::leak([&MIGRATIONS[..known], &[further]].concat().into_boxed_slice())
 }
 
+/// How many there are.
+const ALL: usize = MIGRATIONS.len();
+
 const GOOD: &str = "CREATE TABLE notes (id INTEGER PRIMARY KEY);";
 const BAD: &str = "CREATE TABLE notes (id INTEGER PRIMARY KEY); INSERT INTO tasks (title) VALUES (NULL);";
 
@@ -58,10 +61,10 @@ fn a_failing_migration_leaves_a_sqlite_file_as_it_was() {
     assert_eq!(schema(&path), (vec![], 0), "not even the first five");
     let (_folder, path) = migrated();
     let before = schema(&path);
-    sqlite::migrate(&path, and(21, BAD)).unwrap_err();
+    sqlite::migrate(&path, and(ALL, BAD)).unwrap_err();
     assert_eq!(schema(&path), before);
-    sqlite::migrate(&path, and(21, GOOD)).unwrap();
-    assert_eq!(schema(&path).1, 22, "and nothing stands in the way of the next try");
+    sqlite::migrate(&path, and(ALL, GOOD)).unwrap();
+    assert_eq!(schema(&path).1, i64::try_from(ALL).unwrap() + 1, "and nothing stands in the way of the next try");
 }
 
 #[test]
@@ -69,26 +72,26 @@ fn a_verified_copy_is_made_first() {
     let (folder, path) = migrated();
     let before = schema(&path);
     assert!(copies(folder.path()).is_empty(), "a new file has nothing to copy");
-    let report = sqlite::migrate(&path, and(21, GOOD)).unwrap();
+    let report = sqlite::migrate(&path, and(ALL, GOOD)).unwrap();
     assert_eq!(report.applied, ["further"]);
     let copy = report.copy.unwrap();
     assert_eq!(copies(folder.path()), std::slice::from_ref(&copy));
     assert_eq!(schema(&copy), before, "the copy is what was");
-    assert_eq!(schema(&path).1, 22);
-    assert_eq!(sqlite::migrate(&path, and(21, GOOD)).unwrap().copy, None, "nothing to do, nothing to copy");
+    assert_eq!(schema(&path).1, i64::try_from(ALL).unwrap() + 1);
+    assert_eq!(sqlite::migrate(&path, and(ALL, GOOD)).unwrap().copy, None, "nothing to do, nothing to copy");
 }
 
 #[test]
 fn two_that_migrate_an_older_file_at_once_both_succeed() {
     let (_folder, path) = migrated();
-    let all = and(21, GOOD);
+    let all = and(ALL, GOOD);
     let mut applied: Vec<_> = std::thread::scope(|threads| {
         let both = [0, 1].map(|_| threads.spawn(|| sqlite::migrate(&path, all).unwrap().applied));
         both.into_iter().map(|t| t.join().unwrap()).collect()
     });
     applied.sort_by_key(Vec::len);
     assert_eq!(applied, [vec![], vec!["further".to_owned()]]);
-    assert_eq!(schema(&path).1, 22);
+    assert_eq!(schema(&path).1, i64::try_from(ALL).unwrap() + 1);
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn without_a_copy_nothing_is_migrated() {
     let path = folder.path().join("x".repeat(240));
     sqlite::migrate(&path, MIGRATIONS).unwrap();
     let before = schema(&path);
-    let said = sqlite::migrate(&path, and(21, GOOD)).unwrap_err();
+    let said = sqlite::migrate(&path, and(ALL, GOOD)).unwrap_err();
     assert!(matches!(&said, Error::Storage(text) if text.contains("nothing was migrated")), "{said}");
     assert_eq!(schema(&path), before);
 }
@@ -118,7 +121,7 @@ fn a_damaged_file_is_not_migrated() {
     file.seek(SeekFrom::Start((page - 1) * 4096)).unwrap();
     file.write_all(&[0xff; 4096]).unwrap();
     drop(file);
-    let said = sqlite::migrate(&path, and(21, GOOD)).unwrap_err();
+    let said = sqlite::migrate(&path, and(ALL, GOOD)).unwrap_err();
     assert!(matches!(&said, Error::Storage(text) if text.contains("nothing was migrated")), "{said}");
     assert_eq!(schema(&path), before);
 }
@@ -135,10 +138,10 @@ async fn a_failing_migration_leaves_a_postgresql_database_as_it_was() {
         assert_eq!(tables().await, 0, "not even the first five");
         postgres::migrate(config, MIGRATIONS).await.unwrap();
         let before = tables().await;
-        postgres::migrate(config, and(21, BAD)).await.unwrap_err();
+        postgres::migrate(config, and(ALL, BAD)).await.unwrap_err();
         assert_eq!(tables().await, before);
-        assert_eq!(super::status(config).await.unwrap().applied.len(), 21);
-        assert_eq!(postgres::migrate(config, and(21, GOOD)).await.unwrap().applied, ["further"]);
+        assert_eq!(super::status(config).await.unwrap().applied.len(), ALL);
+        assert_eq!(postgres::migrate(config, and(ALL, GOOD)).await.unwrap().applied, ["further"]);
     })
     .await;
 }

@@ -63,6 +63,7 @@ migrations! {
     20 "schedules" "0020_schedules",
     21 "privileges" "0021_privileges",
     22 "api_tokens" "0022_api_tokens",
+    23 "rights" "0023_rights",
 }
 
 /// A migration that stands in a database.

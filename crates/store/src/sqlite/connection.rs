@@ -14,9 +14,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, hooks::AuthCo
 use super::{
     authorizer::authorize,
     error::wrong_form,
-    functions::{self, ActorRole, Context, SharedContext},
+    functions::{self, ActorRole, Context, Rights, SharedContext},
     grants,
-    reader::{LONGEST, Reader},
+    reader::{self, LONGEST, Reader},
     translate,
 };
 use crate::{
@@ -183,7 +183,7 @@ impl SqliteTransaction {
 
     /// A number that is another one after somebody else committed to the file.
     pub(super) fn data_version(&self) -> rusqlite::Result<i64> {
-        lock(&self.connection).prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+        reader::data_version(&lock(&self.connection))
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -213,7 +213,7 @@ impl SqliteTransaction {
             let mut rows = prepared.query(params_from_iter(params))?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
-                out.push(Row::Sqlite((0..columns).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?));
+                out.push(taken(row, columns)?);
             }
             self.mark(statement, !out.is_empty());
             Ok(out)
@@ -230,24 +230,52 @@ impl SqliteTransaction {
         is_short: bool,
     ) -> Result<Option<Vec<Row>>> {
         let fail = |e: rusqlite::Error| translate(statement.name, &e);
-        self.restart();
-        if let Some(reader) = &self.reader {
-            reader.begin(&lock(&self.connection), is_short).map_err(fail)?;
+        self.failed.store(false, Ordering::Relaxed);
+        *lock(&self.actor) = None;
+        lock(&self.context).now.clear();
+        let Some(reader) = &self.reader else { return Err(Error::Unavailable("this is no reader".to_owned())) };
+        reader.begin(&lock(&self.connection), is_short).map_err(fail)?;
+        if let Some(rows) = self.read_as_known(reader, actor, statement, params) {
+            return Ok(Some(rows));
+        }
+        if reader.was_broken_off() {
+            return Ok(None);
         }
         self.control("BEGIN").map_err(fail)?;
-        let rows = self.rows(actor, statement, params);
+        let rows = reader.bounded(|| self.rows(actor, statement, params));
         if self.has_begun() {
             // Nothing was written: either way of ending it leaves everything as it is.
             self.control("ROLLBACK").map_err(fail)?;
         }
         match rows {
             Err(Error::Busy(_)) if is_short => Ok(None),
-            Err(_) if self.reader.as_ref().is_some_and(Reader::was_broken_off) => Ok(None),
-            Err(_) if self.reader.as_ref().is_some_and(Reader::took_too_long) => {
+            Err(_) if reader.was_broken_off() => Ok(None),
+            Err(_) if reader.took_too_long() => {
                 Err(Error::Busy(format!("a read took longer than {} s and was broken off", LONGEST.as_secs())))
             }
             rows => rows.map(Some),
         }
+    }
+
+    /// The rows by the rights that are remembered, in one statement and without a transaction around it. They stand if the
+    /// statement saw the state of the file that the rights are from: that number only grows, so the same one afterwards
+    /// was the same one throughout. None: it has to be looked at in a transaction, which also says what is wrong.
+    fn read_as_known(
+        &self,
+        reader: &Reader,
+        actor: &Actor,
+        statement: &'static Statement,
+        params: &[Value],
+    ) -> Option<Vec<Row>> {
+        if params.iter().any(Value::has_nul) || !grants::is_granted(actor, statement) {
+            return None;
+        }
+        let (version, rights) = reader.known(actor.user_id()?)?;
+        self.act(actor, Some(rights));
+        let connection = lock(&self.connection);
+        let (rows, seen) = reader.bounded(|| gather(&connection, statement, params)).ok()?;
+        let seen = seen.map_or_else(|| reader::data_version(&connection), Ok);
+        seen.is_ok_and(|seen| seen == version).then_some(rows)
     }
 
     pub(crate) fn execute(&self, actor: &Actor, statement: &'static Statement, params: &[Value]) -> Result<u64> {
@@ -298,24 +326,49 @@ impl SqliteTransaction {
         if current.as_ref() == Some(actor) {
             return Ok(());
         }
-        let mut next = Context {
-            user_id: actor.user_id(),
-            role: if actor.principal == Principal::Service { ActorRole::Service } else { ActorRole::User },
-            ip_address: actor.ip_address.map(|ip| ip.to_string()),
-            user_agent: actor.user_agent.clone(),
-            ..nobody(lock(&self.context).now.clone())
+        let rights = match (actor.user_id(), &self.reader) {
+            (None, _) => None,
+            (Some(id), Some(reader)) => Some(reader.rights(connection, id)?),
+            (Some(id), None) => Some(functions::rights(connection, &id.to_string())?),
         };
-        if let Some(id) = next.user_id {
-            let rights = match &self.reader {
-                Some(reader) => reader.rights(connection, id)?,
-                None => functions::rights(connection, &id.to_string())?,
-            };
-            (next.permissions, next.is_agent) = (rights.permissions, rights.is_agent);
-        }
-        *lock(&self.context) = next;
+        self.act(actor, rights);
         *current = Some(actor.clone());
         Ok(())
     }
+
+    fn act(&self, actor: &Actor, rights: Option<Rights>) {
+        let mut context = lock(&self.context);
+        context.user_id = actor.user_id();
+        context.role = if actor.principal == Principal::Service { ActorRole::Service } else { ActorRole::User };
+        context.ip_address = actor.ip_address.map(|ip| ip.to_string());
+        context.user_agent.clone_from(&actor.user_agent);
+        (context.permissions, context.is_agent) =
+            rights.map_or_else(Default::default, |rights| (rights.permissions, rights.is_agent));
+    }
+}
+
+/// A statement's rows, and the state of the file that they were read from; where there are none, that is not known.
+fn gather(
+    connection: &Connection,
+    statement: &Statement,
+    params: &[Value],
+) -> rusqlite::Result<(Vec<Row>, Option<i64>)> {
+    let mut prepared = connection.prepare_cached(statement.sqlite())?;
+    let columns = prepared.column_count();
+    let mut rows = prepared.query(params_from_iter(params))?;
+    let (mut out, mut seen) = (Vec::new(), None);
+    while let Some(row) = rows.next()? {
+        if seen.is_none() {
+            // Asked while the statement is under way, this takes no lock of its own.
+            seen = Some(reader::data_version(connection)?);
+        }
+        out.push(taken(row, columns)?);
+    }
+    Ok((out, seen))
+}
+
+fn taken(row: &rusqlite::Row<'_>, columns: usize) -> rusqlite::Result<Row> {
+    Ok(Row::Sqlite((0..columns).map(|i| row.get(i)).collect::<rusqlite::Result<_>>()?))
 }
 
 /// A lock whose holder panicked still guards a value that each transaction sets anew.

@@ -40,7 +40,7 @@ pub struct Context {
     pub ip_address: Option<String>,
     /// For the audit trail.
     pub user_agent: Option<String>,
-    /// The transaction's time, UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`.
+    /// The transaction's time, UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Empty: it is taken when a statement first asks for it.
     pub now: String,
 }
 
@@ -59,6 +59,13 @@ impl Context {
     pub fn has_permission(&self, permission: &str) -> bool {
         (self.permissions.contains("*") || self.permissions.contains(permission))
             && !(self.is_agent && PERSONS_ONLY.contains(&permission))
+    }
+
+    fn moment(&mut self) -> &str {
+        if self.now.is_empty() {
+            self.now = time_text(crate::value::now());
+        }
+        &self.now
     }
 }
 
@@ -119,11 +126,11 @@ fn register_actor(conn: &Connection, ctx: SharedContext) -> Result<()> {
         Ok(is_me && permission.is_some_and(|p| ctx.has_permission(p)))
     })?;
     let c = Arc::clone(&ctx);
-    conn.create_scalar_function("now", 0, constant(), move |_| Ok(locked(&c).now.clone()))?;
+    conn.create_scalar_function("now", 0, constant(), move |_| Ok(locked(&c).moment().to_owned()))?;
     let c = Arc::clone(&ctx);
     conn.create_scalar_function("from_now", 1, constant(), move |call| {
         let length = SignedDuration::from_millis(call.get(0)?);
-        let now: Timestamp = locked(&c).now.parse().map_err(|e| failed(format!("now: {e}")))?;
+        let now: Timestamp = locked(&c).moment().parse().map_err(|e| failed(format!("now: {e}")))?;
         now.checked_add(length).map(time_text).map_err(|e| failed(format!("from_now: {e}")))
     })?;
     let c = Arc::clone(&ctx);

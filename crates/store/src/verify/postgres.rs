@@ -58,6 +58,14 @@ pub(super) async fn look(config: &Config, looking: &mut Looking<'_>) -> Result<(
     // What the service may see is every row; the login itself may be the owner, whom FORCE ROW LEVEL SECURITY shows none.
     let seen = client.batch_execute("SET ROLE app_service").await;
     broken_rules(&client, seen.is_ok(), looking).await?;
+    looking.begin("rights");
+    let outcome = if seen.is_ok() {
+        Outcome::Looked(pairs(&client, RIGHTS).await.map_err(fail)?)
+    } else {
+        Outcome::LeftOut(NO_MEMBER.to_owned())
+    };
+    let remedy = "as the owner: UPDATE users SET status = status WHERE id = 'the user'; then see who wrote past Steward: steward audit verify";
+    looking.note("rights", remedy, outcome);
     for check in rows::ALL {
         looking.begin(check.name);
         let outcome = if seen.is_ok() {
@@ -69,6 +77,12 @@ pub(super) async fn look(config: &Config, looking: &mut Looking<'_>) -> Result<(
     }
     Ok(())
 }
+
+/// Rights as they are kept, against the tables they are made of.
+const RIGHTS: &str = "
+    SELECT 'user ' || u.id, CASE WHEN r.user_id IS NULL THEN 'has no row of rights and can do nothing' ELSE 'has other rights than his role gives' END
+    FROM users u LEFT JOIN user_rights r ON r.user_id = u.id
+    WHERE r.permissions IS DISTINCT FROM rights_of(u.id) ORDER BY 1";
 
 const NO_MEMBER: &str =
     "this role sees no rows; connect as one that is a member of app_service (GRANT app_service TO the role)";

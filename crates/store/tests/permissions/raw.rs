@@ -149,7 +149,8 @@ impl Sender<'_> {
             }
             Self::Sqlite(db) => {
                 let text: &'static str = Box::leak(sql.to_owned().into_boxed_str());
-                let statement: &'static Statement = Box::leak(Box::new(Statement::new("raw", text, text, &[], false)));
+                let statement: &'static Statement =
+                    Box::leak(Box::new(Statement::new("raw", text, text, &[], false, false)));
                 let (actor, reads) = (w.actor.clone(), sql.starts_with("SELECT"));
                 undone(&db.store, move |tx| {
                     Box::pin(async move {
@@ -371,7 +372,8 @@ async fn only_sqlite(db: &Db, owner: &Owner) -> String {
     let store = &db.store;
     for sql in tries {
         let leaked: &'static str = Box::leak(sql.clone().into_boxed_str());
-        let statement: &'static Statement = Box::leak(Box::new(Statement::new("raw", leaked, leaked, &[], false)));
+        let statement: &'static Statement =
+            Box::leak(Box::new(Statement::new("raw", leaked, leaked, &[], false, false)));
         let mut answers = BTreeSet::new();
         for actor in [&db.bob, &db.ada, &db.employee, &db.service] {
             let actor = actor.clone();

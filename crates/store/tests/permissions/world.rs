@@ -235,7 +235,8 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     watchers::put_cursor(creator, on, watcher, json!({ "at": 1 })).await.unwrap();
     let notification = notifications::create(&db.service, on, &new_notification(person)).await.unwrap();
     let token = format!("{number:064x}");
-    let session = sessions::create(&db.service, on, person, &token, in_seconds(600), None, Some("program")).await.unwrap();
+    let session =
+        sessions::create(&db.service, on, person, &token, in_seconds(600), None, Some("program")).await.unwrap();
     let api_token_sha256 = format!("f{number:063x}");
     let is_agent = users::names(&db.ada, on, vec![person]).await.unwrap()[0].username.starts_with("agent");
     let maker = if is_agent { &db.ada } else { creator };

@@ -326,6 +326,8 @@ fn both_databases_have_the_same_tables_and_columns() {
     let there: BTreeSet<String> = migrations("postgres")
         .iter()
         .flat_map(|(_, text)| created.captures_iter(text).map(|c| c[1].to_owned()).collect::<Vec<_>>())
+        // What PostgreSQL's policies look up; a connection remembers it here.
+        .filter(|name| name != "user_rights")
         .collect();
     assert_eq!(here, there);
 }

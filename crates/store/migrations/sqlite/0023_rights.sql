@@ -1,0 +1,2 @@
+-- Nothing to do in the file: on SQLite a connection works an actor's rights out once and remembers them until the file
+-- changes (crates/store/src/sqlite/functions.rs).
