@@ -39,6 +39,12 @@ struct Arguments {
     /// 1,000,000 tasks and 5,000,000 lines over 1,000 users (the default).
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// How often both sides of a line take their turn.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..100))]
+    rounds: Option<u16>,
+    /// How long a turn is.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..100))]
+    seconds: Option<u16>,
     /// One part alone: read, page, create, claim, logs, verify, plans, sqlite, wake. The results file stays as it is.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -74,6 +80,10 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<()> {
     let began = Instant::now();
     let plan = if arguments.quick { Plan { rounds: 3, seconds: 1 } } else { Plan { rounds: 5, seconds: 4 } };
+    let plan = Plan {
+        rounds: arguments.rounds.map_or(plan.rounds, usize::from),
+        seconds: arguments.seconds.map_or(plan.seconds, u64::from),
+    };
     let small = if arguments.quick {
         Size { name: "small", tasks: 1_000, logs: 5_000 }
     } else {
