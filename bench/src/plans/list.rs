@@ -34,6 +34,14 @@ const FIRST: &[&str] = &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 /// Every statement, by name.
 pub(crate) static LIST: &[(&str, Access)] = &[
+    (
+        "activity/flow",
+        Whole("a month's tasks are counted; asked for by one page, and bounded by the time a statement may take"),
+    ),
+    (
+        "activity/levels",
+        Whole("a month's lines are counted; asked for by one page, and bounded by the time a statement may take"),
+    ),
     ("agents/create", Small),
     ("agents/of_kind", Small),
     ("api_tokens/by_token", Small),
@@ -63,6 +71,10 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     (
         "approvals/list_of_task",
         Page(Person, &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20", "'{task}'", "NULL"]),
+    ),
+    (
+        "approvals/waiting",
+        Own(Person, &["100"], "by index: what is pending of one's own tasks; one walk for who sees all"),
     ),
     ("approvals/lock", Page(Person, TASK)),
     ("approvals/reject", Page(Person, &["'{task}'", "NULL"])),
@@ -105,6 +117,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ),
     ("notifications/list", Page(Person, &["20"])),
     ("notifications/list_status", Page(Person, &["20", "'unread'"])),
+    ("notifications/unread", Page(Person, &["100"])),
     ("notifications/set_status", Page(Person, &["'{task}'", "'read'"])),
     ("policies/create", Small),
     ("policies/delete", Small),
@@ -215,6 +228,10 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         Page(Person, &["'{task}'", "''", "NULL", "'medium'", "NULL", "NULL", "NULL", "'{}'", "'{}'", "'{}'"]),
     ),
     ("tasks/delete", Page(Person, TASK)),
+    (
+        "tasks/due",
+        Own(Person, &["'2026-01-01'", "'2026-02-01'", "20"], "by index: one's own, or what is due in that time"),
+    ),
     ("tasks/get", Page(Person, TASK)),
     ("tasks/list", Page(Person, FIRST)),
     (
@@ -222,6 +239,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         Page(Person, &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20", "'completed'"]),
     ),
     ("tasks/lock", Page(Person, TASK)),
+    ("tasks/among", Page(Person, &["ARRAY['{task}']::uuid[]"])),
     ("tasks/open_among", Page(Person, &["ARRAY['{task}']::uuid[]"])),
     ("tasks/search", Whole("full-text search: what matches is looked at")),
     ("tasks/set_status", Page(Person, &["'{task}'", "'completed'", "NULL", "'{}'"])),

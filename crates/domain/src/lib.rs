@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod audit_file;
 pub mod decide;
 pub mod error;
+pub mod hand_over;
 pub mod intake;
 pub mod playbook;
 pub mod policy;

@@ -84,6 +84,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
             vault: vault.clone(),
             version: env!("CARGO_PKG_VERSION"),
             allowed_hosts: config.allowed_hosts.clone(),
+            playbooks: playbooks(&data_dir),
         };
         let stop = shutdown.clone();
         parts.spawn(async move {
@@ -188,6 +189,22 @@ async fn end_logs(end: CancellationToken, writer: JoinHandle<()>) {
     if tokio::time::timeout(Duration::from_secs(5), writer).await.is_err() {
         eprintln!("the last log lines could not be written in time");
     }
+}
+
+/// The library, as the desk shows it.
+fn playbooks(data_dir: &Path) -> web::Playbooks {
+    let library = Library::open(&data_dir.join("playbooks"));
+    web::Playbooks::new(move || {
+        let entries = library.names().into_iter();
+        entries
+            .map(|e| web::PlaybookEntry {
+                name: e.name,
+                description: e.description,
+                origin: e.origin,
+                errors: e.errors,
+            })
+            .collect()
+    })
 }
 
 /// Prints where the desk is, and on the first start the one-time link for set-up.

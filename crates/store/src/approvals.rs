@@ -8,7 +8,7 @@ use crate::{
     Actor, Result, Run,
     statement::statements,
     tasks::{Cursor, from_place},
-    value::{Scalar, row},
+    value::{Scalar, page, row},
 };
 
 row! {
@@ -108,6 +108,7 @@ statements! {
     CALL: FrozenCall = "approvals/call";
     ADD_EDIT: ApprovalCall = "approvals/add_edit";
     EDIT: Scalar<String> = "approvals/edit";
+    WAITING: Scalar<i64> = "approvals/waiting";
 }
 
 /// Asks; answers the approval's id.
@@ -157,6 +158,11 @@ pub async fn list(
         (None, None) => &LIST,
     };
     on.list(actor, statement, params).await
+}
+
+/// How many open approvals the actor may see, counted up to `most` (1–200).
+pub async fn waiting(actor: &Actor, on: impl Run, most: i64) -> Result<i64> {
+    Ok(on.one::<Scalar<i64>>(actor, &WAITING, vec![page(most)]).await?.0)
 }
 
 /// Approves. False: not open, or not the actor's to decide. The database wakes the work behind it.

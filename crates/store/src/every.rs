@@ -2,13 +2,15 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    api_tokens, approvals, audit_trail, cache, events, file_attachments, log_keeping, mcp_servers, notifications,
-    policies, run, runs, schedules, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    activity, api_tokens, approvals, audit_trail, cache, events, file_attachments, log_keeping, mcp_servers,
+    notifications, policies, run, runs, schedules, sessions, statement::Statement, system_logs, task_queue, tasks,
+    users, watchers,
 };
 
 /// Every statement, table by table.
 pub fn every_statement() -> Vec<&'static Statement> {
     [
+        activity::ALL,
         api_tokens::ALL,
         approvals::ALL,
         audit_trail::ALL,

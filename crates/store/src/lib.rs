@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as store;
 
+pub mod activity;
 pub mod actor;
 pub mod api_tokens;
 pub mod approvals;

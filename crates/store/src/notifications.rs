@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
-    value::{page, row},
+    value::{Scalar, page, row},
 };
 
 row! {
@@ -62,6 +62,7 @@ statements! {
     LIST: Notification = "notifications/list";
     LIST_STATUS: Notification = "notifications/list_status";
     SET_STATUS: Notification = "notifications/set_status";
+    UNREAD: Scalar<i64> = "notifications/unread";
 }
 
 /// Tells somebody on the web, at once.
@@ -90,6 +91,11 @@ pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, limit: i64)
         Some(status) => on.list(actor, &LIST_STATUS, vec![page(limit), status.into()]).await,
         None => on.list(actor, &LIST, vec![page(limit)]).await,
     }
+}
+
+/// How many of the actor's own are due and unread, counted up to `most` (1–1000).
+pub async fn unread(actor: &Actor, on: impl Run, most: i64) -> Result<i64> {
+    Ok(on.one::<Scalar<i64>>(actor, &UNREAD, vec![page(most)]).await?.0)
 }
 
 /// Marks one of the actor's own as `unread`, `read` or `archived`. False: none such.

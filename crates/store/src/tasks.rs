@@ -221,6 +221,8 @@ statements! {
     SEARCH: Marked = "tasks/search" split;
     SUMMARIES: TaskSummary = "tasks/summaries" split;
     OPEN_AMONG: Scalar<String> = "tasks/open_among";
+    AMONG: Task = "tasks/among";
+    DUE: Task = "tasks/due";
     ADD_PROVENANCE: Provenance = "task_provenance/create";
     PROVENANCE: Provenance = "task_provenance/get";
 }
@@ -366,4 +368,15 @@ pub async fn provenance(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Op
 /// Titles of those among `ids` that the actor may see and that are not completed, at most five.
 pub async fn open_among(actor: &Actor, on: impl Run, ids: Vec<Uuid>) -> Result<Vec<String>> {
     Ok(on.list::<Scalar<String>>(actor, &OPEN_AMONG, vec![ids.into()]).await?.into_iter().map(|s| s.0).collect())
+}
+
+/// Those of `ids` that the actor may see, newest first, at most 200.
+pub async fn among(actor: &Actor, on: impl Run, ids: Vec<Uuid>) -> Result<Vec<Task>> {
+    on.list(actor, &AMONG, vec![ids.into()]).await
+}
+
+/// Tasks the actor may see that are due at `from` or later and before `before`, the earliest first, at most `limit`
+/// (1–200).
+pub async fn due(actor: &Actor, on: impl Run, from: Timestamp, before: Timestamp, limit: i64) -> Result<Vec<Task>> {
+    on.list(actor, &DUE, vec![from.into(), before.into(), page(limit)]).await
 }

@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "conformance/activity.rs"]
+mod activity;
 #[path = "conformance/api_tokens.rs"]
 mod api_tokens;
 #[path = "conformance/approvals.rs"]

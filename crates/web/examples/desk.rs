@@ -33,7 +33,20 @@ async fn main() -> Done {
     store::migrate::migrate(&config).await?;
     let store = Store::open(&config).await?;
     let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments"))?;
-    let state = web::State { store: store.clone(), vault, version: "0.1.0", allowed_hosts: Vec::new() };
+    let state = web::State {
+        store: store.clone(),
+        vault,
+        version: "0.1.0",
+        allowed_hosts: Vec::new(),
+        playbooks: web::Playbooks::new(|| {
+            vec![web::PlaybookEntry {
+                name: "file-away".to_owned(),
+                description: Some("Files what arrives by kind and date".to_owned()),
+                origin: "built in".to_owned(),
+                errors: Vec::new(),
+            }]
+        }),
+    };
     let setup = Setup {
         username: "ada".to_owned(),
         email: "ada@example.org".to_owned(),
@@ -134,7 +147,23 @@ async fn fill(store: &Store, ada: Uuid) -> Done {
         arguments: None,
     };
     domain::decide::decide(store, &at_work.me, id, no).await?;
-    tasks::create(&at_work.me, store, &NewTask::titled("Call the tax office about the extension")).await?;
+    plans(store, &at_work.me).await
+}
+
+/// Tasks of a person's own, with days, labels and an order.
+async fn plans(store: &Store, me: &Actor) -> Done {
+    let day = |n: i64| Some(store::now() + SignedDuration::from_hours(24 * n));
+    let mut papers = NewTask::titled("Gather the receipts of the third quarter");
+    (papers.due_date, papers.tags) = (day(2), vec!["tax".to_owned()]);
+    let papers = tasks::create(me, store, &papers).await?;
+    let mut bank = NewTask::titled("Ask the bank for the statement of interest");
+    (bank.due_date, bank.priority) = (day(3), "high".to_owned());
+    let bank = tasks::create(me, store, &bank).await?;
+    let mut office = NewTask::titled("Call the tax office about the extension");
+    office.description = Some("They are there until noon. The file number is on the last letter.".to_owned());
+    (office.due_date, office.tags) = (day(6), vec!["tax".to_owned(), "call".to_owned()]);
+    office.dependencies = vec![papers, bank];
+    tasks::create(me, store, &office).await?;
     Ok(())
 }
 

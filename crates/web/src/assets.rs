@@ -1,4 +1,4 @@
-//! The style, the optional script and the mark, from the binary, under names that change with their content.
+//! The style, the optional script, the marks and the manifest, from the binary, under names that change with their content.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ pub(crate) struct Asset {
     stem: &'static str,
     ending: &'static str,
     content_type: &'static str,
-    content: &'static str,
+    content: &'static [u8],
     path: LazyLock<String>,
 }
 
@@ -27,7 +27,7 @@ macro_rules! asset {
             stem: $stem,
             ending: $ending,
             content_type: $kind,
-            content: include_str!(concat!("assets/", $stem, ".", $ending)),
+            content: include_bytes!(concat!("assets/", $stem, ".", $ending)),
             path: LazyLock::new(|| $name.make_path()),
         };
     };
@@ -35,6 +35,12 @@ macro_rules! asset {
 asset!(STYLE, "desk", "css", "text/css; charset=utf-8");
 asset!(SCRIPT, "desk", "js", "text/javascript; charset=utf-8");
 asset!(MARK, "mark", "svg", "image/svg+xml");
+asset!(MASKABLE, "maskable", "svg", "image/svg+xml");
+asset!(PICTURE, "mark", "png", "image/png");
+asset!(MANIFEST, "desk", "webmanifest", "application/manifest+json");
+
+/// All of them.
+static ALL: [&Asset; 6] = [&STYLE, &SCRIPT, &MARK, &MASKABLE, &PICTURE, &MANIFEST];
 
 impl Asset {
     fn make_path(&self) -> String {
@@ -48,14 +54,14 @@ impl Asset {
     }
 }
 
-/// `GET /assets/{file}`
+/// `GET /assets/{file}`: under the name with its hash for ever, under its bare name (which the manifest uses) for an hour.
 pub(crate) async fn asset(Path(file): Path<String>) -> Result<Response, Fault> {
     let asked = format!("/assets/{file}");
-    let found = [&STYLE, &SCRIPT, &MARK]
-        .into_iter()
-        .find(|a| a.path() == asked)
-        .ok_or_else(|| Fault::not_found("such file"))?;
-    let headers =
-        [(header::CONTENT_TYPE, found.content_type), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
+    let is_bare = |a: &Asset| file.strip_suffix(a.ending).and_then(|f| f.strip_suffix('.')) == Some(a.stem);
+    let (found, keep) = match ALL.iter().find(|a| a.path() == asked) {
+        Some(found) => (found, "public, max-age=31536000, immutable"),
+        None => (ALL.iter().find(|a| is_bare(a)).ok_or_else(|| Fault::not_found("such file"))?, "public, max-age=3600"),
+    };
+    let headers = [(header::CONTENT_TYPE, found.content_type), (header::CACHE_CONTROL, keep)];
     Ok((headers, found.content).into_response())
 }

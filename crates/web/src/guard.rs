@@ -17,7 +17,7 @@ use crate::{access, app::App, desk, fault::Fault, session::Client};
 const TIME: Duration = Duration::from_secs(40);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Pages bring their own style and script and nothing else; forms go nowhere else; nobody frames them.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The middleware around everything.
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
@@ -130,7 +130,7 @@ fn dress(mut answer: Response, asked: &Asked, client: &Client) -> Response {
 }
 
 /// Percent-encodes all but the plainest characters.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     use std::fmt::Write;
     text.bytes().fold(String::with_capacity(text.len()), |mut out, b| {
         if b.is_ascii_alphanumeric() || b"/-._~".contains(&b) {

@@ -25,6 +25,8 @@ mod session;
 mod tests;
 mod throttle;
 
+use std::{fmt, sync::Arc};
+
 use store::{Store, Vault};
 
 pub use serve::serve;
@@ -41,4 +43,40 @@ pub struct State {
     /// Names under which the desk may be reached besides loopback and the address it listens on, as in
     /// `desk.example.org`; a port is not part of the name.
     pub allowed_hosts: Vec<String>,
+    /// The playbooks at hand.
+    pub playbooks: Playbooks,
+}
+
+/// A playbook as a list shows it.
+#[derive(Debug, Clone)]
+pub struct PlaybookEntry {
+    /// Name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// The file, or `built in`.
+    pub origin: String,
+    /// What is wrong with it, with line and column.
+    pub errors: Vec<String>,
+}
+
+/// Where playbooks are listed: whoever runs the desk knows their folder.
+#[derive(Clone)]
+pub struct Playbooks(Arc<dyn Fn() -> Vec<PlaybookEntry> + Send + Sync>);
+
+impl Playbooks {
+    /// Listed by `list`, which may wait for the disk: it is called on a blocking thread.
+    pub fn new(list: impl Fn() -> Vec<PlaybookEntry> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(list))
+    }
+
+    pub(crate) fn all(&self) -> Vec<PlaybookEntry> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Playbooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Playbooks")
+    }
 }

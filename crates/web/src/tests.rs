@@ -6,6 +6,7 @@ mod events;
 mod guards;
 mod house;
 mod logs;
+mod pages;
 mod serve;
 mod sessions;
 mod tokens;

@@ -138,6 +138,70 @@ impl Browser {
         self.page.current_url().await.expect("an address").path().to_owned()
     }
 
+    /// What axe-core (named by `STEWARD_TEST_AXE`) finds wrong with the page under WCAG 2.2 A and AA and its best practices.
+    pub async fn barriers(&self) -> Vec<String> {
+        let path = std::env::var("STEWARD_TEST_AXE")
+            .expect("STEWARD_TEST_AXE is not set: run ./test, or name the path of axe.min.js there");
+        let axe = tokio::fs::read_to_string(&path).await.unwrap_or_else(|e| panic!("{path}: {e}"));
+        self.page.execute(&axe, vec![]).await.expect("axe-core runs");
+        let run = "const done = arguments[arguments.length - 1];
+            const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+            axe.run({ runOnly: rules }).then((r) => done([r.passes.length, r.violations.map((v) =>
+                v.id + ': ' + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 200) + ' ' + n.failureSummary).join(' | '))]));";
+        let found = self.page.execute_async(run, vec![]).await.expect("axe-core answers");
+        assert!(found[0].as_u64().is_some_and(|passed| passed > 10), "axe-core looked at nothing: {found}");
+        found[1].as_array().expect("a list").iter().map(ToString::to_string).collect()
+    }
+
+    /// Shows pages as a reader has them who prefers `scheme` (`light` or `dark`).
+    pub async fn prefer(&self, scheme: &str) {
+        self.command(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }),
+        )
+        .await;
+    }
+
+    /// Gives the page a size, in CSS pixels; a window itself can't be made as narrow as a phone.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Takes the network away, or gives it back.
+    pub async fn offline(&self, is_offline: bool) {
+        let to = json!({ "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.command("Network.enable", json!({})).await;
+        self.command("Network.emulateNetworkConditions", to).await;
+    }
+
+    /// A command of Chromium's own protocol.
+    async fn command(&self, name: &str, params: Value) {
+        let address = format!("{}/session/{}/goog/cdp/execute", self.address, self.session);
+        let sent = reqwest::Client::new().post(address).json(&json!({ "cmd": name, "params": params })).send().await;
+        let answer = sent.expect("the driver");
+        assert!(answer.status().is_success(), "{name}: {}", answer.text().await.unwrap_or_default());
+    }
+
+    /// Waits until an element matches whose text contains `wanted`, without loading the page anew.
+    pub async fn until(&self, css: &str, wanted: &str) {
+        let look =
+            "return [...document.querySelectorAll(arguments[0])].some((e) => e.textContent.includes(arguments[1]))";
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let seen = async {
+            while !matches!(self.page.execute(look, vec![json!(css), json!(wanted)]).await, Ok(Value::Bool(true))) {
+                tick.tick().await;
+            }
+        };
+        let is_seen = tokio::time::timeout(PATIENCE, seen).await.is_ok();
+        assert!(is_seen, "{wanted:?} never stood in {css}: {}", self.text("body").await);
+    }
+
+    /// Presses a key on the page, as somebody does who uses no pointer.
+    pub async fn key(&self, key: &str) {
+        self.page.active_element().await.expect("something has the focus").send_keys(key).await.expect("a key");
+    }
+
     /// Whether the page is wider than its window.
     pub async fn overflows(&self) -> bool {
         let wider = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";

@@ -4,7 +4,9 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 mod driver;
+mod look;
 mod program;
+mod together;
 
 use bench::Bench;
 use driver::Browser;
@@ -12,9 +14,6 @@ use fantoccini::Locator;
 use program::Program;
 
 const PASSWORD: &str = "four words are enough";
-
-/// Every place of the desk, by its name in the navigation.
-const PLACES: [&str; 8] = ["Today", "Approvals", "Tasks", "Watchers", "Servers", "Policies", "Notifications", "Logs"];
 
 /// Follows the set-up link and makes the first administrator.
 async fn set_up(browser: &Browser, program: &Program) {
@@ -27,26 +26,6 @@ async fn set_up(browser: &Browser, program: &Program) {
     browser.fill("password_again", PASSWORD).await;
     browser.press("Make me the administrator").await;
     assert_eq!(browser.path().await, "/", "{}", browser.text("body").await);
-}
-
-#[tokio::test]
-async fn a_person_sets_up_and_looks_round() {
-    let (program, browser) = tokio::join!(Program::start(), Browser::start());
-    set_up(&browser, &program).await;
-    for (width, height, device) in [(1280, 900, "desk"), (390, 844, "phone")] {
-        browser.page.set_window_size(width, height).await.expect("a window of that size");
-        for place in PLACES {
-            browser.page.goto(&program.address).await.expect("the desk");
-            browser.go(place).await;
-            assert_eq!(browser.text("[aria-current='page']").await, place);
-            assert!(!browser.text("h1").await.is_empty(), "{place} has no heading");
-            assert!(!browser.overflows().await, "{place} is wider than the window of a {device}");
-            browser.picture(&format!("{device}-{}", place.to_lowercase())).await;
-        }
-    }
-    assert_eq!(browser.complaints().await, Vec::<String>::new());
-    browser.end().await;
-    program.end().await;
 }
 
 #[tokio::test]

@@ -230,6 +230,11 @@ async fn lists(db: &Db) {
     assert_eq!(ids(&db.bob, Some("pending"), None, None, 10).await, newest[..4]);
     assert_eq!(ids(&db.obs, None, Some(two), None, 10).await, [made[3]]);
     assert!(ids(&db.cat, None, None, None, 10).await.is_empty());
+    for (actor, most, count) in
+        [(&db.bob, 100, 4), (&db.bob, 3, 3), (&db.obs, 100, 4), (&db.employee, 100, 4), (&db.cat, 100, 0)]
+    {
+        assert_eq!(approvals::waiting(actor, on, most).await.unwrap(), count, "{actor:?}");
+    }
     let last = approvals::get(&db.bob, on, made[3]).await.unwrap().unwrap();
     assert_eq!(ids(&db.employee, None, None, Some((last.created_at, last.id)), 2).await, newest[2..4]);
 }

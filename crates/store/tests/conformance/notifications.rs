@@ -74,6 +74,9 @@ async fn telling_and_reading(db: &Db) {
             .count(),
         3
     );
+    for (actor, most, count) in [(&db.bob, 100, 3), (&db.bob, 2, 2), (&db.ada, 100, 0), (&db.nobody, 100, 0)] {
+        assert_eq!(notifications::unread(actor, on, most).await.unwrap(), count, "{actor:?}");
+    }
     for actor in [&db.ada, &db.cat, &db.employee, &db.nobody] {
         assert!(!notifications::set_status(actor, on, own, "read").await.unwrap(), "{actor:?}");
     }

@@ -14,6 +14,7 @@ crate::on_both!(
     rules_of_tasks,
     dependencies,
     what_is_still_open,
+    looked_up_and_due,
     assigning,
     pages,
     searching,
@@ -206,6 +207,35 @@ async fn what_is_still_open(db: &Db) {
     assert!(tasks::open_among(&db.cat, on, made.clone()).await.unwrap().is_empty());
     assert!(tasks::open_among(&db.bob, on, vec![made[1], Uuid::now_v7()]).await.unwrap().is_empty());
     assert!(tasks::open_among(&db.bob, on, vec![]).await.unwrap().is_empty());
+}
+
+async fn looked_up_and_due(db: &Db) {
+    let on = &db.store;
+    let day = |n: i64| jiff::Timestamp::from_second(1_800_000_000 + n * 86_400).unwrap();
+    let mut made = Vec::new();
+    for n in [2, 0, 1] {
+        let mut new = NewTask::titled(format!("day {n}"));
+        new.due_date = Some(day(n));
+        made.push(tasks::create(&db.bob, on, &new).await.unwrap());
+    }
+    let (without, assigned) = (db.task("no day").await, made[1]);
+    tasks::assign(&db.bob, on, assigned, Some(id(&db.cat))).await.unwrap();
+    let due = async |actor, from, before, limit| -> Vec<Uuid> {
+        tasks::due(actor, on, from, before, limit).await.unwrap().into_iter().map(|t| t.id).collect()
+    };
+    assert_eq!(due(&db.bob, day(0), day(3), 10).await, [made[1], made[2], made[0]], "the earliest first");
+    assert_eq!(due(&db.bob, day(0), day(2), 10).await, [made[1], made[2]], "before the end");
+    assert_eq!(due(&db.bob, day(0), day(3), 1).await, [made[1]]);
+    assert_eq!(due(&db.cat, day(0), day(3), 10).await, [made[1]], "the assignee's");
+    assert_eq!(due(&db.obs, day(1), day(3), 10).await, [made[2], made[0]]);
+    assert!(due(&db.nobody, day(0), day(3), 10).await.is_empty());
+    let among = async |actor, ids| -> Vec<Uuid> {
+        tasks::among(actor, on, ids).await.unwrap().into_iter().map(|t| t.id).collect()
+    };
+    let all = vec![made[0], made[1], without, Uuid::now_v7()];
+    assert_eq!(among(&db.bob, all.clone()).await, [without, made[1], made[0]], "newest first");
+    assert_eq!(among(&db.cat, all).await, [made[1]]);
+    assert!(among(&db.bob, Vec::new()).await.is_empty());
 }
 
 async fn assigning(db: &Db) {

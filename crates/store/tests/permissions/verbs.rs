@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use store::{
-    Result, Transaction, approvals, audit_trail, events, file_attachments, log_keeping, mcp_servers, notifications,
-    policies, runs, schedules, system_logs, task_queue,
+    Result, Transaction, activity, approvals, audit_trail, events, file_attachments, log_keeping, mcp_servers,
+    notifications, policies, runs, schedules, system_logs, task_queue,
     tasks::{self, NewTask},
     users, watchers,
 };
@@ -51,6 +51,8 @@ pub const VERBS: &[&str] = &[
     "tasks.find",
     "tasks.summaries",
     "tasks.open_among",
+    "tasks.among",
+    "tasks.due",
     "tasks.add_provenance",
     "tasks.add_provenance (again)",
     "tasks.provenance",
@@ -72,6 +74,7 @@ pub const VERBS: &[&str] = &[
     "approvals.call",
     "approvals.add_edit",
     "approvals.edit",
+    "approvals.waiting",
     "runs.create",
     "runs.list",
     "runs.finish",
@@ -91,6 +94,7 @@ pub const VERBS: &[&str] = &[
     "notifications.create (to the creator)",
     "notifications.create (to another)",
     "notifications.list",
+    "notifications.unread",
     "notifications.set_status",
     "watchers.create",
     "watchers.list",
@@ -148,6 +152,8 @@ pub const VERBS: &[&str] = &[
     "log_keeping.read",
     "log_keeping.remove",
     "log_keeping.discard",
+    "activity.levels",
+    "activity.flow",
     "events.latest",
     "events.after",
     "events.visible (the task)",
@@ -254,6 +260,11 @@ async fn of_people_and_tasks(verb: &str, tx: &Transaction, w: &World) -> Result<
         }
         "tasks.summaries" => seen(tasks::summaries(me, tx, 1000).await?.iter().any(|t| t.id == task)),
         "tasks.open_among" => seen(!tasks::open_among(me, tx, vec![task]).await?.is_empty()),
+        "tasks.among" => seen(!tasks::among(me, tx, vec![task]).await?.is_empty()),
+        "tasks.due" => {
+            let (from, before) = (in_seconds(0), in_seconds(20 * 86_400));
+            seen(tasks::due(me, tx, from, before, 1000).await?.iter().any(|t| t.id == task))
+        }
         "tasks.add_provenance" => {
             tasks::add_provenance(me, tx, w.second, false, "desk", json!({})).await.map(|()| done(true))?
         }
@@ -282,6 +293,7 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "approvals.list" => {
             seen(approvals::list(me, tx, None, Some(task), None, 10).await?.iter().any(|a| a.id == w.approval))
         }
+        "approvals.waiting" => seen(approvals::waiting(me, tx, 10).await? > 0),
         "approvals.approve" => done(approvals::approve(me, tx, w.approval, None).await?),
         "approvals.approve (expired)" => done(approvals::approve(me, tx, w.expired, None).await?),
         "approvals.reject" => done(approvals::reject(me, tx, w.approval, None).await?),
@@ -326,6 +338,7 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "notifications.create (to another)" => {
             notifications::create(me, tx, &new_notification(w.other)).await.map(|_| done(true))?
         }
+        "notifications.unread" => seen(notifications::unread(me, tx, 10).await? > 0),
         "notifications.list" => {
             seen(notifications::list(me, tx, None, 1000).await?.iter().any(|n| n.id == w.notification))
         }
@@ -412,6 +425,8 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "log_keeping.remove" => done(log_keeping::remove(me, tx, vec![w.log], old_month()).await? > 0),
         "log_keeping.discard" => done(log_keeping::discard(me, tx, "1999_01", 0).await? > 0),
 
+        "activity.levels" => seen(!activity::levels(me, tx).await?.is_empty()),
+        "activity.flow" => seen(!activity::flow(me, tx, in_seconds(-86_400)).await?.is_empty()),
         "audit_trail.list (the task's)" => {
             seen(!audit_trail::list(me, tx, Some("task"), Some(task), 10).await?.is_empty())
         }

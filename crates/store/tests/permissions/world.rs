@@ -207,8 +207,12 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let creator = if relation == "creator" { actor } else { &db.bob };
     let worker = if relation == "assignee" { actor } else { &db.employee };
     let word = format!("word{number}");
-    let new =
-        |title: &str| NewTask { assigned_to: worker.user_id(), priority: "high".to_owned(), ..NewTask::titled(title) };
+    let new = |title: &str| NewTask {
+        assigned_to: worker.user_id(),
+        priority: "high".to_owned(),
+        due_date: Some(in_seconds(5 * 86_400)),
+        ..NewTask::titled(title)
+    };
     let task = tasks::create(creator, on, &new(&word)).await.unwrap();
     // Earlier sets left ready tasks to the common employee: out of the way with them.
     let mut lease = Lease { task_id: task, worker: format!("w{number}"), attempt: 1 };

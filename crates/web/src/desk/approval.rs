@@ -14,21 +14,24 @@ use store::{
     approvals::{self, Approval, FrozenCall},
     mcp_servers::{self, ServerTool},
     tasks::{self, Provenance, Task},
-    users,
+    users::User,
 };
 use uuid::Uuid;
 
 use super::{
-    approvals::{badge, detail, headline, is_outside, shown_state},
+    approvals::{Behind, QUEUE, badge, detail, headline, is_outside, shown_state},
     arguments::ArgumentForm,
-    layout::{fault_notice, shell, token},
+    diff,
+    layout::{Reader, fault_notice, shell, token},
     parts::{json_block, name_of, outside_mark, say, state, time, visible, when},
+    words,
 };
 use crate::{
     app::{App, names},
     body::{Fields, SignedForm},
     fault::{Fault, Result},
-    params::Id,
+    guard::encode,
+    params::{Id, Params},
     session::Signed,
 };
 
@@ -43,6 +46,8 @@ struct View {
     edit: Option<String>,
     form: ArgumentForm,
     can_decide: bool,
+    /// Who else may decide, where the reader may.
+    others: Vec<User>,
     names: HashMap<Uuid, String>,
     now: Timestamp,
 }
@@ -68,26 +73,19 @@ async fn load(app: &App, me: &Signed, id: Uuid) -> Result<View> {
     let form = ArgumentForm::new(tool.as_ref().map(|t| &t.input_schema), asked);
     let people = [approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()];
     let names = names(app, actor, people.into_iter().flatten()).await?;
-    let can_decide = shown_state(&approval, now) == "pending" && may_decide(app, me, task.as_ref()).await?;
-    Ok(View { approval, call, tool, task, provenance, edit, form, can_decide, names, now })
-}
-
-/// Whether to offer the buttons; whether a decision counts is judged by the database alone.
-async fn may_decide(app: &App, me: &Signed, task: Option<&Task>) -> Result<bool> {
-    if me.session.is_agent {
-        return Ok(false);
-    }
-    if users::may(&me.actor, app.store(), "approval_decide").await? {
-        return Ok(true);
-    }
-    let is_own = task.is_some_and(|t| t.created_by == Some(me.user_id()));
-    Ok(is_own && users::may(&me.actor, app.store(), "approval_decide_own").await?)
+    let behind = Behind::of(app, me, std::slice::from_ref(&approval), QUEUE).await?;
+    let can_decide = shown_state(&approval, now) == "pending" && behind.may_decide(&approval);
+    let others = if can_decide { domain::hand_over::deciders(on, actor, &approval).await? } else { Vec::new() };
+    Ok(View { approval, call, tool, task, provenance, edit, form, can_decide, others, names, now })
 }
 
 /// `GET /approvals/{id}`
-pub(crate) async fn page(State(app): State<App>, me: Signed, Id(id): Id) -> Result<Markup> {
+pub(crate) async fn page(State(app): State<App>, me: Reader, Id(id): Id, params: Params) -> Result<Markup> {
+    params.only(&["edit", "asked"])?;
     let view = load(&app, &me, id).await?;
-    Ok(render(&me, &view, None, None))
+    let asked = params.get("asked").filter(|name| view.others.iter().any(|u| u.username == *name));
+    let shown = Shown { is_editing: params.get("edit").is_some(), asked, ..Shown::default() };
+    Ok(render(&me, &view, &shown))
 }
 
 /// `POST /approvals/{id}/decision`
@@ -98,11 +96,22 @@ pub(crate) async fn decide(State(app): State<App>, Id(id): Id, SignedForm(me, se
         Err(fault) => Err(fault),
     };
     match done {
-        Ok(()) => Ok(Redirect::to(&format!("/approvals/{id}")).into_response()),
+        Ok(()) => Ok(Redirect::to(&match sent.get("back") {
+            Some(QUEUE) => format!("{QUEUE}?decided=1"),
+            Some("/") => "/".to_owned(),
+            Some("task") => view.approval.task_id.map_or_else(|| "/".to_owned(), |task| format!("/tasks/{task}")),
+            _ => format!("{QUEUE}/{id}"),
+        })
+        .into_response()),
         // Decided by somebody else meanwhile, or a wrong value: the page as it stands now, with what was entered.
         Err(fault) if fault.status.is_client_error() => {
             let view = load(&app, &me, id).await?;
-            Ok((fault.status, render(&me, &view, Some(&fault), Some(&sent))).into_response())
+            let me = Reader::of(&app, me).await?;
+            Ok((
+                fault.status,
+                render(&me, &view, &Shown { fault: Some(&fault), entered: Some(&sent), ..Shown::default() }),
+            )
+                .into_response())
         }
         Err(fault) => Err(fault),
     }
@@ -148,7 +157,19 @@ fn read_decision(view: &View, sent: &Fields) -> Result<Decision> {
     }
 }
 
-fn render(me: &Signed, view: &View, fault: Option<&Fault>, entered: Option<&Fields>) -> Markup {
+/// How the page is shown this time.
+#[derive(Debug, Default)]
+struct Shown<'a> {
+    fault: Option<&'a Fault>,
+    entered: Option<&'a Fields>,
+    /// With the form for the arguments open.
+    is_editing: bool,
+    /// Who was just asked to decide.
+    asked: Option<&'a str>,
+}
+
+fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
+    let Shown { fault, entered, is_editing, asked } = *shown;
     let approval = &view.approval;
     let is_question = approval.action_type == "outcome_unknown";
     shell(
@@ -160,6 +181,7 @@ fn render(me: &Signed, view: &View, fault: Option<&Fault>, entered: Option<&Fiel
             h1.statement { (headline(approval)) }
             p.meta {
                 (badge(approval, view.now))
+                @if let Some((risk, why)) = words::risk_of(approval) { " " (words::risk_mark(risk)) ": " (why) "." }
                 @if view.provenance.as_ref().map_or_else(|| is_outside(approval), |p| p.outside) { " " (outside_mark()) }
                 @if let Some(end) = approval.expires_at.filter(|_| approval.status == "pending") {
                     " Decide " (when(end, view.now)) " (" (time(end)) "). No decision means no."
@@ -172,17 +194,32 @@ fn render(me: &Signed, view: &View, fault: Option<&Fault>, entered: Option<&Fiel
                     @if let Some(reason) = detail(approval, "reason") { p.soft { (say(reason)) } }
                 }
             }
-            section aria-labelledby="call" { h2 #call { "The exact call" } (exact_call(view)) }
-            section aria-labelledby="decision" {
-                h2 #decision { "The decision" }
-                @if view.can_decide { (decision_form(me, view, entered, is_question)) } @else { (decision_text(me, view)) }
+            div.cols {
+                div {
+                    section #decided data-live="" aria-labelledby="decision" {
+                        h2 #decision { "The decision" }
+                        @if let Some(name) = asked { div.notice.good role="status" { p { strong { (say(name)) } " was asked to decide. It stays open for you too." } } }
+                        @if view.can_decide { (decision_form(me, view, entered, is_question, is_editing)) } @else { (decision_text(me, view)) }
+                    }
+                    (hand_over(me, view))
+                    section aria-labelledby="call" { h2 #call { "The exact call" } (exact_call(view)) }
+                }
+                div {
+                    section aria-labelledby="from" { h2 #from { "Where it comes from" } (origin(view)) }
+                    @if me.is_admin() && !is_question && view.call.is_some() {
+                        section aria-labelledby="rule" {
+                            h2 #rule { "So that you are not asked again" }
+                            p.soft { "A rule decides calls like this one from now on." }
+                            p { a.button.quiet href={ "/policies/new?approval=" (approval.id) } { "Make a rule of this" } }
+                        }
+                    }
+                }
             }
-            section aria-labelledby="from" { h2 #from { "Where it comes from" } (origin(view)) }
         },
     )
 }
 
-fn decision_form(me: &Signed, view: &View, entered: Option<&Fields>, is_question: bool) -> Markup {
+fn decision_form(me: &Signed, view: &View, entered: Option<&Fields>, is_question: bool, is_editing: bool) -> Markup {
     let note = entered.and_then(|e| e.get("note")).unwrap_or_default();
     html! {
         form.decision method="post" action={ "/approvals/" (view.approval.id) "/decision" } data-once="" {
@@ -190,8 +227,8 @@ fn decision_form(me: &Signed, view: &View, entered: Option<&Fields>, is_question
             // Enter in a field presses the first button: this one, which does nothing.
             button type="submit" disabled hidden {}
             @if !is_question && view.form.is_open() {
-                details open[entered.is_some()] {
-                    summary { "Change the arguments first" }
+                details #change open[entered.is_some() || is_editing] {
+                    summary data-press="edit" { "Change the arguments first" }
                     p.soft.small { "What you put here is checked against the tool's schema and the policy, and then runs exactly so." }
                     @if let Some(tool) = &view.tool { input type="hidden" name="definition" value=(tool.definition_sha256); }
                     (view.form.render(entered))
@@ -208,12 +245,44 @@ fn decision_form(me: &Signed, view: &View, entered: Option<&Fields>, is_question
                     button type="submit" name="decision" value="retry" { "Do it again" }
                     button.danger type="submit" name="decision" value="reject" { "It failed" }
                 } @else {
-                    button.primary type="submit" name="decision" value="approve" data-plain="" { "Approve as asked" }
-                    button.danger type="submit" name="decision" value="reject" { "Reject" }
+                    button.primary type="submit" name="decision" value="approve" data-plain="" data-press="approve" { "Approve as asked" }
+                    button.danger type="submit" name="decision" value="reject" data-press="reject" { "Reject" }
                 }
             }
         }
     }
+}
+
+/// The form in which somebody else is asked.
+fn hand_over(me: &Signed, view: &View) -> Markup {
+    html! {
+        @if !view.others.is_empty() {
+            details {
+                summary { "Ask somebody else to decide" }
+                form.form method="post" action={ "/approvals/" (view.approval.id) "/ask" } data-once="" {
+                    (token(me))
+                    div.field {
+                        label for="to" { "Whom" }
+                        select #to name="to" { @for user in &view.others { option value=(user.id) { (user.username) } } }
+                    }
+                    div.field {
+                        label for="word" { "A word to them " span.soft { "may be left out" } }
+                        textarea #word name="note" rows="2" maxlength="4000" {}
+                    }
+                    div.buttons { button type="submit" { "Ask" } span.hint { "It stays open for you too; whoever decides first decides." } }
+                }
+            }
+        }
+    }
+}
+
+/// `POST /approvals/{id}/ask`: tells somebody else that a decision is asked for.
+pub(crate) async fn ask(State(app): State<App>, Id(id): Id, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let to = sent.get("to").and_then(|id| id.parse().ok());
+    let to: Uuid = to.ok_or_else(|| Fault::invalid("to", "say whom to ask"))?;
+    let note = sent.text("note").map(|n| n.replace("\r\n", "\n"));
+    let asked = domain::hand_over::ask(app.store(), &me.actor, id, to, note.as_deref()).await?;
+    Ok(Redirect::to(&format!("/approvals/{id}?asked={}", encode(&asked.username))).into_response())
 }
 
 /// How it was decided, or why the reader can't.
@@ -300,7 +369,7 @@ fn exact_call(view: &View) -> Markup {
                 (json_block(&frozen.call.arguments, "Arguments as asked"))
                 @if let Some((arguments, sha256)) = &frozen.edit {
                     p.label { "Arguments, as approved; SHA-256 " code { (sha256) } }
-                    (json_block(arguments, "Arguments as approved"))
+                    (diff::json(&frozen.call.arguments, arguments, "What was changed before it was approved"))
                 }
             }
             None => {

@@ -5,10 +5,13 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
-use store::{notifications, system_logs};
+use store::{
+    notifications,
+    system_logs::{self, Filter},
+};
 
 use super::{
-    layout::{shell, token},
+    layout::{Reader, shell, token},
     parts::{cut, empty, say, state, tabs, time, visible, when},
 };
 use crate::{
@@ -16,7 +19,6 @@ use crate::{
     body::SignedForm,
     fault::{Fault, Result},
     params::{LIMIT_MAX, Params},
-    session::Signed,
 };
 
 const READ: [(&str, &str); 3] = [("unread", "Unread"), ("read", "Read"), ("all", "All")];
@@ -30,7 +32,7 @@ const LEVELS: [(&str, &str); 6] = [
 ];
 
 /// `GET /notifications`
-pub(crate) async fn notifications(State(app): State<App>, me: Signed, params: Params) -> Result<Markup> {
+pub(crate) async fn notifications(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
     params.only(&["status", "limit"])?;
     let filter = params.one_of("status", &READ.map(|f| f.0))?.unwrap_or("unread");
     let rows =
@@ -41,15 +43,18 @@ pub(crate) async fn notifications(State(app): State<App>, me: Signed, params: Pa
         "Notifications",
         "/notifications",
         &html! {
-            h1 { "Notifications" }
-            (tabs("Which notifications", "/notifications", "status", &READ, filter))
-            @if has_unread {
-                form method="post" action="/notifications/read" { (token(&me)) button.quiet type="submit" name="id" value="all" { "Mark all as read" } }
+            div.head {
+                h1 { "Notifications" }
+                @if has_unread {
+                    form.acts method="post" action="/notifications/read" { (token(&me)) button.quiet type="submit" name="id" value="all" { "Mark all as read" } }
+                }
             }
+            (tabs("Which notifications", "/notifications", "status", &READ, filter))
+            div #notes data-live="" {
             @if rows.is_empty() { (empty("Nothing here.", &html! { "You are told when something waits for you, is done, or failed." })) }
             ul.lines {
                 @for note in &rows {
-                    li class=[(note.status == "unread").then_some("unread")] {
+                    li.unread[note.status == "unread"] data-key=(note.id) {
                         p.title {
                             @match link(note.data.as_ref()) {
                                 Some(address) => { a href=(address) { (say(&note.title)) } },
@@ -68,6 +73,7 @@ pub(crate) async fn notifications(State(app): State<App>, me: Signed, params: Pa
                         }
                     }
                 }
+            }
             }
         },
     ))
@@ -100,37 +106,46 @@ pub(crate) async fn mark_read(State(app): State<App>, SignedForm(me, sent): Sign
 }
 
 /// `GET /logs`
-pub(crate) async fn page(State(app): State<App>, me: Signed, params: Params) -> Result<Markup> {
-    params.only(&["level", "module", "limit"])?;
+pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
+    params.only(&["level", "module", "q", "limit"])?;
     let (level, module) = (params.one_of("level", &LEVELS.map(|f| f.0))?, params.get("module"));
-    let rows = system_logs::list(&me.actor, app.store(), level, module, None, params.limit()?).await?;
+    let filter = Filter { level: level.and_then(system_logs::level), module, ..Filter::default() };
+    let limit = params.limit()?;
+    let rows = match params.get("q") {
+        Some(query) => system_logs::search(&me.actor, app.store(), query, &filter, limit).await?,
+        None => system_logs::find(&me.actor, app.store(), &filter, limit).await?,
+    };
     Ok(shell(
         &me,
         "Logs",
         "/logs",
         &html! {
-            h1 { "Logs" }
-            (tabs("Which level", "/logs", "level", &LEVELS, level.unwrap_or_default()))
-            form.filter method="get" action="/logs" {
+            div.head { h1 { "Logs" } p.soft { "New lines appear by themselves." } }
+            (tabs("Which level, or heavier", "/logs", "level", &LEVELS, level.unwrap_or_default()))
+            form.filter method="get" action="/logs" role="search" {
                 @if let Some(level) = level { input type="hidden" name="level" value=(level); }
-                label for="module" { "Part" }
-                input #module name="module" type="text" value=[module] maxlength="100" placeholder="server:files" autocapitalize="none" spellcheck="false";
+                label.hidden for="q" { "Search lines" }
+                input #q name="q" type="search" value=[params.get("q")] maxlength="400" placeholder="Words in the line" data-search="lines";
+                label.hidden for="module" { "Part" }
+                input #module name="module" type="text" value=[module] maxlength="100" placeholder="Part, as in server:files" autocapitalize="none" spellcheck="false" data-search="lines";
                 button.quiet type="submit" { "Show" }
             }
-            @if rows.is_empty() { (empty("No lines.", &html! { "Lines about your own work are here; those of others need the permission to read all logs." })) }
-            @else {
-                table.dense {
-                    caption.hidden { "Lines of the log, newest first" }
-                    thead { tr { th scope="col" { "When" } th scope="col" { "Level" } th.opt scope="col" { "Part" } th scope="col" { "Line" } } }
-                    tbody {
-                        @for line in &rows {
-                            tr {
-                                td { (time(line.timestamp)) }
-                                td { (state(&line.level)) }
-                                td.opt { code { (say(line.module.as_deref().unwrap_or_default())) } }
-                                td.grow {
-                                    (visible(line.message.as_deref().unwrap_or_default()))
-                                    @if let Some(task) = line.task_id { " " a href={ "/tasks/" (task) } { "task" } }
+            div #lines data-live="poll" {
+                @if rows.is_empty() { (empty("No lines.", &html! { "Lines about your own work are here; those of others need the permission to read all logs." })) }
+                @else {
+                    table.dense {
+                        caption.hidden { "Lines of the log, newest first" }
+                        thead { tr { th scope="col" { "When" } th scope="col" { "Level" } th.opt scope="col" { "Part" } th scope="col" { "Line" } } }
+                        tbody {
+                            @for line in &rows {
+                                tr data-key=(line.id) {
+                                    td { (time(line.timestamp)) }
+                                    td { (state(&line.level)) }
+                                    td.opt { code { (say(line.module.as_deref().unwrap_or_default())) } }
+                                    td.grow {
+                                        (visible(line.message.as_deref().unwrap_or_default()))
+                                        @if let Some(task) = line.task_id { " " a href={ "/tasks/" (task) } aria-label="The task of this line" { "task" } }
+                                    }
                                 }
                             }
                         }

@@ -1,18 +1,30 @@
 //! The desk: pages for people. They work without script; nothing on them is inline.
 
+mod account;
+mod activity;
 mod approval;
 mod approvals;
 mod arguments;
 mod audit;
+mod diff;
 mod entry;
+mod files;
+mod form;
+mod graph;
 pub(crate) mod layout;
 mod logs;
 mod parts;
-mod places;
+mod playbooks;
+mod rules;
 mod servers;
+mod story;
+mod system;
 mod task;
+mod task_form;
 mod tasks;
 mod today;
+mod users;
+mod watchers;
 mod words;
 
 pub(crate) use approval::give;
@@ -28,18 +40,61 @@ use crate::app::App;
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/", get(today::page))
+        .route("/more", get(layout::more))
         .route("/setup/{token}", get(entry::setup_page).post(entry::setup))
         .route("/login", get(entry::login_page).post(entry::login))
         .route("/logout", post(entry::logout))
+        .merge(work())
+        .merge(house())
+}
+
+/// What is done: approvals and tasks.
+fn work() -> Router<App> {
+    Router::new()
         .route("/approvals", get(approvals::page))
+        .route("/approvals/batch", post(approvals::decide_several))
         .route("/approvals/{id}", get(approval::page))
+        .route("/approvals/{id}/ask", post(approval::ask))
         .route("/approvals/{id}/decision", post(approval::decide))
         .route("/tasks", get(tasks::page))
+        .route("/tasks/new", get(task_form::new_page).post(task_form::create))
         .route("/tasks/{id}", get(task::page))
-        .route("/watchers", get(places::watchers))
-        .route("/policies", get(places::policies))
-        .route("/servers", get(servers::page))
+        .route("/tasks/{id}/edit", get(task_form::edit_page).post(task_form::edit))
+        .route("/tasks/{id}/assign", post(task_form::assign))
+        .route("/tasks/{id}/status", post(task::set_status))
+        .route("/files/{id}", get(files::content))
+        .route("/files/{id}/text", get(files::text))
         .route("/notifications", get(logs::notifications))
         .route("/notifications/read", post(logs::mark_read))
+}
+
+/// What it is done with, and what stands of it.
+fn house() -> Router<App> {
+    Router::new()
+        .route("/watchers", get(watchers::page))
+        .route("/watchers/new", get(watchers::new_page).post(watchers::create))
+        .route("/watchers/run", post(watchers::run))
+        .route("/watchers/remove", post(watchers::remove))
+        .route("/servers", get(servers::page))
+        .route("/servers/new", get(servers::new_page).post(servers::create))
+        .route("/servers/run", post(servers::run))
+        .route("/servers/remove", post(servers::remove))
+        .route("/servers/tools", post(servers::approve))
+        .route("/policies", get(rules::page))
+        .route("/policies/new", get(rules::new_page).post(rules::create))
+        .route("/policies/try", post(rules::try_call))
+        .route("/policies/remove", post(rules::remove))
+        .route("/playbooks", get(playbooks::page))
+        .route("/playbooks/check", post(playbooks::check))
+        .route("/activity", get(activity::page))
         .route("/logs", get(logs::page))
+        .route("/audit", get(audit::page))
+        .route("/audit/verify", post(audit::verify))
+        .route("/users", get(users::page).post(users::create))
+        .route("/users/{id}/role", post(users::set_role))
+        .route("/users/{id}/status", post(users::set_status))
+        .route("/system", get(system::page))
+        .route("/system/run", post(system::run))
+        .route("/account", get(account::page))
+        .route("/account/leave", post(account::leave))
 }

@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 /// A moment, in UTC.
 pub(crate) fn time(at: Timestamp) -> Markup {
-    html! { time datetime=(format!("{at:.0}")) { (clock(at)) } }
+    html! { time datetime=(format!("{at:.0}")) title=(format!("{} UTC", clock(at))) { (clock(at)) } }
 }
 
 /// A moment with how far it is from now.
 pub(crate) fn when(at: Timestamp, now: Timestamp) -> Markup {
-    html! { time datetime=(format!("{at:.0}")) title=(format!("{} UTC", clock(at))) { (distance(at, now)) } }
+    html! { time datetime=(format!("{at:.0}")) data-ago="" title=(format!("{} UTC", clock(at))) { (distance(at, now)) } }
 }
 
 fn clock(at: Timestamp) -> String {
@@ -45,15 +45,25 @@ pub(crate) fn took(from: Timestamp, to: Timestamp) -> String {
 
 /// A state as a mark: colour, sign and word say the same.
 pub(crate) fn state(name: &str) -> Markup {
-    let (class, sign) = match name {
+    state_as(name, &name.replace('_', " "))
+}
+
+/// Colour and sign of a state.
+fn look(name: &str) -> (&'static str, &'static str) {
+    match name {
         "completed" | "succeeded" | "approved" | "active" | "allow" | "allowed" => ("good", "✓"),
-        "failed" | "rejected" | "error" | "critical" | "deny" | "denied" => ("bad", "✕"),
+        "failed" | "rejected" | "error" | "critical" | "deny" | "denied" | "suspended" => ("bad", "✕"),
         "awaiting_approval" | "waiting for a decision" | "ask" | "quarantined" | "warning" => ("wait", "!"),
         "outcome_unknown" => ("wait", "?"),
-        "in_progress" | "running" | "started" => ("now", "▸"),
+        "in_progress" | "running" | "started" | "new" => ("now", "▸"),
         _ => ("calm", "·"),
-    };
-    html! { span class={ "state " (class) } { span aria-hidden="true" { (sign) } " " (name.replace('_', " ")) } }
+    }
+}
+
+/// The state of something that has none of its own beyond a word: colour and sign as of `like`, another word.
+pub(crate) fn state_as(like: &str, word: &str) -> Markup {
+    let (class, sign) = look(like);
+    html! { span class={ "state " (class) } { span aria-hidden="true" { (sign) } " " (word) } }
 }
 
 /// The mark of content from outside.
@@ -148,8 +158,17 @@ pub(crate) fn name_of(names: &HashMap<Uuid, String>, id: Option<Uuid>) -> Markup
 
 /// Filters as links; the one in use is marked.
 pub(crate) fn tabs(label: &str, path: &str, field: &str, choices: &[(&str, &str)], current: &str) -> Markup {
+    tabs_of("tabs", label, path, field, choices, current)
+}
+
+/// The same, smaller, for what comes second.
+pub(crate) fn minor_tabs(label: &str, path: &str, field: &str, choices: &[(&str, &str)], current: &str) -> Markup {
+    tabs_of("tabs minor", label, path, field, choices, current)
+}
+
+fn tabs_of(class: &str, label: &str, path: &str, field: &str, choices: &[(&str, &str)], current: &str) -> Markup {
     html! {
-        nav.tabs aria-label=(label) {
+        nav class=(class) aria-label=(label) {
             @for (value, name) in choices {
                 a href=(if value.is_empty() { path.to_owned() } else { format!("{path}?{field}={value}") })
                     aria-current=[(*value == current).then_some("true")] { (name) }

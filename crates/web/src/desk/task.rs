@@ -1,8 +1,11 @@
-//! One task: its facts, where it came from, its files, its runs step by step, and what was done with it.
+//! One task: its facts, what may be done with it, and one timeline of all that happened.
 
 use std::collections::HashMap;
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect, Response},
+};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -12,89 +15,177 @@ use store::{
     file_attachments::{self, Attachment},
     policies,
     runs::{self, Step, TaskRun},
+    system_logs::{self, LogLine},
     tasks::{self, Provenance, Task},
 };
 use uuid::Uuid;
 
 use super::{
-    approvals::card,
-    audit::timeline,
-    layout::shell,
-    parts::{cut, empty, hash, json_block, name_of, outside_mark, pretty, say, size, state, time, took, visible, when},
+    approvals::{Behind, card},
+    files, graph,
+    layout::{Reader, button, fault_notice, shell, token},
+    parts::{cut, empty, name_of, outside_mark, pretty, say, size, state, time, visible, when},
+    story,
 };
 use crate::{
     app::{App, names},
-    fault::Result,
+    body::SignedForm,
+    fault::{Fault, Result},
+    guard::encode,
     params::Id,
-    session::Signed,
 };
 
 /// Runs whose steps are shown; older ones are named.
 const RUNS: usize = 10;
 /// Approvals whose audit rows join the timeline.
 const APPROVALS: usize = 10;
-/// Rows of the timeline.
+/// Audit rows and log lines of the timeline.
 const ROWS: i64 = 100;
-/// Characters of a tool's answer that are shown.
-const ANSWER: usize = 4000;
+/// Tasks before this one that are drawn.
+const BEFORE: usize = 24;
 
-/// `GET /tasks/{id}`
-pub(crate) async fn page(State(app): State<App>, me: Signed, Id(id): Id) -> Result<Markup> {
+/// All that the page shows.
+pub(crate) struct View {
+    pub task: Task,
+    pub provenance: Option<Provenance>,
+    pub files: Vec<Attachment>,
+    pub runs: Vec<TaskRun>,
+    pub journal: Vec<Vec<Step>>,
+    pub approvals: Vec<Approval>,
+    pub behind: Behind,
+    pub trail: Vec<AuditRow>,
+    pub lines: Vec<LogLine>,
+    /// Tasks that must be completed first, and those before them.
+    pub before: Vec<Task>,
+    pub names: HashMap<Uuid, String>,
+    pub rules: HashMap<Uuid, String>,
+    pub now: Timestamp,
+}
+
+async fn load(app: &App, me: &Reader, id: Uuid) -> Result<View> {
     let (actor, on, now) = (&me.actor, app.store(), store::now());
     let task = domain::tasks::get(on, actor, id).await?;
-    let (provenance, files, runs, approvals, policies) = tokio::try_join!(
+    let (provenance, files, runs, approvals, policies, lines) = tokio::try_join!(
         tasks::provenance(actor, on, id),
         file_attachments::list(actor, on, id),
         runs::list(actor, on, id),
         approvals::list(actor, on, None, Some(id), None, 50),
         policies::shown(actor, on),
+        system_logs::list(actor, on, None, None, Some(id), ROWS),
     )?;
     let mut journal = Vec::new();
     for run in runs.iter().take(RUNS) {
         journal.push(runs::steps(actor, on, run.id).await?);
     }
-    let trail = trail(&app, &me, id, &approvals).await?;
-    let people = trail.iter().filter_map(|r| r.user_id).chain(task.assigned_to).chain(task.created_by);
-    let names = names(&app, actor, people).await?;
-    let rules: HashMap<Uuid, String> = policies.into_iter().map(|p| (p.id, p.name)).collect();
-    let open: Vec<_> = approvals.iter().filter(|a| a.status == "pending").collect();
-    let is_live = matches!(task.status.as_str(), "pending" | "in_progress");
-    Ok(shell(
-        &me,
-        &cut(&task.title, 60),
-        "/tasks",
-        &html! {
-            p.crumbs { a href="/tasks" { "Tasks" } }
-            h1 data-live=[is_live.then_some("")] { (say(&task.title)) }
-            p.meta { (state(&task.status)) @if provenance.as_ref().is_some_and(|p| p.outside) { " " (outside_mark()) } }
-            (outcome(&task))
-            @if !open.is_empty() {
-                section aria-labelledby="waits" {
-                    h2 #waits { "Waits for a decision" }
-                    ul.cards.wait { @for approval in open { (card(approval, now, &html! {})) } }
-                }
+    let trail = trail(app, me, id, &approvals).await?;
+    let before = before(app, me, &task).await?;
+    let behind = Behind::of(app, me, &approvals, "task").await?;
+    let deciders = approvals.iter().filter_map(|a| a.approved_by.or(a.rejected_by));
+    let people = trail.iter().filter_map(|r| r.user_id).chain(task.assigned_to).chain(task.created_by).chain(deciders);
+    let names = names(app, actor, people).await?;
+    let rules = policies.into_iter().map(|p| (p.id, p.name)).collect();
+    Ok(View { task, provenance, files, runs, journal, approvals, behind, trail, lines, before, names, rules, now })
+}
+
+/// `GET /tasks/{id}`
+pub(crate) async fn page(State(app): State<App>, me: Reader, Id(id): Id) -> Result<Markup> {
+    let view = load(&app, &me, id).await?;
+    Ok(render(&me, &view, None))
+}
+
+/// `POST /tasks/{id}/status`
+pub(crate) async fn set_status(
+    State(app): State<App>,
+    Id(id): Id,
+    SignedForm(me, sent): SignedForm,
+) -> Result<Response> {
+    let status = sent.get("status").unwrap_or_default();
+    let note = sent.text("note").map(|n| n.replace("\r\n", "\n"));
+    match domain::tasks::set_status(app.store(), &me.actor, id, status, note).await {
+        Ok(_) => Ok(Redirect::to(&format!("/tasks/{id}")).into_response()),
+        Err(error) => {
+            let fault = Fault::from(error);
+            if !fault.status.is_client_error() {
+                return Err(fault);
             }
-            section aria-labelledby="facts" { h2 #facts { "Facts" } (facts(&task, provenance.as_ref(), &names, now)) }
-            section aria-labelledby="files" { h2 #files { "Files" } (file_table(&files)) }
-            section aria-labelledby="runs" {
-                h2 #runs { "Work" }
-                @if runs.is_empty() { (empty("No run yet.", &html! { "The employee begins one when the task is assigned to it and what it depends on is completed." })) }
-                @for (run, steps) in runs.iter().zip(&journal) { (run_block(run, steps, &rules)) }
-                @if runs.len() > RUNS { p.soft { "Older runs: " (runs.len() - RUNS) } }
-            }
-            section aria-labelledby="trail" { h2 #trail { "Audit" } (timeline(&trail, &names)) }
-        },
-    ))
+            let me = Reader::of(&app, me).await?;
+            let view = load(&app, &me, id).await?;
+            Ok((fault.status, render(&me, &view, Some(&fault))).into_response())
+        }
+    }
 }
 
 /// What was done with the task and its approvals, newest first.
-async fn trail(app: &App, me: &Signed, id: Uuid, approvals: &[Approval]) -> Result<Vec<AuditRow>> {
+async fn trail(app: &App, me: &Reader, id: Uuid, approvals: &[Approval]) -> Result<Vec<AuditRow>> {
     let mut rows = audit_trail::list(&me.actor, app.store(), Some("task"), Some(id), ROWS).await?;
     for approval in approvals.iter().take(APPROVALS) {
         rows.extend(audit_trail::list(&me.actor, app.store(), Some("approval"), Some(approval.id), 10).await?);
     }
     rows.sort_by_key(|r| std::cmp::Reverse((r.created_at, r.id)));
     Ok(rows)
+}
+
+/// The tasks before a task, generation by generation.
+async fn before(app: &App, me: &Reader, task: &Task) -> Result<Vec<Task>> {
+    let mut found: Vec<Task> = Vec::new();
+    let mut next = task.dependencies.clone();
+    while !next.is_empty() && found.len() < BEFORE {
+        next.truncate(BEFORE - found.len());
+        let tasks = tasks::among(&me.actor, app.store(), next).await?;
+        next = tasks.iter().flat_map(|t| t.dependencies.clone()).collect();
+        next.retain(|id| !found.iter().chain(&tasks).any(|t| t.id == *id));
+        next.sort_unstable();
+        next.dedup();
+        found.extend(tasks);
+    }
+    Ok(found)
+}
+
+fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
+    let task = &view.task;
+    let open: Vec<_> = view.approvals.iter().filter(|a| a.status == "pending").collect();
+    shell(
+        me,
+        &cut(&task.title, 60),
+        "/tasks",
+        &html! {
+            p.crumbs { a href="/tasks" { "Tasks" } }
+            div.head {
+                h1 { (say(&task.title)) }
+                p.acts { a.button.quiet href={ "/tasks/" (task.id) "/edit" } { "Edit" } }
+            }
+            div #standing data-live="" {
+                p.meta { (state(&task.status)) " · " (task.priority) " priority" @if view.provenance.as_ref().is_some_and(|p| p.outside) { " " (outside_mark()) } }
+                (outcome(task))
+            }
+            @if let Some(fault) = fault { (fault_notice(fault)) }
+            div.cols {
+                div {
+                    div #waits data-live="" {
+                        @if !open.is_empty() {
+                            section aria-labelledby="waiting" {
+                                h2 #waiting { "Waits for a decision" }
+                                ul.cards.wait { @for approval in open { (card(approval, view.now, &view.behind, &html! {})) } }
+                            }
+                        }
+                    }
+                    @if let Some(text) = &task.description { p.text { (visible(text)) } }
+                    section #story data-live="" aria-labelledby="happened" {
+                        h2 #happened { "What happened" }
+                        @if view.runs.is_empty() { (empty("No run yet.", &html! { "The employee begins one when the task is assigned to it and what it depends on is completed." })) }
+                        (story::timeline(view))
+                        @if view.runs.len() > RUNS { p.soft { "Older runs: " (view.runs.len() - RUNS) } }
+                    }
+                }
+                div {
+                    section aria-labelledby="facts" { h2 #facts { "Facts" } (facts(view)) }
+                    @if !view.before.is_empty() { section aria-labelledby="first" { h2 #first { "Needs first" } (graph::draw(task, &view.before)) } }
+                    section aria-labelledby="files" { h2 #files { "Files" } (file_list(&view.files)) }
+                    section #acts data-live="" aria-labelledby="act" { h2 #act { "What you can do" } (acts(me, task)) }
+                }
+            }
+        },
+    )
 }
 
 /// What came of it, in the words of whoever finished it.
@@ -106,23 +197,56 @@ fn outcome(task: &Task) -> Markup {
     }
 }
 
-fn facts(task: &Task, from: Option<&Provenance>, names: &HashMap<Uuid, String>, now: Timestamp) -> Markup {
+/// The moves a task may make, as forms.
+fn acts(me: &Reader, task: &Task) -> Markup {
+    let moves: &[(&str, &str, &str)] = match task.status.as_str() {
+        "pending" => {
+            &[("completed", "Done", "primary"), ("in_progress", "Begin", ""), ("cancelled", "Give it up", "danger")]
+        }
+        "in_progress" => &[
+            ("completed", "Done", "primary"),
+            ("failed", "It failed", "danger"),
+            ("cancelled", "Give it up", "danger"),
+        ],
+        _ => &[("pending", "Open it again", "")],
+    };
+    let assign = format!("/tasks/{}/assign", task.id);
     html! {
-        @if let Some(text) = &task.description { p.text { (visible(text)) } }
+        @if task.assigned_to.is_none() && moves.len() > 1 {
+            div.buttons {
+                (button(me, &assign, &[("to", "employee")], "Give it to the employee", "quiet", ""))
+                (button(me, &assign, &[("to", "me")], "Take it", "quiet", ""))
+            }
+        }
+        form.form method="post" action={ "/tasks/" (task.id) "/status" } data-once="" {
+            (token(me))
+            button type="submit" disabled hidden {}
+            @if moves.len() > 1 {
+                div.field {
+                    label for="note" { "What came of it, or why " span.soft { "may be left out" } }
+                    textarea #note name="note" rows="2" maxlength="4000" {}
+                }
+            } @else { p.soft.small { "A new run begins from the start of its playbook." } }
+            div.buttons { @for (status, label, class) in moves { button class=(class) type="submit" name="status" value=(status) { (label) } } }
+        }
+    }
+}
+
+fn facts(view: &View) -> Markup {
+    let (task, from) = (&view.task, view.provenance.as_ref());
+    html! {
         dl.facts {
             dt { "Made" }
-            dd { (time(task.created_at)) " by " (name_of(names, task.created_by)) }
+            dd { (time(task.created_at)) " by " (name_of(&view.names, task.created_by)) }
             dt { "Assigned to" }
-            dd { (name_of(names, task.assigned_to)) }
-            dt { "Priority" }
-            dd { (task.priority) }
-            @if let Some(due) = task.due_date { dt { "Due" } dd { (time(due)) " (" (when(due, now)) ")" } }
+            dd { (name_of(&view.names, task.assigned_to)) }
+            @if let Some(due) = task.due_date { dt { "Due" } dd { (when(due, view.now)) " (" (time(due)) ")" } }
             @if let Some(done) = task.completed_at { dt { "Completed" } dd { (time(done)) } }
-            @if !task.dependencies.is_empty() {
-                dt { "Needs first" }
-                dd { @for (place, id) in task.dependencies.iter().enumerate() { @if place > 0 { ", " } a href={ "/tasks/" (id) } { "task " (cut(&id.to_string(), 9)) } } }
+            @if let Some(minutes) = task.estimated_duration { dt { "Estimated" } dd { (minutes) " min" } }
+            @if !task.tags.is_empty() {
+                dt { "Labels" }
+                dd.tags { @for tag in &task.tags { a href={ "/tasks?tag=" (encode(tag)) } { (say(tag)) } } }
             }
-            @if !task.tags.is_empty() { dt { "Labels" } dd { (say(&task.tags.join(", "))) } }
             dt { "Comes from" }
             dd {
                 @match from {
@@ -143,77 +267,27 @@ fn facts(task: &Task, from: Option<&Provenance>, names: &HashMap<Uuid, String>, 
     }
 }
 
-fn file_table(files: &[Attachment]) -> Markup {
+fn file_list(files: &[Attachment]) -> Markup {
     if files.is_empty() {
         return empty("No files.", &html! { "A file that a folder watcher finds hangs on its task, encrypted." });
     }
     html! {
-        table {
-            caption.hidden { "Files of this task" }
-            thead { tr { th scope="col" { "Name" } th scope="col" { "Size" } th.opt scope="col" { "Type (guessed)" } } }
-            tbody {
-                @for file in files {
-                    tr {
-                        th scope="row" {
-                            (say(&file.original_filename))
-                            @if let Some(sum) = &file.hash_checksum { p.soft.small { "SHA-256 " code { (sum) } } }
-                        }
-                        td { @match file.file_size { Some(bytes) => (size(bytes)), None => "?" } }
-                        td.opt { (say(file.mime_type.as_deref().unwrap_or("unknown"))) }
+        ul.lines {
+            @for file in files {
+                li {
+                    p.title { a href={ "/files/" (file.id) } download[!files::is_picture(file)] { (say(&file.original_filename)) } }
+                    p.meta {
+                        @match file.file_size { Some(bytes) => (size(bytes)), None => "unknown size" }
+                        " · " (say(file.mime_type.as_deref().unwrap_or("unknown type")))
                     }
+                    @if files::is_picture(file) {
+                        details { summary { "Look at it" } img.preview src={ "/files/" (file.id) } alt={ "Content of " (visible(&file.original_filename)) } loading="lazy"; }
+                    } @else if files::is_text(file) {
+                        p.small { a href={ "/files/" (file.id) "/text" } { "Look at it" } }
+                    }
+                    @if let Some(sum) = &file.hash_checksum { p.soft.small { "SHA-256 " code { (sum) } } }
                 }
             }
         }
-    }
-}
-
-fn run_block(run: &TaskRun, steps: &[Step], rules: &HashMap<Uuid, String>) -> Markup {
-    html! {
-        article.run aria-label={ "Run " (run.number) } {
-            h3 { "Run " (run.number) " " (state(&run.state)) }
-            p.meta {
-                "playbook " (say(&run.playbook)) " " (hash(&run.playbook_sha256)) " · begun " (time(run.started_at))
-                @if let Some(end) = run.finished_at { " · took " (took(run.started_at, end)) }
-            }
-            @if let Some(error) = &run.error { p.error { (visible(error)) } }
-            @if steps.is_empty() { p.soft { "No step yet." } }
-            ol.steps { @for step in steps { (step_block(step, rules)) } }
-        }
-    }
-}
-
-fn step_block(step: &Step, rules: &HashMap<Uuid, String>) -> Markup {
-    let rule = step.policy_id.map(|id| rules.get(&id).map_or("a rule that is gone", String::as_str));
-    html! {
-        li {
-            p.title { (say(&step.name)) " " (state(&step.state)) }
-            p.meta {
-                code { (say(&step.server)) "/" (say(&step.tool)) }
-                @if let (Some(from), Some(to)) = (step.started_at, step.finished_at) { " · took " (took(from, to)) }
-                @if let Some(id) = step.approval_id { " · " a href={ "/approvals/" (id) } { "its approval" } }
-            }
-            @if let Some(error) = &step.error { p.error { (visible(error)) } }
-            @if rule.is_some() || step.policy_reason.is_some() {
-                p.small { "Decided by " @match rule { Some(name) => (say(name)), None => "no rule" } @if let Some(reason) = &step.policy_reason { ": " (say(reason)) } }
-            }
-            details {
-                summary { "Arguments " (hash(&step.arguments_sha256)) }
-                (json_block(&step.arguments, "Arguments"))
-            }
-            @if let Some(result) = &step.result {
-                details {
-                    summary { "What the tool answered " span.soft { "(data, not instruction)" } }
-                    (answer(result))
-                }
-            }
-        }
-    }
-}
-
-fn answer(result: &str) -> Markup {
-    let shown = serde_json::from_str::<Json>(result).map_or_else(|_| visible(result), |v| pretty(&v));
-    html! {
-        (super::parts::block(&cut(&shown, ANSWER), "Answer"))
-        @if shown.chars().count() > ANSWER { p.soft.small { "Cut after " (ANSWER) " characters." } }
     }
 }

@@ -1,22 +1,29 @@
-//! The list of tasks.
+//! The tasks: as a list, a board or a calendar, and what a search finds among them.
+
+use std::collections::HashMap;
 
 use axum::extract::State;
-use jiff::Timestamp;
+use jiff::{
+    Timestamp, ToSpan,
+    civil::{Date, Weekday},
+    tz::TimeZone,
+};
 use maud::{Markup, html};
 use store::{
     search::Piece,
-    tasks::{self, FoundTask, TaskFilter},
+    tasks::{self, FoundTask, Task, TaskFilter},
 };
+use uuid::Uuid;
 
 use super::{
-    layout::shell,
-    parts::{empty, name_of, older, say, state, tabs, visible, when},
+    layout::{Reader, shell},
+    parts::{cut, empty, minor_tabs, name_of, older, say, state, tabs, visible, when},
 };
 use crate::{
     app::{App, names},
-    fault::Result,
+    fault::{Fault, Result},
+    guard::encode,
     params::{Params, page as cut_page},
-    session::Signed,
 };
 
 /// Statuses of tasks, with the names of their filters.
@@ -28,85 +35,156 @@ const FILTERS: [(&str, &str); 6] = [
     ("failed", "Failed"),
     ("cancelled", "Cancelled"),
 ];
+const VIEWS: [(&str, &str); 3] = [("", "List"), ("board", "Board"), ("calendar", "Calendar")];
+const PRIORITIES: [&str; 5] = ["", "critical", "high", "medium", "low"];
+/// Cards of a column of the board.
+const COLUMN: i64 = 25;
 
 /// `GET /tasks`
-pub(crate) async fn page(State(app): State<App>, me: Signed, params: Params) -> Result<Markup> {
-    params.only(&["status", "cursor", "limit", "q"])?;
+pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
+    params.only(&["status", "priority", "tag", "cursor", "limit", "q", "view", "month"])?;
+    let view = params.one_of("view", &VIEWS.map(|v| v.0))?.unwrap_or_default();
     let status = params.one_of("status", &FILTERS.map(|f| f.0))?;
-    let (limit, now) = (params.limit()?, store::now());
-    if let Some(query) = params.get("q") {
-        let filter = TaskFilter { status: status.map(str::to_owned), ..TaskFilter::default() };
-        let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-        let found = tasks::find(&me.actor, app.store(), query, &filter, limit).await?;
-        return Ok(shell(&me, "Tasks", "/tasks", &results(query, status, &found, now)));
-    }
-    let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
-    let (rows, next) = cut_page(rows, limit, |t| (t.created_at, t.id));
-    let names = names(&app, &me.actor, rows.iter().filter_map(|t| t.assigned_to)).await?;
+    let now = store::now();
+    let is_search = ["q", "tag", "priority"].iter().any(|name| params.get(name).is_some());
+    let body = match view {
+        _ if is_search => found(&app, &me, &params, status, now).await?,
+        "board" => board(&app, &me, now).await?,
+        "calendar" => calendar(&app, &me, &params, now).await?,
+        _ => list(&app, &me, &params, status, now).await?,
+    };
     Ok(shell(
         &me,
         "Tasks",
         "/tasks",
         &html! {
-            h1 { "Tasks" }
-            (search_form("", None))
-            (tabs("Which tasks", "/tasks", "status", &FILTERS, status.unwrap_or_default()))
-            @if rows.is_empty() {
-                (empty("No tasks here.", &html! { "Watchers make them from what they notice; you add one with " code { "steward task add" } "." }))
-            } @else {
-                table {
-                    caption.hidden { "Tasks, newest first" }
-                    thead { tr { th scope="col" { "Task" } th scope="col" { "State" } th.opt scope="col" { "Priority" } th.opt scope="col" { "Assigned to" } th scope="col" { "Made" } } }
-                    tbody {
-                        @for task in &rows {
-                            tr {
-                                th scope="row" { a href={ "/tasks/" (task.id) } { (say(&task.title)) } }
-                                td { (state(&task.status)) }
-                                td.opt { (task.priority) }
-                                td.opt { (name_of(&names, task.assigned_to)) }
-                                td { (when(task.created_at, now)) }
-                            }
-                        }
-                    }
-                }
-                (older(next.as_deref(), "/tasks", &[("status", status.unwrap_or_default())]))
+            div.head {
+                h1 { "Tasks" }
+                p.acts { a.button.primary href="/tasks/new" { "New task" } }
             }
+            (search_form(&params, status))
+            @if !is_search { (tabs("How to look at them", "/tasks", "view", &VIEWS, view)) }
+            (body)
         },
     ))
 }
 
 /// The form in which one searches. It keeps the status that is being looked at.
-fn search_form(query: &str, status: Option<&str>) -> Markup {
+fn search_form(params: &Params, status: Option<&str>) -> Markup {
+    let priority = params.get("priority").unwrap_or_default();
     html! {
         form.filter role="search" method="get" action="/tasks" {
-            label for="q" { "Search" }
-            input #q type="text" name="q" value=(query) maxlength="400" autocomplete="off";
+            label.hidden for="q" { "Search tasks" }
+            input #q type="search" name="q" value=[params.get("q")] maxlength="400" autocomplete="off" placeholder="Words, \"a phrase\", -without" data-search="tasks";
+            label.hidden for="priority" { "Priority" }
+            select #priority name="priority" data-now="" {
+                @for one in PRIORITIES { option value=(one) selected[one == priority] { @if one.is_empty() { "Any priority" } @else { (one) } } }
+            }
+            @if let Some(tag) = params.get("tag") { input type="hidden" name="tag" value=(tag); }
             @if let Some(status) = status { input type="hidden" name="status" value=(status); }
             button.quiet type="submit" { "Search" }
+            @if let Some(tag) = params.get("tag") { span.soft { "with the label " strong { (say(tag)) } } }
         }
     }
 }
 
-/// What a search found, best first.
-fn results(query: &str, status: Option<&str>, found: &[FoundTask], now: Timestamp) -> Markup {
+async fn list(app: &App, me: &Reader, params: &Params, status: Option<&str>, now: Timestamp) -> Result<Markup> {
+    let limit = params.limit()?;
+    let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
+    let (rows, next) = cut_page(rows, limit, |t| (t.created_at, t.id));
+    let names = names(app, &me.actor, rows.iter().filter_map(|t| t.assigned_to)).await?;
+    Ok(html! {
+        (minor_tabs("Which tasks", "/tasks", "status", &FILTERS, status.unwrap_or_default()))
+        div #tasks data-live="" {
+            @if rows.is_empty() {
+                (empty("No tasks here.", &html! { "Watchers make them from what they notice; or " a href="/tasks/new" { "add one yourself" } "." }))
+            } @else {
+                table {
+                    caption.hidden { "Tasks, newest first" }
+                    thead { tr { th scope="col" { "Task" } th scope="col" { "State" } th.opt scope="col" { "Priority" } th.opt scope="col" { "Assigned to" } th.opt scope="col" { "Due" } th scope="col" { "Made" } } }
+                    tbody { @for task in &rows { (row(task, &names, now)) } }
+                }
+                (older(next.as_deref(), "/tasks", &[("status", status.unwrap_or_default())]))
+            }
+        }
+    })
+}
+
+fn row(task: &Task, names: &HashMap<Uuid, String>, now: Timestamp) -> Markup {
     html! {
-        h1 { "Tasks" }
-        (search_form(query, status))
+        tr data-key=(task.id) {
+            th scope="row" {
+                a href={ "/tasks/" (task.id) } { (say(&task.title)) }
+                @if !task.tags.is_empty() { " " span.tags.small { @for tag in &task.tags { a href={ "/tasks?tag=" (encode(tag)) } { (say(tag)) } } } }
+            }
+            td { (state(&task.status)) }
+            td.opt { (task.priority) }
+            td.opt { (name_of(names, task.assigned_to)) }
+            td.opt { (due(task, now)) }
+            td { (when(task.created_at, now)) }
+        }
+    }
+}
+
+fn due(task: &Task, now: Timestamp) -> Markup {
+    let is_over = matches!(task.status.as_str(), "completed" | "failed" | "cancelled");
+    html! { @if let Some(at) = task.due_date { span.over[at < now && !is_over] { (when(at, now)) } } }
+}
+
+/// What a search found, best first.
+async fn found(app: &App, me: &Reader, params: &Params, status: Option<&str>, now: Timestamp) -> Result<Markup> {
+    let filter = TaskFilter {
+        status: status.map(str::to_owned),
+        priority: params.one_of("priority", &PRIORITIES)?.map(str::to_owned),
+        tag: params.get("tag").map(str::to_owned),
+        ..TaskFilter::default()
+    };
+    let limit = i32::try_from(params.limit()?).unwrap_or(i32::MAX);
+    let query = params.get("q").unwrap_or_default();
+    let rows = if query.is_empty() {
+        filtered(app, me, &filter, i64::from(limit)).await?
+    } else {
+        tasks::find(&me.actor, app.store(), query, &filter, limit).await?
+    };
+    Ok(html! {
         p.soft { a href="/tasks" { "All tasks" } }
-        @if found.is_empty() {
-            (empty("No task matches.", &html! { "Words are looked for in titles and descriptions. " code { "\"a phrase\"" } ", " code { "-without" } ", " code { "this or that" } " and " code { "begin*" } " are understood." }))
-        } @else {
-            ul.lines {
-                @for f in found {
-                    li {
-                        p.title { a href={ "/tasks/" (f.task.id) } { (marked(&f.snippet.title)) } }
-                        p.meta { (state(&f.task.status)) " " (f.task.priority) " priority, made " (when(f.task.created_at, now)) }
-                        @if !f.snippet.description.is_empty() { p { (marked(&f.snippet.description)) } }
+        div #tasks {
+            @if rows.is_empty() {
+                (empty("No task matches.", &html! { "Words are looked for in titles and descriptions. " code { "\"a phrase\"" } ", " code { "-without" } ", " code { "this or that" } " and " code { "begin*" } " are understood." }))
+            } @else {
+                ul.lines {
+                    @for f in &rows {
+                        li data-key=(f.task.id) {
+                            p.title { a href={ "/tasks/" (f.task.id) } { (marked(&f.snippet.title)) } }
+                            p.meta { (state(&f.task.status)) " " (f.task.priority) " priority, made " (when(f.task.created_at, now)) }
+                            @if !f.snippet.description.is_empty() { p { (marked(&f.snippet.description)) } }
+                        }
                     }
                 }
             }
         }
-    }
+    })
+}
+
+/// Without words to look for: the newest that the filter lets through, of the first few pages.
+async fn filtered(app: &App, me: &Reader, filter: &TaskFilter, limit: i64) -> Result<Vec<FoundTask>> {
+    let plain = |text: &str| vec![Piece { text: text.to_owned(), hit: false }];
+    let rows = tasks::list(&me.actor, app.store(), filter.status.as_deref(), None, 1000).await?;
+    let fits = |task: &Task| {
+        filter.priority.as_ref().is_none_or(|p| task.priority == *p)
+            && filter.tag.as_ref().is_none_or(|t| task.tags.contains(t))
+    };
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    Ok(rows
+        .into_iter()
+        .filter(fits)
+        .take(most)
+        .map(|task| {
+            let description = task.description.as_deref().map(|d| plain(&cut(d, 200))).unwrap_or_default();
+            let snippet = tasks::TaskSnippet { title: plain(&task.title), description };
+            FoundTask { task, snippet }
+        })
+        .collect())
 }
 
 /// A snippet, with what matches marked; everything else in it is text.
@@ -115,6 +193,122 @@ fn marked(pieces: &[Piece]) -> Markup {
         bdi {
             @for piece in pieces {
                 @if piece.hit { mark { (visible(&piece.text)) } } @else { (visible(&piece.text)) }
+            }
+        }
+    }
+}
+
+/// A column a status.
+async fn board(app: &App, me: &Reader, now: Timestamp) -> Result<Markup> {
+    let (actor, on) = (&me.actor, app.store());
+    let list = |status: &'static str| tasks::list(actor, on, Some(status), None, COLUMN + 1);
+    let (pending, running, failed, done) =
+        tokio::try_join!(list("pending"), list("in_progress"), list("failed"), list("completed"))?;
+    let columns = [
+        ("pending", "Pending", pending),
+        ("in_progress", "In progress", running),
+        ("failed", "Failed", failed),
+        ("completed", "Completed", done),
+    ];
+    let names = names(app, actor, columns.iter().flat_map(|c| &c.2).filter_map(|t| t.assigned_to)).await?;
+    let most = usize::try_from(COLUMN).unwrap_or_default();
+    Ok(html! {
+        div #tasks.board data-live="" role="group" aria-label="Board" tabindex="0" {
+            @for (status, name, rows) in &columns {
+                section aria-labelledby={ "column-" (status) } {
+                    h2 id={ "column-" (status) } { (name) " " span.count { (rows.len().min(most)) @if rows.len() > most { "+" } } }
+                    @if rows.is_empty() { p.empty { "None." } }
+                    ul {
+                        @for task in rows.iter().take(most) {
+                            li data-key=(task.id) {
+                                p.title { a href={ "/tasks/" (task.id) } { (say(&cut(&task.title, 90))) } }
+                                p.meta {
+                                    @if task.priority != "medium" { (task.priority) " · " }
+                                    (name_of(&names, task.assigned_to))
+                                    @if task.due_date.is_some() { " · due " (due(task, now)) }
+                                }
+                            }
+                        }
+                    }
+                    @if rows.len() > most { p.more { a href={ "/tasks?status=" (status) } { "All of them" } } }
+                }
+            }
+        }
+    })
+}
+
+/// A month, by the days on which tasks are due (UTC, as due dates are judged).
+async fn calendar(app: &App, me: &Reader, params: &Params, now: Timestamp) -> Result<Markup> {
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let first = match params.get("month") {
+        None => today.first_of_month(),
+        Some(text) => format!("{text}-01")
+            .parse::<Date>()
+            .map_err(|_| Fault::invalid("month", "month must be a month such as 2026-12"))?,
+    };
+    let wrong = |_| Fault::invalid("month", "there is no such month");
+    let begin = first.checked_sub(i64::from(first.weekday().to_monday_zero_offset()).days()).map_err(wrong)?;
+    let next = first.checked_add(1.month()).map_err(wrong)?;
+    let last = first.checked_sub(1.month()).map_err(wrong)?;
+    let mut days = vec![begin];
+    while days.len() < 42 && (days.len() % 7 != 0 || days.last().is_some_and(|d| *d < next)) {
+        let day = days.last().copied().unwrap_or(begin).tomorrow().map_err(wrong)?;
+        if day >= next && day.weekday() == Weekday::Monday {
+            break;
+        }
+        days.push(day);
+    }
+    let start = |day: Date| day.to_zoned(TimeZone::UTC).map(|z| z.timestamp()).map_err(wrong);
+    let end = days.last().copied().unwrap_or(begin).tomorrow().map_err(wrong)?;
+    let rows = tasks::due(&me.actor, app.store(), start(begin)?, start(end)?, 200).await?;
+    let of = |day: Date| -> Vec<&Task> {
+        rows.iter().filter(|t| t.due_date.is_some_and(|d| d.to_zoned(TimeZone::UTC).date() == day)).collect()
+    };
+    let month = |date: Date| date.strftime("%Y-%m").to_string();
+    Ok(html! {
+        div.head {
+            h2 { (first.strftime("%B %Y").to_string()) }
+            p.acts {
+                a.button.quiet href={ "/tasks?view=calendar&month=" (month(last)) } rel="prev" { "Earlier" }
+                a.button.quiet href={ "/tasks?view=calendar&month=" (month(next)) } rel="next" { "Later" }
+            }
+        }
+        div #tasks data-live="" {
+            table.calendar {
+                caption.hidden { "Tasks by the day they are due" }
+                thead { tr { @for day in days.iter().take(7) { th scope="col" { (day.strftime("%a").to_string()) } } } }
+                tbody {
+                    @for week in days.chunks(7) {
+                        tr {
+                            @for day in week {
+                                td.today[*day == today] {
+                                    span.day { (day.day()) @if day.month() != first.month() { " " span.small { (day.strftime("%b").to_string()) } } }
+                                    (of_day(&of(*day)))
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            div.agenda {
+                @if rows.is_empty() { (empty("Nothing is due in this month.", &html! { "Give a task a due date, and it stands here." })) }
+                @for day in &days {
+                    @let due = of(*day);
+                    @if !due.is_empty() { h3 { (day.strftime("%A, %-d %B").to_string()) } (of_day(&due)) }
+                }
+            }
+        }
+    })
+}
+
+fn of_day(tasks: &[&Task]) -> Markup {
+    html! {
+        @if !tasks.is_empty() {
+            ul {
+                @for task in tasks.iter().take(4) {
+                    li { a href={ "/tasks/" (task.id) } title=(visible(&task.title)) { @if task.status == "completed" { "✓ " } (say(&cut(&task.title, 60))) } }
+                }
+                @if tasks.len() > 4 { li.soft { (tasks.len() - 4) " more" } }
             }
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub text: String,
+    /// Length of the body.
+    pub bytes: usize,
 }
 
 impl Answer {
@@ -62,7 +64,17 @@ impl House {
         store::migrate::migrate(&config).await.unwrap();
         let store = Store::open(&config).await.unwrap();
         let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments")).unwrap();
-        let state = State { store: store.clone(), vault, version: "0.0.0-test", allowed_hosts: Vec::new() };
+        let playbooks = crate::Playbooks::new(|| {
+            ["file-away", "broken"]
+                .map(|name| crate::PlaybookEntry {
+                    name: name.to_owned(),
+                    description: None,
+                    origin: "built in".to_owned(),
+                    errors: if name == "broken" { vec!["line 2: no steps".to_owned()] } else { Vec::new() },
+                })
+                .to_vec()
+        });
+        let state = State { store: store.clone(), vault, version: "0.0.0-test", allowed_hosts: Vec::new(), playbooks };
         let router =
             app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap(), CancellationToken::new()));
         Self { folder, store, router, state }
@@ -101,7 +113,8 @@ impl House {
         let answer = self.open(request).await;
         let (parts, body) = answer.into_parts();
         let bytes = axum::body::to_bytes(body, 4 << 20).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Answer { status: parts.status, headers: parts.headers, text, bytes: bytes.len() }
     }
 
     /// A session of a user, without a log-in.

@@ -1,0 +1,164 @@
+//! How the desk looks: every page, wide and on a phone, light and dark, from right to left, with nothing in anybody's way.
+
+use fantoccini::Locator;
+use serde_json::json;
+use store::{Actor, approvals, tasks};
+
+use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
+
+/// Every page that has no id in its address.
+const PAGES: [&str; 26] = [
+    "",
+    "approvals",
+    "approvals?status=all",
+    "tasks",
+    "tasks?view=board",
+    "tasks?view=calendar",
+    "tasks?q=file",
+    "tasks/new",
+    "watchers/new",
+    "playbooks",
+    "account",
+    "notifications?status=all",
+    "watchers",
+    "servers",
+    "servers/new",
+    "policies",
+    "policies/new",
+    "activity",
+    "logs",
+    "audit",
+    "users",
+    "system",
+    "more",
+    "approvals?by=task",
+    "logs?level=error",
+    "nowhere",
+];
+
+/// Sizes in which pages are looked at: width, height, name.
+const WINDOWS: [(u32, u32, &str); 2] = [(1280, 900, "wide"), (360, 780, "phone")];
+
+/// Looks at a page in all its variants.
+async fn look_at(browser: &Browser, address: &str, name: &str) {
+    for (width, height, window) in WINDOWS {
+        browser.resize(width, height).await;
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme).await;
+            browser.page.goto(address).await.expect("a page");
+            assert!(!browser.text("h1").await.is_empty(), "{name} has no heading");
+            assert!(!browser.overflows().await, "{name} is wider than the window ({window})");
+            browser.picture(&format!("{name}-{window}-{scheme}")).await;
+            assert_eq!(browser.barriers().await, Vec::<String>::new(), "{name}, {window}, {scheme}");
+        }
+        let mirror = "document.documentElement.dir = 'rtl'; return true";
+        browser.page.execute(mirror, vec![]).await.expect("a script runs");
+        assert!(!browser.overflows().await, "{name} from right to left is wider than the window ({window})");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_desk_leads_to_the_first_work() {
+    let (program, browser) = tokio::join!(Program::start(), Browser::start());
+    set_up(&browser, &program).await;
+    look_at(&browser, &program.address, "fresh-today").await;
+    assert!(browser.text("#first").await.contains("A server with tools"));
+    browser.resize(1280, 900).await;
+    browser.page.goto(&program.address).await.expect("the desk");
+    browser.go("Add a server").await;
+    browser.fill("name", "notes").await;
+    browser.fill("command", "/nowhere/notes-server").await;
+    browser.press("Add it").await;
+    assert_eq!(browser.path().await, "/servers");
+    assert!(browser.text("main").await.contains("notes"));
+    browser.page.goto(&program.address).await.expect("the desk");
+    assert!(browser.text("#first li.next").await.contains("Its tools"), "the next step is marked");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.end().await;
+    program.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_seen_by_everybody() {
+    let bench = Bench::new(false).await;
+    let mut new = tasks::NewTask::titled("Call the tax office about the file");
+    new.due_date = Some(store::now() + jiff::SignedDuration::from_hours(50));
+    new.tags = vec!["tax".to_owned()];
+    let plan = tasks::create(&bench.ada, &bench.store, &new).await.unwrap();
+    let process = bench.start(&[]);
+    let browser = Browser::start().await;
+    let desk = process.address.clone();
+    browser.page.goto(&desk).await.expect("the log-in page");
+    look_at(&browser, &format!("{desk}login"), "login").await;
+    browser.fill("login", "ada").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Log in").await;
+    bench.drop_file("Rechnung März 2026.pdf", b"first");
+    browser.until("#waits", "Rechnung März 2026.pdf").await;
+    let open = approvals::list(&bench.ada, &bench.store, Some("pending"), None, None, 1).await.unwrap().remove(0);
+    for page in PAGES {
+        let name = page.replace(['/', '?', '='], "-");
+        look_at(&browser, &format!("{desk}{page}"), if name.is_empty() { "today" } else { &name }).await;
+    }
+    look_at(&browser, &format!("{desk}approvals/{}?edit=yes", open.id), "approval").await;
+    look_at(&browser, &format!("{desk}tasks/{}", open.task_id.unwrap()), "task").await;
+    look_at(&browser, &format!("{desk}tasks/{plan}"), "task-planned").await;
+    look_at(&browser, &format!("{desk}policies/new?approval={}", open.id), "rule-of-a-decision").await;
+    // An address that leads nowhere is told by a page, and by a line of the console.
+    let complaints: Vec<_> = browser.complaints().await.into_iter().filter(|c| !c.contains("/nowhere")).collect();
+    assert_eq!(complaints, Vec::<String>::new());
+    browser.end().await;
+    assert!(process.stop().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_is_enough() {
+    let bench = Bench::new(false).await;
+    for title in ["Water the plants", "Feed the cat"] {
+        tasks::create(&bench.ada, &bench.store, &tasks::NewTask::titled(title)).await.unwrap();
+    }
+    let process = bench.start(&[]);
+    let browser = Browser::start().await;
+    let desk = process.address.clone();
+    browser.page.goto(&desk).await.expect("the log-in page");
+    browser.fill("login", "ada").await;
+    browser.fill("password", PASSWORD).await;
+    browser.press("Log in").await;
+
+    // Search as one types, with what was found marked.
+    browser.page.goto(&format!("{desk}tasks")).await.expect("the tasks");
+    browser.key("/").await;
+    browser.key("plants").await;
+    browser.until("#tasks mark", "plants").await;
+    assert!(!browser.text("#tasks").await.contains("Feed the cat"));
+    assert!(browser.page.current_url().await.unwrap().query().unwrap_or_default().contains("q=plants"));
+
+    // The palette finds places and tasks.
+    let opens = "document.dispatchEvent(new KeyboardEvent('keydown', { key: 'k', ctrlKey: true, bubbles: true }))";
+    browser.page.execute(opens, vec![]).await.expect("a script runs");
+    browser.key("cat").await;
+    browser.until("#palette-list", "Feed the cat").await;
+    assert_eq!(browser.barriers().await, Vec::<String>::new(), "the palette");
+    browser.picture("palette").await;
+    browser.page.execute("document.querySelector('dialog').close()", vec![]).await.expect("a script runs");
+
+    // j goes to the approval, a decides it.
+    let file = bench.drop_file("note.txt", b"a note");
+    browser.page.goto(&format!("{desk}approvals")).await.expect("the queue");
+    browser.until("#queue", "note.txt").await;
+    let press = |key: &str| json!(key);
+    let send =
+        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: arguments[0], bubbles: true }))";
+    browser.page.execute(send, vec![press("j")]).await.expect("a script runs");
+    let focused = browser.page.active_element().await.expect("the focus").text().await.expect("its text");
+    assert!(focused.contains("note.txt"), "{focused}");
+    browser.page.execute(send, vec![press("r")]).await.expect("a script runs");
+    browser.until("main", "1 call is decided").await;
+    assert!(file.exists(), "it was rejected");
+    let row = approvals::list(&Actor::service(), &bench.store, Some("rejected"), None, None, 2).await.unwrap();
+    assert_eq!(row.len(), 1);
+    assert!(browser.page.find(Locator::Css("#queue .cards")).await.is_err(), "nothing waits any more");
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.end().await;
+    assert!(process.stop().await.success());
+}

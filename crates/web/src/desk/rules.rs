@@ -1,0 +1,329 @@
+//! Policies: the rules in order, a call tried against them, and the making of rules, also of one decision.
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::policy::{self, Call, DEFAULT_APPROVAL_TTL_MINUTES, Effect, Verdict};
+use maud::{Markup, html};
+use serde_json::{Value as Json, json};
+use store::{
+    approvals,
+    policies::{self, NewPolicy, Policy},
+    tasks,
+};
+use uuid::Uuid;
+
+use super::{
+    approvals::{detail, is_outside},
+    form::{Form, choices},
+    layout::{Reader, fault_notice, sentence, shell, token},
+    parts::{empty, say, state},
+};
+use crate::{
+    app::App,
+    body::{Fields, SignedForm},
+    fault::{Fault, Result},
+    params::Params,
+};
+
+/// `GET /policies`
+pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
+    let rows = policies::shown(&me.actor, app.store()).await?;
+    Ok(render(&me, &rows, Form::default(), None))
+}
+
+fn render(me: &Reader, rows: &[Policy], form: Form<'_>, verdict: Option<&Verdict>) -> Markup {
+    shell(
+        me,
+        "Policies",
+        "/policies",
+        &html! {
+            div.head {
+                h1 { "Policies" }
+                @if me.is_admin() { p.acts { a.button.primary href="/policies/new" { "Add a rule" } } }
+            }
+            p.lead { "Before each call the rules are asked from top to bottom; the first one that matches decides. Where none does, a person is asked." }
+            @if rows.is_empty() {
+                (empty("There are no rules: every call asks.", &html! { "Decide a few approvals first; then make a rule of a decision that is always the same." }))
+            } @else { (table(me, rows)) }
+            (try_part(form, verdict, me))
+        },
+    )
+}
+
+fn table(me: &Reader, rows: &[Policy]) -> Markup {
+    html! {
+        table {
+            caption.hidden { "Rules in the order in which they are asked" }
+            thead {
+                tr {
+                    th scope="col" { "Rule" } th scope="col" { "Effect" } th scope="col" { "Calls" }
+                    th.opt scope="col" { "Reaches outside content" }
+                    @if me.is_admin() { th scope="col" { span.hidden { "Remove" } } }
+                }
+            }
+            tbody {
+                @for rule in rows {
+                    tr data-key=(rule.id) {
+                        th scope="row" {
+                            span.soft.num { (rule.position) } " " (say(&rule.name))
+                            @if !rule.is_active { " " (state("paused")) }
+                        }
+                        td { (state(&rule.effect)) @if rule.effect == "ask" { p.soft.small { "within " (minutes(rule.approval_ttl_minutes)) } } }
+                        td {
+                            code { (say(&rule.server)) "/" (breakable(&rule.tool)) }
+                            @if let Some(condition) = &rule.condition { p.small { "if " code { (say(condition)) } } }
+                        }
+                        td.opt { @if rule.outside || rule.effect != "allow" { "yes" } @else { "no, asks instead" } }
+                        @if me.is_admin() {
+                            td {
+                                form.inline method="post" action="/policies/remove" {
+                                    (token(me))
+                                    input type="hidden" name="id" value=(rule.id);
+                                    button.quiet.danger type="submit" aria-label={ "Remove: " (rule.name) } data-sure={ "Remove the rule " (rule.name) "?" } { "Remove" }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        p.soft.small { "After the last rule: ask." }
+    }
+}
+
+/// The form in which a call is tried, with what came of it.
+fn try_part(form: Form<'_>, verdict: Option<&Verdict>, me: &Reader) -> Markup {
+    html! {
+        section #try aria-labelledby="try-head" {
+            h2 #try-head { "Try a call" }
+            p.soft { "Nothing is called: it is only said which rule would decide." }
+            @if let Some(verdict) = verdict {
+                div.notice role="status" {
+                    p {
+                        (state(effect_word(verdict.effect)))
+                        @if let Some((_, name)) = &verdict.rule { " by the rule " strong { (say(name)) } } @else { " by no rule" }
+                    }
+                    p.small { (say(&sentence(&verdict.reason))) }
+                }
+            }
+            @if let Some(fault) = form.fault { (fault_notice(fault)) }
+            form.form method="post" action="/policies/try" {
+                (token(me))
+                div.pair {
+                    (form.line("server", "Server", "files", ""))
+                    (form.line("tool", "Tool", "move_file", ""))
+                }
+                (form.lines("arguments", "Arguments, as JSON", "{}", "", 3))
+                (form.tick("outside", "The work is on content from outside", false))
+                div.buttons { button type="submit" { "Try it" } }
+            }
+        }
+    }
+}
+
+fn effect_word(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Allow => "allow",
+        Effect::Ask => "ask",
+        Effect::Deny => "deny",
+    }
+}
+
+/// `POST /policies/try`: says which rule decides a call; nothing is called and nothing changed.
+pub(crate) async fn try_call(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let rows = policies::list(&me.actor, app.store()).await?;
+    let me = Reader::of(&app, me).await?;
+    let text = sent.text("arguments").unwrap_or("{}");
+    let arguments: Json = match serde_json::from_str(text) {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            let fault = Fault::invalid("arguments", format!("the arguments are no JSON: {e}"));
+            return Ok((fault.status, render(&me, &rows, Form::again(&sent, &fault), None)).into_response());
+        }
+    };
+    let task = json!({});
+    let call = Call {
+        server: sent.text("server").unwrap_or_default(),
+        tool: sent.text("tool").unwrap_or_default(),
+        arguments: &arguments,
+        outside: sent.get("outside").is_some(),
+        task: &task,
+    };
+    let verdict = policy::decide(&domain::rules::rules_of(rows.clone()), &call);
+    let form = Form { sent: Some(&sent), fault: None };
+    Ok(render(&me, &rows, form, Some(&verdict)).into_response())
+}
+
+/// `POST /policies/remove`
+pub(crate) async fn remove(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let id: Uuid = sent.get("id").and_then(|id| id.parse().ok()).ok_or_else(|| Fault::not_found("rule"))?;
+    if !policies::delete(&me.actor, app.store(), id).await? {
+        return Err(Fault::not_found("rule that you may remove"));
+    }
+    Ok(Redirect::to("/policies").into_response())
+}
+
+/// What the form for a rule begins with.
+#[derive(Debug, Default)]
+struct First {
+    name: String,
+    server: String,
+    tool: String,
+    condition: String,
+    effect: &'static str,
+    is_outside: bool,
+    /// The decision that it is made of.
+    of: Option<String>,
+}
+
+/// `GET /policies/new`, also of a decision: with the call's server, tool and place filled in.
+pub(crate) async fn new_page(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
+    params.only(&["approval"])?;
+    let first = match params.id("approval")? {
+        Some(id) => of_decision(&app, &me, id).await?,
+        None => First { server: "*".to_owned(), tool: "*".to_owned(), effect: "ask", ..First::default() },
+    };
+    Ok(form(&me, &first, Form::default()))
+}
+
+async fn of_decision(app: &App, me: &Reader, id: Uuid) -> Result<First> {
+    let found = approvals::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("approval"))?;
+    let (server, tool) = (detail(&found, "server").unwrap_or("*"), detail(&found, "tool").unwrap_or("*"));
+    let is_outside = match found.task_id {
+        Some(task) => tasks::provenance(&me.actor, app.store(), task).await?.is_some_and(|p| p.outside),
+        None => is_outside(&found),
+    };
+    let arguments = found.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default();
+    let effect = if found.status == "rejected" { "deny" } else { "allow" };
+    Ok(First {
+        name: format!("{server}: {tool}"),
+        server: server.to_owned(),
+        tool: tool.to_owned(),
+        condition: condition_of(&arguments),
+        effect,
+        is_outside,
+        of: Some(id.to_string()),
+    })
+}
+
+/// A condition that reaches no further than the folders of the paths in a call: narrow at first, for a person to widen.
+fn condition_of(arguments: &Json) -> String {
+    let Some(map) = arguments.as_object() else { return String::new() };
+    let paths = map.iter().filter_map(|(name, value)| {
+        let path = value.as_str().filter(|p| p.starts_with('/'))?;
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit());
+        let folder = path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).filter(|f| f.len() > 1)?;
+        // A string literal of CEL is written as one of JSON.
+        is_name.then(|| format!("args.{name}.startsWith({})", Json::from(folder)))
+    });
+    paths.collect::<Vec<_>>().join(" && ")
+}
+
+fn form(me: &Reader, first: &First, form: Form<'_>) -> Markup {
+    let effects = [
+        ("allow", "allow: the call runs by itself"),
+        ("ask", "ask: a person decides"),
+        ("deny", "deny: the call never runs"),
+    ]
+    .map(|(value, label)| (value.to_owned(), label.to_owned()));
+    shell(
+        me,
+        "Add a rule",
+        "/policies",
+        &html! {
+            p.crumbs { a href="/policies" { "Policies" } }
+            h1 { @if first.of.is_some() { "A rule of this decision" } @else { "Add a rule" } }
+            @if let Some(id) = &first.of {
+                p.lead { "It is filled in as narrow as " a href={ "/approvals/" (id) } { "the call you were asked about" } ": this tool, in these folders. Widen it as far as you trust it, and no further." }
+            }
+            @if let Some(fault) = form.fault { (fault_notice(fault)) }
+            form.form method="post" action="/policies/new" data-once="" {
+                (token(me))
+                (form.line("name", "Name", &first.name, "For people; each rule has its own."))
+                div.pair {
+                    (form.line("server", "Servers", &first.server, "A name, or a pattern: * stands for anything, {a,b} for a choice."))
+                    (form.line("tool", "Tools", &first.tool, "Likewise."))
+                }
+                (form.lines("condition", "Only if", &first.condition, "In CEL, over args, task, server, tool and outside; empty holds always.", 2))
+                (form.choice("effect", "Effect", first.effect, &effects, ""))
+                (form.tick("outside", "An allowing rule reaches work on content from outside too", first.is_outside && first.effect == "allow" && first.of.is_some()))
+                div.pair {
+                    (form.of_kind("number", "minutes", "Minutes to decide, where it asks", &DEFAULT_APPROVAL_TTL_MINUTES.to_string(), "No decision means no."))
+                    (form.choice("place", "Place", "last", &choices(&["last", "first"]), "The first rule that matches decides."))
+                }
+                div.buttons { button.primary type="submit" { "Add the rule" } a.button href="/policies" { "Leave it" } }
+            }
+        },
+    )
+}
+
+/// `POST /policies/new`
+pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    match add(&app, &me.actor, &sent).await {
+        Ok(()) => Ok(Redirect::to("/policies").into_response()),
+        Err(fault) if fault.status.is_client_error() => {
+            let me = Reader::of(&app, me).await?;
+            Ok((fault.status, form(&me, &First::default(), Form::again(&sent, &fault))).into_response())
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
+    let text = |name: &str| sent.text(name).unwrap_or_default().to_owned();
+    let minutes =
+        text("minutes").parse().map_err(|_| Fault::invalid("minutes", "the minutes must be a whole number"))?;
+    let position = match sent.get("place") {
+        // Before the first; rules are set ten apart.
+        Some("first") => {
+            let first = policies::list(actor, app.store()).await?.first().map_or(10, |p| p.position);
+            Some((first / 2).max(1))
+        }
+        _ => None,
+    };
+    let new = NewPolicy {
+        position: 0,
+        name: text("name"),
+        server: text("server"),
+        tool: text("tool"),
+        condition: sent.text("condition").map(str::to_owned),
+        outside: sent.get("outside").is_some(),
+        effect: text("effect"),
+        approval_ttl_minutes: minutes,
+    };
+    domain::rules::add(app.store(), actor, new, position).await?;
+    Ok(())
+}
+
+/// A long list of names that may break after its commas.
+fn breakable(text: &str) -> Markup {
+    html! { @for (place, part) in text.split(',').enumerate() { @if place > 0 { "," wbr; } (say(part)) } }
+}
+
+fn minutes(minutes: i32) -> String {
+    match minutes {
+        m if m % 1440 == 0 => format!("{} days", m / 1440).replace("1 days", "1 day"),
+        m if m % 60 == 0 => format!("{} h", m / 60),
+        m => format!("{m} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::condition_of;
+    use serde_json::json;
+
+    #[test]
+    fn a_rule_of_a_decision_is_as_narrow_as_its_folders() {
+        let arguments =
+            json!({"source": "/in/a \"b\".pdf", "destination": "/out/2026/a.pdf", "n": 1, "odd-name": "/x/y"});
+        let condition = condition_of(&arguments);
+        assert!(condition.contains(r#"args.source.startsWith("/in/")"#), "{condition}");
+        assert!(condition.contains(r#"args.destination.startsWith("/out/2026/")"#), "{condition}");
+        assert!(!condition.contains("odd"), "{condition}");
+        assert_eq!(condition_of(&json!({"path": "/top"})), "");
+    }
+}

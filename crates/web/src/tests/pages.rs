@@ -1,0 +1,404 @@
+//! What is done on the desk's pages beside a single decision: several at once, rules, tools, tasks, people.
+
+use axum::http::StatusCode;
+use store::{Actor, approvals, mcp_servers, policies, tasks, users};
+
+use super::house::{House, PASSWORD};
+
+#[tokio::test]
+async fn several_are_decided_at_once_but_nothing_grave_in_passing() {
+    let (house, ada) = House::with_ada().await;
+    let (_, one) = house.asked(ada, ada).await;
+    let (_, two) = house.asked(ada, ada).await;
+    let (_, unknown) = house.unknown(ada, ada).await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let queue = browser.get("/approvals").await.text;
+    assert!(queue.contains("Move files") && queue.contains("Did it happen?"), "grouped by kind");
+    assert!(queue.contains("Approve them"));
+    assert!(browser.get("/approvals?by=task").await.text.contains("Rechnung"));
+    assert_eq!(
+        browser.post("/approvals/batch", &[("decision", "approve")]).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "none was ticked"
+    );
+    let ids = [one, two, unknown].map(|id| id.to_string());
+    let fields = [("decision", "reject"), ("id", &ids[0]), ("id", &ids[1]), ("id", &ids[1]), ("id", &ids[2])];
+    let done = browser.post("/approvals/batch", &fields).await;
+    assert_eq!((done.status, done.header("location")), (StatusCode::SEE_OTHER, "/approvals?decided=2&refused=1"));
+    for (id, status) in [(one, "rejected"), (two, "rejected"), (unknown, "pending")] {
+        assert_eq!(approvals::get(&actor, &house.store, id).await.unwrap().unwrap().status, status);
+    }
+    let told = browser.get("/approvals?decided=2&refused=1").await.text;
+    assert!(told.contains("2 calls are decided") && told.contains("1 could not be decided"));
+}
+
+#[tokio::test]
+async fn a_quick_decision_leads_back_to_where_it_was_given() {
+    let (house, ada) = House::with_ada().await;
+    let browser = house.browser(ada).await;
+    for (back, place) in [("/approvals", "/approvals?decided=1"), ("/", "/")] {
+        let (task, id) = house.asked(ada, ada).await;
+        let path = format!("/approvals/{id}/decision");
+        let done = browser.post(&path, &[("decision", "reject"), ("back", back)]).await;
+        assert_eq!((done.status, done.header("location")), (StatusCode::SEE_OTHER, place));
+        // The decision released the task; the next one is claimed only when this one is out of the way.
+        domain::tasks::set_status(&house.store, &Actor::user(ada), task, "cancelled", None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_rule_is_made_of_a_decision_and_tried() {
+    let (house, ada) = House::with_ada().await;
+    let (_, id) = house.asked(ada, ada).await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let form = browser.get(&format!("/policies/new?approval={id}")).await.text;
+    for part in ["value=\"move_file\"", "args.destination.startsWith(&quot;/archive/&quot;)", "value=\"yes\" checked"] {
+        assert!(form.contains(part), "{part}: {form}");
+    }
+    let rule = [
+        ("name", "archive"),
+        ("server", "files"),
+        ("tool", "move_file"),
+        ("condition", "args.destination.startsWith(\"/archive/\")"),
+        ("effect", "allow"),
+        ("minutes", "60"),
+        ("place", "first"),
+    ];
+    assert_eq!(browser.post("/policies/new", &rule).await.status, StatusCode::SEE_OTHER);
+    let made = policies::list(&actor, &house.store).await.unwrap().into_iter().find(|p| p.name == "archive").unwrap();
+    assert!(!made.outside, "what is not ticked does not reach outside content");
+    let again = browser.post("/policies/new", &rule).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "names are unique");
+    assert!(again.text.contains("value=\"archive\""), "what was entered is still there");
+    let mut broken = rule;
+    broken[3].1 = "args.";
+    assert_eq!(browser.post("/policies/new", &broken).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let call = |outside| {
+        let mut fields =
+            vec![("server", "files"), ("tool", "move_file"), ("arguments", "{\"destination\": \"/archive/x\"}")];
+        if outside {
+            fields.push(("outside", "yes"));
+        }
+        fields
+    };
+    let inside = browser.post("/policies/try", &call(false)).await.text;
+    assert!(inside.contains("> allow</span>") && inside.contains("by the rule"), "{inside}");
+    assert!(browser.post("/policies/try", &call(true)).await.text.contains("> ask</span>"));
+    let bad = browser.post("/policies/try", &[("server", "files"), ("tool", "x"), ("arguments", "{")]).await;
+    assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let eve = house.add_user(ada, "eve", "user").await;
+    let eve = house.browser(eve).await;
+    assert_eq!(eve.post("/policies/new", &rule).await.status, StatusCode::FORBIDDEN);
+    let id = made.id.to_string();
+    assert_eq!(eve.post("/policies/remove", &[("id", &id)]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.post("/policies/remove", &[("id", &id)]).await.status, StatusCode::SEE_OTHER);
+    assert!(policies::list(&actor, &house.store).await.unwrap().iter().all(|p| p.id != made.id));
+}
+
+#[tokio::test]
+async fn tools_are_approved_as_they_were_shown() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor, service) = (house.browser(ada).await, Actor::user(ada), Actor::service());
+    let new = [("name", "notes"), ("command", "notes-mcp"), ("args", "--all\n"), ("environment", "TOKEN=hush hush")];
+    assert_eq!(browser.post("/servers/new", &new).await.status, StatusCode::SEE_OTHER);
+    let server = mcp_servers::named(&actor, &house.store, "notes").await.unwrap().unwrap();
+    assert_eq!((server.command.as_str(), server.args.as_slice()), ("notes-mcp", &["--all".to_owned()][..]));
+    let again = browser.post("/servers/new", &new).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(!again.text.contains("hush"), "a secret does not come back");
+    let (old, fresh) = ("a".repeat(64), "b".repeat(64));
+    let offer = async |hash: &str| {
+        mcp_servers::see_tool(&service, &house.store, server.id, "write", None, &serde_json::json!({}), hash)
+            .await
+            .unwrap();
+    };
+    offer(&old).await;
+    let shown = format!("{old}:write");
+    assert!(browser.get("/servers").await.text.contains(&shown));
+    offer(&fresh).await;
+    let chosen =
+        |tool: &str| vec![("server", "notes".to_owned()), ("which", "chosen".to_owned()), ("tool", tool.to_owned())];
+    let post = async |fields: Vec<(&'static str, String)>| {
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        browser.post("/servers/tools", &fields).await.status
+    };
+    assert_eq!(post(chosen(&shown)).await, StatusCode::CONFLICT, "it changed since it was shown");
+    assert!(!mcp_servers::tools(&actor, &house.store, server.id).await.unwrap()[0].is_usable());
+    assert_eq!(post(chosen(&format!("{fresh}:write"))).await, StatusCode::SEE_OTHER);
+    assert!(mcp_servers::tools(&actor, &house.store, server.id).await.unwrap()[0].is_usable());
+    assert_eq!(browser.post("/servers/run", &[("name", "notes"), ("run", "no")]).await.status, StatusCode::SEE_OTHER);
+    assert!(!mcp_servers::named(&actor, &house.store, "notes").await.unwrap().unwrap().is_active);
+    assert_eq!(browser.post("/servers/remove", &[("name", "notes")]).await.status, StatusCode::SEE_OTHER);
+    assert!(mcp_servers::named(&actor, &house.store, "notes").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_task_is_moved_and_tells_its_story() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let first = tasks::create(&actor, &house.store, &tasks::NewTask::titled("Before all else")).await.unwrap();
+    let mut new = tasks::NewTask::titled("Then this");
+    (new.dependencies, new.tags) = (vec![first], vec!["tax & more".to_owned()]);
+    new.due_date = Some("2027-03-10T00:00:00Z".parse().unwrap());
+    let task = tasks::create(&actor, &house.store, &new).await.unwrap();
+    let page = browser.get(&format!("/tasks/{task}")).await.text;
+    for part in
+        ["Needs first", "Before all else", "<svg class=\"graph\"", "/tasks?tag=tax%20%26%20more", "task created"]
+    {
+        assert!(page.contains(part), "{part}");
+    }
+    let path = format!("/tasks/{task}/status");
+    let early = browser.post(&path, &[("status", "completed"), ("note", "well")]).await;
+    assert_eq!(early.status, StatusCode::CONFLICT);
+    assert!(early.text.contains("waits for others") && early.text.contains("Then this"), "told on the page itself");
+    for id in [first, task] {
+        let done = browser.post(&format!("/tasks/{id}/status"), &[("status", "completed"), ("note", "well")]).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER);
+    }
+    let page = browser.get(&format!("/tasks/{task}")).await.text;
+    assert!(page.contains("Open it again") && page.contains("<p>well</p>"));
+    assert!(browser.get("/tasks?view=calendar&month=2027-03").await.text.contains("Then this"));
+    assert!(!browser.get("/tasks?view=calendar&month=2027-06").await.text.contains("Then this"));
+    assert_eq!(browser.get("/tasks?view=calendar&month=never").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(browser.get("/tasks?tag=tax+%26+more").await.text.contains("Then this"));
+    assert!(!browser.get("/tasks?tag=other").await.text.contains("Then this"));
+    let found = browser.get("/tasks?q=else").await.text;
+    assert!(found.contains("<mark>else</mark>"), "{found}");
+}
+
+#[tokio::test]
+async fn people_are_added_and_let_go_by_administrators_alone() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let new = [("username", "bob"), ("email", "bob@example.org"), ("role", "user"), ("password", PASSWORD)];
+    assert_eq!(browser.post("/users", &new).await.status, StatusCode::SEE_OTHER);
+    let again = browser.post("/users", &new).await;
+    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(again.text.contains("bob@example.org") && !again.text.contains(PASSWORD));
+    let bob = users::named(&actor, &house.store, "bob").await.unwrap().unwrap().id;
+    let at_bob = house.browser(bob).await;
+    assert_eq!(at_bob.get("/users").await.status, StatusCode::OK);
+    assert_eq!(at_bob.post(&format!("/users/{ada}/role"), &[("role", "user")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser.post(&format!("/users/{bob}/role"), &[("role", "observer")]).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let suspended = browser.post(&format!("/users/{bob}/status"), &[("status", "suspended")]).await;
+    assert_eq!(suspended.status, StatusCode::SEE_OTHER);
+    let row = users::account(&actor, &house.store, bob).await.unwrap().unwrap();
+    assert_eq!((row.role.as_str(), row.status.as_str()), ("observer", "suspended"));
+    assert_eq!(at_bob.get("/").await.status, StatusCode::SEE_OTHER, "an open page leads to the log-in");
+    let last = browser.post(&format!("/users/{ada}/status"), &[("status", "suspended")]).await;
+    assert!(last.status.is_client_error(), "the last administrator stays");
+}
+
+#[tokio::test]
+async fn the_chain_is_checked_and_the_figures_are_shown() {
+    let (house, ada) = House::with_ada().await;
+    house.asked(ada, ada).await;
+    let browser = house.browser(ada).await;
+    let checked = browser.post("/audit/verify", &[]).await;
+    assert!(checked.text.contains("The chain is whole"), "{}", checked.text);
+    let page = browser.get("/activity").await.text;
+    assert!(page.contains("class=\"chart\"") && page.contains("The same as a table"));
+    let system = browser.get("/system").await.text;
+    assert!(system.contains("SQLite") && system.contains("cleanup-sessions") && system.contains("Where the log lies"));
+    assert_eq!(browser.post("/system/run", &[("name", "statistics")]).await.status, StatusCode::SEE_OTHER);
+    let bob = house.add_user(ada, "bob", "user").await;
+    let bob = house.browser(bob).await;
+    assert!(!bob.get("/system").await.text.contains("Where the log lies"));
+    assert_eq!(bob.post("/system/run", &[("name", "statistics")]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_first_page_is_light() {
+    let (house, ada) = House::with_ada().await;
+    for _ in 0..8 {
+        house.asked(ada, ada).await;
+    }
+    let browser = house.browser(ada).await;
+    let today = browser.get("/").await.text;
+    let mut bytes = today.len();
+    let mut rest = today.as_str();
+    while let Some((_, after)) = rest.split_once("\"/assets/") {
+        let path = after.split('"').next().unwrap();
+        let file = browser.get(&format!("/assets/{path}")).await;
+        assert_eq!(file.status, StatusCode::OK, "{path}");
+        bytes += file.bytes;
+        rest = after;
+    }
+    assert!(bytes < 100_000, "{bytes} bytes with everything, uncompressed");
+    assert_eq!(browser.get("/assets/mark.svg").await.status, StatusCode::OK, "the manifest's names");
+}
+
+#[tokio::test]
+async fn a_task_is_made_and_changed_by_form() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let first = tasks::create(&actor, &house.store, &tasks::NewTask::titled("First")).await.unwrap();
+    let address = format!("http://127.0.0.1:8000/tasks/{first}");
+    let fields = [
+        ("title", "Call the office"),
+        ("description", "one\r\ntwo"),
+        ("due_date", "2027-03-10"),
+        ("priority", "high"),
+        ("estimated_duration", "30"),
+        ("assigned_to", "employee"),
+        ("tags", "#tax, call"),
+        ("dependencies", &address),
+    ];
+    let made = browser.post("/tasks/new", &fields).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
+    let id: uuid::Uuid = made.header("location").strip_prefix("/tasks/").unwrap().parse().unwrap();
+    let row = tasks::get(&actor, &house.store, id).await.unwrap().unwrap();
+    assert_eq!((row.title.as_str(), row.description.as_deref()), ("Call the office", Some("one\ntwo")));
+    assert_eq!(
+        (row.tags, row.dependencies, row.priority.as_str()),
+        (vec!["tax".to_owned(), "call".to_owned()], vec![first], "high")
+    );
+    assert!(row.assigned_to.is_some() && row.due_date.is_some());
+    assert_eq!(tasks::provenance(&actor, &house.store, id).await.unwrap().unwrap().source, "desk");
+    let form = browser.get(&format!("/tasks/{id}/edit")).await.text;
+    for part in ["value=\"2027-03-10\"", "value=\"tax, call\"", "value=\"employee\"", &first.to_string()] {
+        assert!(form.contains(part), "{part}: {form}");
+    }
+    for (field, wrong) in [(0, ""), (2, "soon"), (4, "many"), (5, "nobody-here"), (7, "x")] {
+        let mut fields = fields;
+        fields[field].1 = wrong;
+        let refused = browser.post(&format!("/tasks/{id}/edit"), &fields).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", fields[field]);
+        assert!(refused.text.contains("aria-invalid=\"true\"") && refused.text.contains("#tax, call"));
+    }
+    let mut changed = fields;
+    (changed[0].1, changed[5].1, changed[7].1) = ("Write to the office", "", "");
+    assert_eq!(browser.post(&format!("/tasks/{id}/edit"), &changed).await.status, StatusCode::SEE_OTHER);
+    let row = tasks::get(&actor, &house.store, id).await.unwrap().unwrap();
+    assert_eq!((row.title.as_str(), row.assigned_to), ("Write to the office", None));
+    assert!(row.dependencies.is_empty());
+    assert_eq!(browser.post(&format!("/tasks/{id}/assign"), &[("to", "me")]).await.status, StatusCode::SEE_OTHER);
+    let eve = house.add_user(ada, "eve", "user").await;
+    let eve = house.browser(eve).await;
+    assert_eq!(eve.post(&format!("/tasks/{id}/edit"), &fields).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(eve.post(&format!("/tasks/{id}/assign"), &[("to", "me")]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_folder_is_watched_by_form() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let fields = [
+        ("name", "inbox"),
+        ("path", "~/in"),
+        ("playbook", "file-away"),
+        ("priority", "high"),
+        ("patterns", "*.pdf, *.txt"),
+    ];
+    for (field, wrong) in [(0, ""), (1, "relative/path"), (2, "broken"), (2, "unknown"), (3, "urgent")] {
+        let mut fields = fields;
+        fields[field].1 = wrong;
+        assert_eq!(browser.post("/watchers/new", &fields).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
+    }
+    assert_eq!(browser.post("/watchers/new", &fields).await.status, StatusCode::SEE_OTHER);
+    let row = store::watchers::list(&actor, &house.store).await.unwrap().pop().unwrap();
+    assert_eq!(
+        row.config.unwrap(),
+        serde_json::json!({"path": "~/in", "playbook": "file-away", "priority": "high", "patterns": ["*.pdf", "*.txt"]})
+    );
+    assert_eq!(
+        browser.post("/watchers/new", &fields).await.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "the name is taken"
+    );
+    let eve = house.add_user(ada, "eve", "user").await;
+    let at_eve = house.browser(eve).await;
+    let mut other = fields;
+    (other[0].1, other[1].1) = ("etc", "/etc");
+    assert_eq!(at_eve.post("/watchers/new", &other).await.status, StatusCode::FORBIDDEN, "any folder could be named");
+    let id = row.id.to_string();
+    assert_eq!(at_eve.post("/watchers/remove", &[("id", &id)]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.post("/watchers/run", &[("id", &id), ("run", "no")]).await.status, StatusCode::SEE_OTHER);
+    assert!(!store::watchers::get(&actor, &house.store, row.id).await.unwrap().unwrap().is_active);
+    assert_eq!(browser.post("/watchers/remove", &[("id", &id)]).await.status, StatusCode::SEE_OTHER);
+    assert!(store::watchers::list(&actor, &house.store).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_playbook_is_checked_and_all_sessions_are_ended() {
+    let (house, ada) = House::with_ada().await;
+    let browser = house.browser(ada).await;
+    let page = browser.get("/playbooks").await.text;
+    assert!(page.contains("file-away") && page.contains("line 2: no steps"));
+    let source = include_str!("../../../../examples/playbooks/file-away.yaml");
+    let right = browser.post("/playbooks/check", &[("source", source)]).await.text;
+    assert!(right.contains("It is right.") && right.contains("move_file"), "{right}");
+    let wrong = browser.post("/playbooks/check", &[("source", "name: x\nsteps: 7\n")]).await.text;
+    assert!(wrong.contains("It has mistakes.") && wrong.contains("line 2"), "{wrong}");
+    let other = house.browser(ada).await;
+    assert!(other.get("/account").await.text.contains("ada@example.org"));
+    assert_eq!(browser.post("/account/leave", &[]).await.status, StatusCode::SEE_OTHER);
+    for session in [&browser, &other] {
+        assert_eq!(session.get("/").await.status, StatusCode::SEE_OTHER, "out, everywhere");
+    }
+}
+
+#[tokio::test]
+async fn somebody_else_is_asked_to_decide() {
+    let (house, ada) = House::with_ada().await;
+    let bob = house.add_user(ada, "bob", "user").await;
+    let eve = house.add_user(ada, "eve", "user").await;
+    let (_, id) = house.asked(bob, ada).await;
+    let (at_ada, at_bob, at_eve) = (house.browser(ada).await, house.browser(bob).await, house.browser(eve).await);
+    let path = format!("/approvals/{id}/ask");
+    let page = at_bob.get(&format!("/approvals/{id}")).await.text;
+    assert!(page.contains("Ask somebody else to decide") && page.contains(&ada.to_string()));
+    let (to_ada, to_eve) = (ada.to_string(), eve.to_string());
+    assert_eq!(at_eve.post(&path, &[("to", &to_ada)]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(at_bob.post(&path, &[("to", &to_eve)]).await.status, StatusCode::UNPROCESSABLE_ENTITY, "eve may not");
+    let told = at_bob.post(&path, &[("to", &to_ada), ("note", "I am away")]).await;
+    assert_eq!(told.header("location"), format!("/approvals/{id}?asked=ada"));
+    assert!(at_bob.get(told.header("location")).await.text.contains("was asked to decide"));
+    let notes = at_ada.get("/notifications").await.text;
+    assert!(notes.contains("bob asks you to decide") && notes.contains("I am away"));
+    let decide = format!("/approvals/{id}/decision");
+    assert_eq!(at_ada.post(&decide, &[("decision", "reject")]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(at_bob.post(&path, &[("to", &to_ada)]).await.status, StatusCode::CONFLICT, "it is decided");
+}
+
+#[tokio::test]
+async fn files_are_kept_or_looked_at_and_never_run() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let task = tasks::create(&actor, &house.store, &tasks::NewTask::titled("Read it")).await.unwrap();
+    let hang = async |name: &str, kind: &str, content: &[u8]| {
+        let stored = house.state.vault.store(&mut &*content, 1 << 20).unwrap();
+        let new = store::file_attachments::NewAttachment {
+            filename: name.to_owned(),
+            original_filename: name.to_owned(),
+            mime_type: Some(kind.to_owned()),
+            file_size: i64::try_from(stored.size_bytes).unwrap(),
+            storage_path: stored.storage_path,
+            task_id: task,
+            hash_checksum: stored.sha256,
+        };
+        store::file_attachments::create(&actor, &house.store, &new).await.unwrap()
+    };
+    let html = hang("page ü.html", "text/html", b"<script>alert(1)</script>").await;
+    let long = "x".repeat(300_000);
+    let picture = hang("dot.png", "image/png", long.as_bytes()).await;
+    let page = browser.get(&format!("/tasks/{task}")).await.text;
+    assert!(page.contains(&format!("/files/{html}/text")) && page.contains(&format!("src=\"/files/{picture}\"")));
+    let kept = browser.get(&format!("/files/{html}")).await;
+    assert_eq!(kept.text, "<script>alert(1)</script>");
+    assert_eq!(kept.header("content-type"), "application/octet-stream");
+    assert_eq!(kept.header("content-disposition"), "attachment; filename*=UTF-8''page%20%C3%BC.html");
+    assert_eq!(kept.header("content-security-policy"), "default-src 'none'; sandbox");
+    let shown = browser.get(&format!("/files/{picture}")).await;
+    assert_eq!((shown.header("content-type"), shown.bytes), ("image/png", 300_000));
+    let text = browser.get(&format!("/files/{html}/text")).await.text;
+    assert!(text.contains("&lt;script&gt;") && !text.contains("<script>alert"));
+    assert_eq!(browser.get(&format!("/files/{picture}/text")).await.status, StatusCode::NOT_FOUND);
+    let eve = house.add_user(ada, "eve", "user").await;
+    assert_eq!(house.browser(eve).await.get(&format!("/files/{html}")).await.status, StatusCode::NOT_FOUND);
+}
