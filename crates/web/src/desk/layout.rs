@@ -131,7 +131,7 @@ pub(crate) fn shell(me: &Reader, title: &str, place: &str, main: &Markup) -> Mar
                     }
                 }
             }
-            main #main tabindex="-1" { (main) }
+            main #main tabindex="-1" data-events="/v1/events" { (main) }
             footer { p #zone { "All times are UTC." } }
         }
     };

@@ -96,5 +96,7 @@ fn house() -> Router<App> {
         .route("/system", get(system::page))
         .route("/system/run", post(system::run))
         .route("/account", get(account::page))
+        .route("/account/tokens", post(account::make_token))
+        .route("/account/tokens/revoke", post(account::revoke_token))
         .route("/account/leave", post(account::leave))
 }

@@ -200,7 +200,7 @@ fn needed(text: &str) -> Result<Vec<Uuid>> {
 
 async fn add(app: &App, me: &Signed, sent: &Fields) -> Result<Uuid> {
     let new = read(app, me, sent).await?;
-    let (actor, is_program) = (me.actor.clone(), me.session.is_agent);
+    let (actor, is_program) = (me.actor.clone(), me.is_program());
     let made = app.store().transaction(move |tx| {
         Box::pin(async move {
             let id = tasks::create(&actor, tx, &new).await?;

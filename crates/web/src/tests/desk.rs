@@ -142,6 +142,7 @@ async fn reading_decides_nothing() {
         "/playbooks/check".to_owned(),
         "/account".to_owned(),
         "/account/leave".to_owned(),
+        "/account/tokens".to_owned(),
         "/activity".to_owned(),
         "/audit".to_owned(),
         "/audit/verify".to_owned(),

@@ -335,6 +335,16 @@ async fn a_playbook_is_checked_and_all_sessions_are_ended() {
     assert!(right.contains("It is right.") && right.contains("move_file"), "{right}");
     let wrong = browser.post("/playbooks/check", &[("source", "name: x\nsteps: 7\n")]).await.text;
     assert!(wrong.contains("It has mistakes.") && wrong.contains("line 2"), "{wrong}");
+    let none = browser.post("/account/tokens", &[("name", "reader"), ("days", "30")]).await;
+    assert_eq!(none.status, StatusCode::UNPROCESSABLE_ENTITY, "no scope is ticked");
+    let made = browser.post("/account/tokens", &[("name", "reader"), ("days", "30"), ("scope", "read")]).await.text;
+    assert!(made.contains("<code>stw_"), "shown once");
+    let listed = browser.get("/account").await.text;
+    assert!(listed.contains("reader") && !listed.contains("stw_"), "and not again");
+    let (_, rest) = listed.split_once("name=\"id\" value=\"").unwrap();
+    let id = rest.split('"').next().unwrap();
+    assert_eq!(browser.post("/account/tokens/revoke", &[("id", id)]).await.status, StatusCode::SEE_OTHER);
+    assert!(!browser.get("/account").await.text.contains("reader"));
     let other = house.browser(ada).await;
     assert!(other.get("/account").await.text.contains("ada@example.org"));
     assert_eq!(browser.post("/account/leave", &[]).await.status, StatusCode::SEE_OTHER);
