@@ -54,10 +54,14 @@ impl Asset {
     }
 }
 
-/// `GET /assets/{file}`: under the name with its hash for ever, under its bare name (which the manifest uses) for an hour.
+/// `GET /assets/{file}`: under the name with its hash for ever; a picture also under its bare name, which the manifest
+/// uses, for an hour.
 pub(crate) async fn asset(Path(file): Path<String>) -> Result<Response, Fault> {
     let asked = format!("/assets/{file}");
-    let is_bare = |a: &Asset| file.strip_suffix(a.ending).and_then(|f| f.strip_suffix('.')) == Some(a.stem);
+    let is_bare = |a: &Asset| {
+        let is_named = file.strip_suffix(a.ending).and_then(|f| f.strip_suffix('.')) == Some(a.stem);
+        is_named && a.content_type.starts_with("image/")
+    };
     let (found, keep) = match ALL.iter().find(|a| a.path() == asked) {
         Some(found) => (found, "public, max-age=31536000, immutable"),
         None => (ALL.iter().find(|a| is_bare(a)).ok_or_else(|| Fault::not_found("such file"))?, "public, max-age=3600"),

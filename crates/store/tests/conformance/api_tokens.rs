@@ -142,9 +142,13 @@ async fn uses_of_tokens_are_noted_together(db: &Db) {
     assert_eq!(api_tokens::touch_all(&db.service, on, &uses).await.unwrap(), 2, "what was revoked has no use");
     let noted = api_tokens::get(&db.bob, on, uses[0].session_id).await.unwrap().unwrap().last_used_at;
     assert_eq!(noted, Some(uses[0].at));
-    uses.iter_mut().for_each(|used| used.at += seconds(59));
+    for used in &mut uses {
+        used.at += seconds(59);
+    }
     assert_eq!(api_tokens::touch_all(&db.service, on, &uses).await.unwrap(), 0, "at most once a minute");
-    uses.iter_mut().for_each(|used| used.at += seconds(1));
+    for used in &mut uses {
+        used.at += seconds(1);
+    }
     assert_eq!(api_tokens::touch_all(&db.service, on, &uses).await.unwrap(), 2);
     let end = api_tokens::get(&db.bob, on, uses[0].session_id).await.unwrap().unwrap().expires_at;
     assert!(end > in_seconds(300), "a use moves no end");

@@ -57,7 +57,7 @@ impl First {
             due: task.due_date.map(day).unwrap_or_default(),
             estimate: task.estimated_duration.map(|m| m.to_string()).unwrap_or_default(),
             tags: task.tags.join(", "),
-            needed: task.dependencies.iter().map(|id| format!("{id}\n")).collect(),
+            needed: task.dependencies.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
             assignee: assignee.cloned().unwrap_or_default(),
         }
     }

@@ -198,6 +198,8 @@ async fn people_are_added_and_let_go_by_administrators_alone() {
 async fn the_chain_is_checked_and_the_figures_are_shown() {
     let (house, ada) = House::with_ada().await;
     house.asked(ada, ada).await;
+    let line = store::system_logs::NewLogLine::new("info", "watcher", "looked round");
+    store::system_logs::append(&Actor::service(), &house.store, &[line]).await.unwrap();
     let browser = house.browser(ada).await;
     let checked = browser.post("/audit/verify", &[]).await;
     assert!(checked.text.contains("The chain is whole"), "{}", checked.text);
