@@ -23,8 +23,10 @@ pub struct Event {
     pub fingerprint: String,
     /// The task that it becomes; assigned to the employee where it names nobody.
     pub task: NewTask,
-    /// The file it brought.
-    pub attachment: Option<NewAttachment>,
+    /// The files it brought.
+    pub attachments: Vec<NewAttachment>,
+    /// Keys that are noted with it: what it is made of, such as the rows of a statement.
+    pub parts: Vec<String>,
     /// What is known of where it came from.
     pub detail: Json,
     /// How far the watcher has come with it.
@@ -45,7 +47,7 @@ pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uu
                 }
                 let id = tasks::create(&actor, tx, &task).await?;
                 tasks::add_provenance(&actor, tx, id, true, &source, event.detail).await?;
-                if let Some(mut attachment) = event.attachment {
+                for mut attachment in event.attachments {
                     attachment.task_id = id;
                     file_attachments::create(&actor, tx, &attachment).await?;
                 }
@@ -53,6 +55,12 @@ pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uu
                     .await?
                 {
                     return Err(Error::Duplicate);
+                }
+                for part in &event.parts {
+                    // One that was noted meanwhile, by another node, is in another task: this one is made anew without it.
+                    if !watchers::add_event(&actor, tx, watcher_id, part, Some(id), &event.source, part).await? {
+                        return Err(Error::Duplicate);
+                    }
                 }
                 watchers::put_cursor(&actor, tx, watcher_id, event.cursor).await?;
                 watchers::report(&actor, tx, watcher_id, None).await?;

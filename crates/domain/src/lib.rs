@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod audit_file;
+pub mod briefing;
 pub mod decide;
 pub mod error;
 pub mod hand_over;
@@ -13,7 +14,10 @@ pub mod rules;
 pub mod schedules;
 pub mod servers;
 pub mod tasks;
+pub mod telling;
 pub mod tokens;
+pub mod watchers;
+pub mod webhooks;
 pub mod work;
 
 pub use error::{Error, Result};

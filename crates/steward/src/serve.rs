@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tools::{Context, Limits, Supervisors};
 use uuid::Uuid;
 use workers::{
-    employee::Employee, housekeeping, jobs::Jobs, library::Library, log_keeping, logs::LogQueue, servers, watching,
+    briefings, employee::Employee, housekeeping, jobs::Jobs, library::Library, log_keeping, logs::LogQueue,
+    notifier::Notifier, servers, silence, watching,
 };
 
 use crate::{Error, config::Config};
@@ -158,6 +159,9 @@ async fn start_work(
     let news_end = CancellationToken::new();
     parts.spawn(servers::write_down(store.clone(), logs.clone(), news, news_end.clone()));
     parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), shutdown.clone()));
+    parts.spawn(silence::run(store.clone(), shutdown.clone()));
+    parts.spawn(briefings::run(store.clone(), shutdown.clone()));
+    parts.spawn(Notifier::new(store.clone(), vault.clone()).run(shutdown.clone()));
     parts.spawn(housekeeping::run(
         store.clone(),
         vault.clone(),

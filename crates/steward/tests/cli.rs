@@ -21,3 +21,5 @@ mod tasks;
 mod upkeep;
 #[path = "cli/usage.rs"]
 mod usage;
+#[path = "cli/watching.rs"]
+mod watching;

@@ -2,9 +2,9 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    activity, api_tokens, approvals, audit_trail, cache, events, file_attachments, log_keeping, mcp_servers,
-    notifications, policies, run, runs, schedules, sessions, statement::Statement, system_logs, task_queue, tasks,
-    users, watchers,
+    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, log_keeping, mcp_servers,
+    notification_channels, notification_outbox, notifications, policies, run, runs, schedules, sessions,
+    statement::Statement, system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -14,11 +14,14 @@ pub fn every_statement() -> Vec<&'static Statement> {
         api_tokens::ALL,
         approvals::ALL,
         audit_trail::ALL,
+        briefing::ALL,
         cache::ALL,
         events::ALL,
         file_attachments::ALL,
         log_keeping::ALL,
         mcp_servers::ALL,
+        notification_channels::ALL,
+        notification_outbox::ALL,
         notifications::ALL,
         policies::ALL,
         run::ALL,

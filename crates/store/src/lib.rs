@@ -14,6 +14,7 @@ pub mod api_tokens;
 pub mod approvals;
 pub mod audit_trail;
 pub mod backup;
+pub mod briefing;
 pub mod cache;
 pub mod canonical;
 #[cfg(test)]
@@ -32,6 +33,8 @@ pub mod maintain;
 pub mod mcp_servers;
 pub mod metrics;
 pub mod migrate;
+pub mod notification_channels;
+pub mod notification_outbox;
 pub mod notifications;
 pub mod policies;
 mod postgres;

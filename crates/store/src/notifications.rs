@@ -63,6 +63,9 @@ statements! {
     LIST_STATUS: Notification = "notifications/list_status";
     SET_STATUS: Notification = "notifications/set_status";
     UNREAD: Scalar<i64> = "notifications/unread";
+    GET: Notification = "notifications/get";
+    SENT: Notification = "notifications/sent";
+    LIST_WAYS: Notification = "notifications/list_ways";
 }
 
 /// Tells somebody on the web, at once.
@@ -75,7 +78,7 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewNotification) -> Resul
         title.into(),
         new.message.clone().into(),
         new.r#type.into(),
-        "normal".into(),
+        priority_of(new.r#type).into(),
         new.data.clone().into(),
         "web".into(),
         None::<Timestamp>.into(),
@@ -83,6 +86,59 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewNotification) -> Resul
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)
+}
+
+/// How urgent a kind is where nobody says: what is wrong wakes people, what was done does not.
+fn priority_of(kind: &str) -> &'static str {
+    match kind {
+        "alert" | "error" => "high",
+        "info" | "status" => "low",
+        _ => "normal",
+    }
+}
+
+/// Puts one to be sent by another way than the web. The id makes it one however often it is put. False: it is there
+/// already.
+pub async fn put_copy(
+    actor: &Actor,
+    on: impl Run,
+    id: Uuid,
+    channel: &str,
+    of: &Notification,
+    not_before: Option<Timestamp>,
+) -> Result<bool> {
+    if get(actor, on, id).await?.is_some() {
+        return Ok(false);
+    }
+    let params = vec![
+        id.into(),
+        of.user_id.into(),
+        (&of.title).into(),
+        of.message.clone().into(),
+        of.r#type.as_str().into(),
+        of.priority.as_str().into(),
+        of.data.clone().into(),
+        channel.into(),
+        not_before.into(),
+        None::<Timestamp>.into(),
+    ];
+    on.execute(actor, &CREATE, params).await?;
+    Ok(true)
+}
+
+/// One that the actor may see.
+pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Notification>> {
+    on.optional(actor, &GET, vec![id.into()]).await
+}
+
+/// Notes that one was delivered. For Steward itself only. False: it was noted before.
+pub async fn sent(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
+    Ok(on.execute(actor, &SENT, vec![id.into()]).await? > 0)
+}
+
+/// The actor's own that went or go out by other ways than the web, newest first.
+pub async fn list_ways(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<Notification>> {
+    on.list(actor, &LIST_WAYS, vec![page(limit)]).await
 }
 
 /// The actor's own notifications that are due, newest first.

@@ -102,6 +102,22 @@ pub struct NewUser {
     pub last_name: Option<String>,
 }
 
+row! {
+    /// How a user can be reached, and how he wants to be.
+    pub struct Contact {
+        /// Id.
+        pub id: Uuid,
+        /// Log-in name.
+        pub username: String,
+        /// Address.
+        pub email: String,
+        /// `active`, `inactive` or `suspended`.
+        pub status: String,
+        /// The user's own settings.
+        pub preferences: serde_json::Value,
+    }
+}
+
 statements! {
     CREATE: User = "users/create";
     ACCOUNTS: Account = "users/accounts";
@@ -114,6 +130,9 @@ statements! {
     SET_ROLE: User = "users/set_role";
     SET_STATUS: User = "users/set_status" wakes;
     SET_PASSWORD: User = "users/set_password";
+    SET_PREFERENCES: User = "users/set_preferences";
+    CONTACT: Contact = "users/contact";
+    CONTACTS: Contact = "users/contacts";
     TOUCH_LOGIN: User = "users/touch_login";
     ALLOWED: Scalar<bool> = "users/allowed";
     CREATE_AGENT: User = "agents/create";
@@ -213,6 +232,22 @@ pub async fn set_password(actor: &Actor, on: impl Run, id: Uuid, hash: &str) -> 
 /// Notes a log-in. For Steward itself only.
 pub async fn touch_login(actor: &Actor, on: impl Run, id: Uuid) -> Result<()> {
     on.execute(actor, &TOUCH_LOGIN, vec![id.into()]).await.map(drop)
+}
+
+/// Keeps a user's own settings. False: there is none such, or not allowed. Steward may for anybody: whoever calls it so
+/// has made sure whose they are.
+pub async fn set_preferences(actor: &Actor, on: impl Run, id: Uuid, preferences: serde_json::Value) -> Result<bool> {
+    Ok(on.execute(actor, &SET_PREFERENCES, vec![id.into(), preferences.into()]).await? > 0)
+}
+
+/// How a user can be reached. For Steward itself only.
+pub async fn contact(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Contact>> {
+    on.optional(actor, &CONTACT, vec![id.into()]).await
+}
+
+/// Every person who is active, at most 1,000. For Steward itself only.
+pub async fn contacts(actor: &Actor, on: impl Run) -> Result<Vec<Contact>> {
+    on.list(actor, &CONTACTS, Vec::new()).await
 }
 
 /// Whether the actor has a permission, by its role and status.

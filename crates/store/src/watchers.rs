@@ -17,7 +17,7 @@ row! {
         pub id: Uuid,
         /// Name.
         pub name: String,
-        /// `folder`.
+        /// What it watches: `folder`, `imap`, `feed` …
         pub watcher_type: String,
         /// What its kind needs.
         pub config: Option<Json>,
@@ -43,10 +43,12 @@ statements! {
     LIST: Watcher = "watchers/list";
     GET: Watcher = "watchers/get";
     SET_ACTIVE: Watcher = "watchers/set_active";
+    SET_CONFIG: Watcher = "watchers/set_config";
     REPORT: Watcher = "watchers/report";
     DELETE: Watcher = "watchers/delete";
     ADD_EVENT: Watcher = "watcher_events/create";
     KNOWN: Scalar<bool> = "watcher_events/known";
+    KNOWN_KEYS: Scalar<String> = "watcher_events/known_keys";
     PUT_CURSOR: Watcher = "watcher_cursors/put";
     GET_CURSOR: Scalar<Json> = "watcher_cursors/get";
 }
@@ -71,6 +73,11 @@ pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Watcher
 /// Says whether a watcher is to run. False: none such, or not allowed.
 pub async fn set_active(actor: &Actor, on: impl Run, id: Uuid, is_active: bool) -> Result<bool> {
     Ok(on.execute(actor, &SET_ACTIVE, vec![id.into(), is_active.into()]).await? > 0)
+}
+
+/// Changes what its kind needs. False: none such, or not allowed.
+pub async fn set_config(actor: &Actor, on: impl Run, id: Uuid, config: Json) -> Result<bool> {
+    Ok(on.execute(actor, &SET_CONFIG, vec![id.into(), config.into()]).await? > 0)
 }
 
 /// Notes a look: an error counts up, none sets the count to zero. False: none such.
@@ -100,6 +107,12 @@ pub async fn add_event(
 /// Whether an event from this source with this fingerprint was noted.
 pub async fn known(actor: &Actor, on: impl Run, watcher_id: Uuid, source: &str, fingerprint: &str) -> Result<bool> {
     Ok(on.one::<Scalar<bool>>(actor, &KNOWN, vec![watcher_id.into(), source.into(), fingerprint.into()]).await?.0)
+}
+
+/// Those of the keys under which an event was noted.
+pub async fn known_keys(actor: &Actor, on: impl Run, watcher_id: Uuid, keys: Vec<String>) -> Result<Vec<String>> {
+    let found: Vec<Scalar<String>> = on.list(actor, &KNOWN_KEYS, vec![watcher_id.into(), keys.into()]).await?;
+    Ok(found.into_iter().map(|s| s.0).collect())
 }
 
 /// Keeps how far the watcher has come.

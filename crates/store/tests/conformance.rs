@@ -11,6 +11,8 @@ mod api_tokens;
 mod approvals;
 #[path = "conformance/audit_trail.rs"]
 mod audit_trail;
+#[path = "conformance/briefing.rs"]
+mod briefing;
 #[path = "conformance/events.rs"]
 mod events;
 #[path = "conformance/files_and_logs.rs"]

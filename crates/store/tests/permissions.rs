@@ -8,6 +8,8 @@ mod access;
 mod common;
 #[path = "permissions/functions.rs"]
 mod functions;
+#[path = "permissions/telling.rs"]
+mod telling;
 #[path = "permissions/verbs.rs"]
 mod verbs;
 #[path = "permissions/world.rs"]

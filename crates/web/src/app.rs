@@ -7,14 +7,16 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use jiff::Timestamp;
 use store::{Actor, Store};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{State, api, assets, desk, events::Events, fault::Fault, guard, health, hosts::Hosts, throttle::Throttle};
+use crate::{
+    State, api, assets, desk, events::Events, fault::Fault, guard, health, hooks, hosts::Hosts, throttle::Throttle,
+};
 
 /// Bodies hold at most this much.
 pub(crate) const BODY_BYTES: usize = 256 * 1024;
@@ -29,6 +31,7 @@ pub(crate) struct Inner {
     pub hosts: Hosts,
     pub throttle: Throttle,
     pub events: Events,
+    pub calls: hooks::Calls,
     pub started_at: Timestamp,
     /// Answers by class: 1xx … 5xx.
     pub answers: [AtomicU64; 5],
@@ -50,6 +53,7 @@ impl App {
             hosts,
             throttle: Throttle::default(),
             events: Events::new(shutdown),
+            calls: hooks::Calls::default(),
             started_at: store::now(),
             answers: std::array::from_fn(|_| AtomicU64::new(0)),
         };
@@ -80,6 +84,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(desk::routes())
         .nest("/v1", api::routes())
+        .route("/hooks/{id}", post(hooks::receive).layer(DefaultBodyLimit::max(hooks::HOOK_BYTES)))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

@@ -16,6 +16,7 @@ mod events;
 mod fault;
 mod guard;
 mod health;
+mod hooks;
 mod hosts;
 mod origin;
 mod params;

@@ -4,6 +4,7 @@ mod api;
 mod desk;
 mod events;
 mod guards;
+mod hooks;
 mod house;
 mod logs;
 mod pages;

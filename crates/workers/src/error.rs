@@ -17,6 +17,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// What is outside refused or failed.
+    #[error(transparent)]
+    Outside(#[from] outside::Trouble),
     /// An archive of the log can't be written or read back.
     #[error(
         "the log's archive {path} can't be kept ({reason}); its lines stay in the database. Free some space or mend the folder's permissions; it is tried again the next day"

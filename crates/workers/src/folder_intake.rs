@@ -146,7 +146,8 @@ impl FolderIntake {
             source: candidate.source.clone(),
             fingerprint: candidate.fingerprint.clone(),
             task,
-            attachment: Some(attachment),
+            attachments: vec![attachment],
+            parts: Vec::new(),
             detail: json!({ "path": candidate.source, "sha256": file["sha256"], "raw_name_hex": candidate.raw_name.as_ref().map(hex::encode) }),
             cursor: json!({ "last_source": candidate.source, "last_event_at": store::now() }),
         };
@@ -251,7 +252,7 @@ async fn note(store: &Store, watcher: &Watcher, error: Option<&str>) {
 }
 
 /// A name that is safe on any system and never a path.
-fn safe_name(name: &str) -> String {
+pub(crate) fn safe_name(name: &str) -> String {
     let clean: String =
         name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
     if clean.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { clean }

@@ -12,7 +12,15 @@ use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{folder_intake::FolderIntake, logs::LogQueue, waiting, watchers::folder};
+use crate::{
+    folder_intake::FolderIntake,
+    logs::LogQueue,
+    waiting,
+    watchers::{
+        folder,
+        polling::{self, Poller},
+    },
+};
 
 struct Running {
     name: String,
@@ -66,26 +74,13 @@ async fn reconcile(
         let stop = shutdown.child_token();
         let (name, config) = (watcher.name.clone(), watcher.config.clone());
         let id = watcher.id;
-        let task = match folder::parse(config.as_ref().unwrap_or(&Json::Null)) {
-            Ok(parsed) if watcher.watcher_type == "folder" => {
-                let intake = Arc::new(FolderIntake {
-                    store: store.clone(),
-                    vault: vault.clone(),
-                    watcher,
-                    config: parsed.clone(),
-                    logs: logs.clone(),
-                    health: Arc::default(),
-                });
-                Some(tokio::spawn(folder::run(parsed, intake, Arc::new(Notify::new()), stop.clone())))
+        let task = match start(watcher, store, vault, logs, &stop).await {
+            Ok(task) => task,
+            Err(Unstarted::Later(e)) => {
+                tracing::warn!(watcher = %name, error = %e, "a watcher could not be started; it is tried again");
+                continue;
             }
-            other => {
-                let why = match other {
-                    Ok(_) => format!(
-                        "there is no watcher of the type {}; remove it and add one of the type folder",
-                        watcher.watcher_type
-                    ),
-                    Err(e) => e.to_string(),
-                };
+            Err(Unstarted::Wrong(why)) => {
                 if let Err(e) = watchers::report(&Actor::service(), store, id, Some(&why)).await {
                     tracing::warn!(watcher = %name, error = %e, "a watcher's state could not be written down");
                 }
@@ -93,6 +88,59 @@ async fn reconcile(
             }
         };
         running.insert(id, Running { name, config, stop, task });
+    }
+}
+
+/// Why a watcher was not started.
+enum Unstarted {
+    /// Its settings are wrong; for its owner.
+    Wrong(String),
+    /// The database did not answer.
+    Later(domain::Error),
+}
+
+/// Starts a watcher; none for one that is called from outside.
+async fn start(
+    watcher: Watcher,
+    store: &Store,
+    vault: &Vault,
+    logs: &LogQueue,
+    stop: &CancellationToken,
+) -> Result<Option<JoinHandle<()>>, Unstarted> {
+    let config = watcher.config.clone().unwrap_or(Json::Null);
+    match watcher.watcher_type.as_str() {
+        // Whoever serves the web receives for it.
+        "webhook" => Ok(None),
+        "folder" => {
+            let parsed = folder::parse(&config).map_err(|e| Unstarted::Wrong(e.to_string()))?;
+            let intake = Arc::new(FolderIntake {
+                store: store.clone(),
+                vault: vault.clone(),
+                watcher,
+                config: parsed.clone(),
+                logs: logs.clone(),
+                health: Arc::default(),
+            });
+            Ok(Some(tokio::spawn(folder::run(parsed, intake, Arc::new(Notify::new()), stop.clone()))))
+        }
+        kind => {
+            let secret = domain::watchers::credentials(vault, &watcher).map_err(|e| Unstarted::Wrong(e.to_string()))?;
+            let actor = domain::intake::acting_for(&watcher).map_err(|e| Unstarted::Wrong(e.to_string()))?;
+            let allowed = domain::watchers::may_reach_private(store, &actor).await.map_err(Unstarted::Later)?;
+            let (common, source) =
+                polling::open(kind, &config, secret.as_ref(), allowed).map_err(|t| Unstarted::Wrong(t.message))?;
+            let poller = Poller {
+                store: store.clone(),
+                vault: vault.clone(),
+                watcher,
+                reaches_private: allowed && !common.allow_private.is_empty(),
+                common,
+                source,
+                logs: logs.clone(),
+                looked: Arc::default(),
+            };
+            Ok(Some(tokio::spawn(polling::run(poller, stop.clone()))))
+        }
     }
 }
 

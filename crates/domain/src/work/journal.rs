@@ -21,6 +21,7 @@ pub fn facts(work: &Work) -> Json {
             "due_date": work.task.due_date,
         },
         "file": part("file"),
+        "event": part("event"),
         "watcher": part("watcher"),
         "outside": work.is_outside(),
         "now": work.run.started_at,

@@ -6,6 +6,7 @@ mod archive;
 mod audit;
 mod audit_export;
 mod backup;
+mod briefing;
 mod context;
 mod db;
 mod doctor;
@@ -30,6 +31,7 @@ mod token;
 mod user;
 mod verify;
 mod watcher;
+mod watcher_add;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -143,6 +145,8 @@ enum Acting {
     Audit(audit::Command),
     /// How things stand, at a glance
     Status(status::Args),
+    /// What was done, what waits, and what comes
+    Briefing(briefing::Args),
 }
 
 /// A whole invocation.
@@ -247,6 +251,7 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
         Acting::Logs(args) => logs::run(ctx, args).await,
         Acting::Audit(command) => audit::run(ctx, command).await,
         Acting::Status(args) => status::run(ctx, args).await,
+        Acting::Briefing(args) => briefing::run(ctx, args).await,
     }
 }
 

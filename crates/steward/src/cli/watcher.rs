@@ -1,21 +1,16 @@
 //! `steward watcher`: what notices things outside.
 
-use domain::Error as DomainError;
 use serde_json::Value;
-use store::{
-    users,
-    watchers::{self, Watcher},
-};
+use store::watchers::{self, Watcher};
 use uuid::Uuid;
-use workers::watchers::folder;
 
-use super::{Context, Json, blocking, folders::Made, not_allowed, not_found};
+use super::{Context, Json, not_allowed, not_found, watcher_add};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Add a watcher; it acts under your rights
-    Add(Add),
+    Add(watcher_add::Add),
     /// Your watchers and how they fare
     List(Json),
     /// One watcher with its settings and its last trouble
@@ -24,6 +19,10 @@ pub(super) enum Command {
         #[command(flatten)]
         json: Json,
     },
+    /// Show what it would make tasks of now, changing nothing
+    Test(watcher_add::Test),
+    /// Give it new credentials, in JSON on the standard input or from a file
+    Credentials(watcher_add::Credentials),
     /// Let a watcher rest
     Pause { watcher: String },
     /// Let a paused watcher go on
@@ -32,25 +31,14 @@ pub(super) enum Command {
     Remove { watcher: String },
 }
 
-#[derive(Debug, clap::Args)]
-pub(super) struct Add {
-    /// Its name
-    name: String,
-    /// What it watches
-    #[arg(long = "type", value_name = "TYPE", value_parser = ["folder"])]
-    kind: String,
-    /// Its settings in JSON, such as '{"path": "~/steward/inbox", "playbook": "file-away"}'
-    #[arg(long, value_name = "JSON")]
-    config: String,
-    #[command(flatten)]
-    json: Json,
-}
-
 pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     match command {
-        Command::Add(args) => add(ctx, args).await,
+        Command::Add(args) => watcher_add::add(ctx, args).await,
+        Command::Test(args) => watcher_add::test(ctx, args).await,
+        Command::Credentials(args) => watcher_add::credentials(ctx, args).await,
         Command::List(json) => {
-            let found = watchers::list(&ctx.actor, &ctx.store).await?;
+            let found: Vec<Watcher> =
+                watchers::list(&ctx.actor, &ctx.store).await?.into_iter().map(domain::watchers::shown).collect();
             output::list(
                 json.json,
                 &found,
@@ -72,68 +60,17 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     }
 }
 
-async fn add(ctx: &Context, args: Add) -> Result<()> {
-    let is_name = (1..=100).contains(&args.name.chars().count())
-        && !args.name.trim().is_empty()
-        && !args.name.chars().any(char::is_control);
-    if !is_name {
-        return Err(Error::refused("a watcher's name needs 1 to 100 characters on one line"));
-    }
-    if watchers::list(&ctx.actor, &ctx.store).await?.iter().any(|w| w.name == args.name) {
-        return Err(Error::refused(format!(
-            "there is a watcher called {} already; choose another name, or remove that one first",
-            args.name
-        )));
-    }
-    let config: Value = serde_json::from_str(&args.config).map_err(|e| {
-        Error::refused(format!(
-            "--config is no JSON ({e}); write it as '{{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}}'"
-        ))
-    })?;
-    let parsed = folder::parse(&config).map_err(|e| DomainError::invalid("config", e.to_string()))?;
-    ctx.check_playbook(&parsed.playbook).await?;
-    if let Some(name) = &parsed.assign_to
-        && users::named(&ctx.actor, &ctx.store, name).await?.is_none()
-    {
-        return Err(Error::refused(format!(
-            "assign_to names {name:?}, but there is no such user; see: steward user list"
-        )));
-    }
-    if let Some(priority) = &parsed.priority
-        && !["low", "medium", "high", "critical"].contains(&priority.as_str())
-    {
-        return Err(Error::refused(format!("priority must be low, medium, high or critical, not {priority:?}")));
-    }
-    let path = parsed.path.clone();
-    let made = blocking(move || Made::folder(&path, std::env::home_dir().as_deref())).await?;
-    // The settings are kept as they were written, so that `~` follows the home folder.
-    let id = match watchers::create(&ctx.actor, &ctx.store, &args.name, &args.kind, config).await {
-        Ok(id) => id,
-        Err(e) => {
-            blocking(move || {
-                made.take_back();
-                Ok(())
-            })
-            .await?;
-            return Err(e.into());
-        }
-    };
-    if args.json.json {
-        return output::json(&watchers::get(&ctx.actor, &ctx.store, id).await?);
-    }
-    if let Some(said) = made.said() {
-        output::line(said)?;
-    }
-    output::line(format!(
-        "Added the watcher {}: what arrives in {} becomes a task for the playbook {}.",
-        output::safe(&args.name),
-        output::safe(&parsed.path.display().to_string()),
-        parsed.playbook
-    ))
-}
-
 fn setting<'a>(watcher: &'a Watcher, key: &str) -> &'a str {
     watcher.config.as_ref().and_then(|c| c.get(key)).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Where it looks, whatever its kind calls that.
+fn place(watcher: &Watcher) -> &str {
+    ["path", "url", "calendar", "cron", "host"]
+        .iter()
+        .map(|key| setting(watcher, key))
+        .find(|s| !s.is_empty())
+        .unwrap_or_default()
 }
 
 fn state(watcher: &Watcher) -> String {
@@ -149,7 +86,7 @@ fn row(watcher: &Watcher) -> Vec<String> {
     vec![
         watcher.name.clone(),
         watcher.watcher_type.clone(),
-        setting(watcher, "path").to_owned(),
+        place(watcher).to_owned(),
         setting(watcher, "playbook").to_owned(),
         state(watcher),
         output::maybe_time(watcher.last_run),
@@ -158,7 +95,7 @@ fn row(watcher: &Watcher) -> Vec<String> {
 }
 
 /// A watcher by name or id, among those the person may see.
-async fn named(ctx: &Context, name: &str) -> Result<Watcher> {
+pub(super) async fn named(ctx: &Context, name: &str) -> Result<Watcher> {
     if let Ok(id) = name.parse::<Uuid>() {
         return watchers::get(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("watcher", name));
     }
@@ -175,7 +112,7 @@ async fn named(ctx: &Context, name: &str) -> Result<Watcher> {
 }
 
 async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
-    let watcher = named(ctx, name).await?;
+    let watcher = domain::watchers::shown(named(ctx, name).await?);
     if json {
         return output::json(&watcher);
     }

@@ -8,7 +8,7 @@ fn help_is_the_manual() {
     insta::assert_snapshot!("help", desk.run(&["--help"]).done());
     for noun in [
         "setup", "db", "user", "task", "approval", "watcher", "server", "policy", "schedule", "playbook", "notify",
-        "logs", "audit", "status", "doctor",
+        "logs", "audit", "status", "briefing", "doctor",
     ] {
         let out = desk.run(&[noun, "--help"]).done();
         assert!(out.contains("Usage: steward"), "{out}");

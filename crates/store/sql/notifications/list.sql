@@ -2,13 +2,13 @@
 SELECT {columns} FROM (
     SELECT {columns} FROM (
         SELECT {columns} FROM notifications
-        WHERE user_id = current_user_id() AND (scheduled_for IS NULL OR scheduled_for <= now())
+        WHERE user_id = current_user_id() AND channel = 'web' AND (scheduled_for IS NULL OR scheduled_for <= now())
         ORDER BY created_at DESC, id DESC LIMIT $1
     ) AS own
     UNION ALL
     SELECT {columns} FROM (
         SELECT {columns} FROM notifications
-        WHERE is_service() AND (scheduled_for IS NULL OR scheduled_for <= now())
+        WHERE is_service() AND channel = 'web' AND (scheduled_for IS NULL OR scheduled_for <= now())
         ORDER BY created_at DESC, id DESC LIMIT $1
     ) AS whole
 ) AS seen

@@ -64,6 +64,7 @@ migrations! {
     21 "privileges" "0021_privileges",
     22 "api_tokens" "0022_api_tokens",
     23 "rights" "0023_rights",
+    24 "notifying" "0024_notifying",
 }
 
 /// A migration that stands in a database.

@@ -148,7 +148,8 @@ fn write_ahead(connection: &Connection, limit: Duration) -> rusqlite::Result<()>
 }
 
 const GUARD_READS: &str = include_str!("guard_reads.sql");
-const GUARD_WRITES: &str = include_str!("guard_writes.sql");
+const GUARD_WRITES: &str =
+    concat!(include_str!("guard_writes.sql"), include_str!("guard_tokens.sql"), include_str!("guard_notifying.sql"));
 
 impl SqliteTransaction {
     /// The connection itself, for what measures the store against it.

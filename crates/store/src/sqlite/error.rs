@@ -85,7 +85,8 @@ pub(crate) fn unique(columns: &str) -> String {
         | "mcp_servers.name"
         | "policies.name"
         | "audit_chain.audit_id"
-        | "schedules.id" => {
+        | "schedules.id"
+        | "notification_channels.id" => {
             format!("{table}_{first}_key")
         }
         _ => format!("{table}_pkey"),

@@ -17,6 +17,11 @@ pub(crate) const NOT_FOR_USERS: &[&str] = &[
     "log_keeping/remove",
     "mcp_servers/secrets",
     "mcp_servers/set_status",
+    "notification_channels/secrets",
+    "notification_outbox/claim",
+    "notification_outbox/finish",
+    "notification_outbox/retry",
+    "notifications/sent",
     "schedule_fires/create",
     "schedule_fires/finish",
     "schedule_fires/give_back",
@@ -40,6 +45,8 @@ pub(crate) const NOT_FOR_USERS: &[&str] = &[
     "setup_links/clear",
     "setup_links/create",
     "setup_links/take",
+    "users/contact",
+    "users/contacts",
     "users/credentials",
     "users/touch_login",
 ];
@@ -57,6 +64,8 @@ pub(crate) const NOT_FOR_SERVICE: &[&str] = &[
     "mcp_servers/create",
     "mcp_servers/delete",
     "mcp_servers/set_active",
+    "notification_channels/delete",
+    "notification_channels/put",
     "notifications/set_status",
     "policies/create",
     "policies/delete",
@@ -88,6 +97,7 @@ pub(crate) const NOT_FOR_SERVICE: &[&str] = &[
     "watchers/create",
     "watchers/delete",
     "watchers/set_active",
+    "watchers/set_config",
 ];
 
 /// Whether the actor's role may run the statement on rows that the guard then judges.

@@ -96,6 +96,16 @@ SELECT id, user_id, title, message, type, priority, status, data, read_at, sent_
 FROM main.notifications
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND user_id = current_user_id();
 
+CREATE TEMP VIEW notification_outbox AS
+SELECT notification_id, state, attempts, due_at, lease_until, last_error
+FROM main.notification_outbox o
+WHERE is_service() OR EXISTS (SELECT 1 FROM notifications n WHERE n.id = o.notification_id);
+
+CREATE TEMP VIEW notification_channels AS
+SELECT channel, id, config, CASE WHEN is_service() THEN secret END AS secret, is_active
+FROM main.notification_channels
+WHERE is_service() OR has_permission(current_user_id(), 'channel_admin');
+
 CREATE TEMP VIEW file_attachments AS
 SELECT id, filename, original_filename, mime_type, file_size, storage_path, uploaded_by, task_id, created_at, expires_at,
        is_encrypted, hash_checksum

@@ -91,6 +91,8 @@ impl Fixture {
     pub(super) fn guard(&self) {
         self.conn.execute_batch(include_str!("guard_reads.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_writes.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_tokens.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_notifying.sql")).unwrap();
     }
 
     pub(super) fn be(&self, user: Option<u128>) -> &Self {

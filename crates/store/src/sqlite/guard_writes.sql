@@ -16,7 +16,7 @@ BEGIN SELECT RAISE(ABORT, 'refused: users'); END;
 CREATE TEMP TRIGGER guard_users_columns_user BEFORE UPDATE OF last_login ON main.users
 WHEN NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: users'); END;
-CREATE TEMP TRIGGER guard_users_columns_service BEFORE UPDATE OF username, email, role, status, first_name, last_name, preferences ON main.users
+CREATE TEMP TRIGGER guard_users_columns_service BEFORE UPDATE OF username, email, role, status, first_name, last_name ON main.users
 WHEN is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: users'); END;
 CREATE TEMP TRIGGER guard_users_updated_at BEFORE UPDATE OF updated_at ON main.users WHEN NEW.updated_at IS NOT now()
@@ -294,37 +294,6 @@ CREATE TEMP TRIGGER guard_sessions_delete BEFORE DELETE ON main.sessions
 WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
 BEGIN SELECT RAISE(ABORT, 'refused: sessions') WHERE NOT is_service() OR (OLD.expires_at < now() OR OLD.is_revoked) IS NOT TRUE; END;
 
-CREATE TEMP TRIGGER guard_api_tokens_insert BEFORE INSERT ON main.api_tokens
-BEGIN
-    SELECT RAISE(ABORT, 'refused: api_tokens')
-    WHERE is_service() OR (NEW.created_by = current_user_id() AND NEW.revoked_at IS NULL
-           AND has_permission(current_user_id(), 'sign_in')
-           AND NOT EXISTS (SELECT 1 FROM main.agents a WHERE a.user_id = current_user_id())
-           AND (NEW.user_id = current_user_id() OR (has_permission(current_user_id(), 'user_admin')
-             AND EXISTS (SELECT 1 FROM main.agents a WHERE a.user_id = NEW.user_id)))) IS NOT TRUE;
-END;
-CREATE TEMP TRIGGER guard_api_tokens_columns BEFORE UPDATE OF id, user_id, name, token, hint, scopes, expires_at, created_by, created_at ON main.api_tokens
-WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
-BEGIN SELECT RAISE(ABORT, 'refused: api_tokens'); END;
-CREATE TEMP TRIGGER guard_api_tokens_columns_user BEFORE UPDATE OF last_used_at ON main.api_tokens
-WHEN NOT is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: api_tokens'); END;
-CREATE TEMP TRIGGER guard_api_tokens_columns_service BEFORE UPDATE OF revoked_at ON main.api_tokens
-WHEN is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: api_tokens'); END;
-CREATE TEMP TRIGGER guard_api_tokens_update BEFORE UPDATE OF revoked_at ON main.api_tokens
-WHEN NOT is_service()
-BEGIN
-    SELECT RAISE(IGNORE)
-    WHERE ((OLD.user_id = current_user_id() OR has_permission(current_user_id(), 'user_admin'))
-           AND has_permission(current_user_id(), 'sign_in')) IS NOT TRUE;
-    -- A token that was revoked stays so.
-    SELECT RAISE(ABORT, 'refused: api_tokens') WHERE NEW.revoked_at IS NULL;
-END;
-CREATE TEMP TRIGGER guard_api_tokens_delete BEFORE DELETE ON main.api_tokens
-WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
-BEGIN SELECT RAISE(ABORT, 'refused: api_tokens'); END;
-
 CREATE TEMP TRIGGER guard_file_attachments_insert BEFORE INSERT ON main.file_attachments
 BEGIN
     SELECT RAISE(ABORT, 'refused: file_attachments')
@@ -342,30 +311,6 @@ BEGIN
     SELECT RAISE(ABORT, 'refused: file_attachments') WHERE NOT is_service();
     SELECT RAISE(IGNORE) WHERE (OLD.expires_at <= now()) IS NOT TRUE;
 END;
-
-CREATE TEMP TRIGGER guard_notifications_insert BEFORE INSERT ON main.notifications
-BEGIN
-    SELECT RAISE(ABORT, 'refused: notifications')
-    WHERE NOT is_service() AND ((NEW.user_id = current_user_id() OR EXISTS (
-        SELECT 1 FROM tasks t WHERE t.assigned_to = current_user_id() AND t.created_by = NEW.user_id))
-           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
-END;
-CREATE TEMP TRIGGER guard_notifications_columns BEFORE UPDATE OF id, user_id, title, message, type, priority, data, created_at, scheduled_for, channel ON main.notifications
-BEGIN SELECT RAISE(ABORT, 'refused: notifications'); END;
-CREATE TEMP TRIGGER guard_notifications_columns_user BEFORE UPDATE OF sent_at ON main.notifications
-WHEN NOT is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: notifications'); END;
-CREATE TEMP TRIGGER guard_notifications_columns_service BEFORE UPDATE OF status, read_at ON main.notifications
-WHEN is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: notifications'); END;
-CREATE TEMP TRIGGER guard_notifications_update BEFORE UPDATE OF status, read_at ON main.notifications
-WHEN NOT is_service()
-BEGIN
-    SELECT RAISE(IGNORE) WHERE (OLD.user_id = current_user_id() AND has_permission(current_user_id(), 'sign_in')) IS NOT TRUE;
-END;
-CREATE TEMP TRIGGER guard_notifications_delete BEFORE DELETE ON main.notifications
-WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
-BEGIN SELECT RAISE(ABORT, 'refused: notifications'); END;
 
 CREATE TEMP TRIGGER guard_task_provenance_insert BEFORE INSERT ON main.task_provenance
 BEGIN

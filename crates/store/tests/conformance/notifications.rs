@@ -1,12 +1,17 @@
 //! `notifications`.
 
+use jiff::SignedDuration;
 use serde_json::json;
-use store::notifications::{self, NewNotification};
+use store::{
+    notification_channels, notification_outbox,
+    notifications::{self, NewNotification},
+    users,
+};
 use uuid::Uuid;
 
 use crate::common::{Db, id, refusal};
 
-crate::on_both!(telling_and_reading);
+crate::on_both!(telling_and_reading, what_is_told_goes_through_the_outbox, ways_are_an_administrators);
 
 fn new(user_id: Uuid, kind: &'static str) -> NewNotification {
     NewNotification {
@@ -83,4 +88,81 @@ async fn telling_and_reading(db: &Db) {
     assert_eq!(refusal(notifications::set_status(&db.service, on, own, "read").await), "refused");
     assert_eq!(refusal(notifications::set_status(&db.bob, on, own, "lost").await), "chk_notification_status");
     assert!(!notifications::set_status(&db.bob, on, Uuid::now_v7(), "read").await.unwrap());
+}
+
+async fn what_is_told_goes_through_the_outbox(db: &Db) {
+    let (on, service, bob) = (&db.store, &db.service, id(&db.bob));
+    let lease = SignedDuration::from_secs(60);
+    // Of itself: nobody who tells can forget it.
+    let told = notifications::create(&db.bob, on, &new(bob, "error")).await.unwrap();
+    let first = notification_outbox::claim(service, on, lease, 10).await.unwrap();
+    assert_eq!(
+        first.iter().map(|o| (o.notification_id, o.state.as_str(), o.attempts)).collect::<Vec<_>>(),
+        [(told, "planning", 1)]
+    );
+    assert!(notification_outbox::claim(service, on, lease, 10).await.unwrap().is_empty(), "held by another");
+    let row = notifications::get(service, on, told).await.unwrap().unwrap();
+    assert_eq!(row.priority, "high");
+    let copy = Uuid::now_v7();
+    assert!(notifications::put_copy(service, on, copy, "email", &row, None).await.unwrap());
+    assert!(!notifications::put_copy(service, on, copy, "email", &row, None).await.unwrap(), "once, however often");
+    let later = store::now() + SignedDuration::from_hours(1);
+    let at_night = Uuid::now_v7();
+    assert!(notifications::put_copy(service, on, at_night, "sms", &row, Some(later)).await.unwrap());
+    assert!(notification_outbox::finish(service, on, &first[0], "done", None).await.unwrap());
+    assert!(!notification_outbox::finish(service, on, &first[0], "done", None).await.unwrap(), "ended once");
+    // The copy waits to be sent, the one for later does not yet; neither is listed on the web.
+    let waiting = notification_outbox::claim(service, on, SignedDuration::from_secs(-1), 10).await.unwrap();
+    assert_eq!(waiting.iter().map(|o| (o.notification_id, o.state.as_str())).collect::<Vec<_>>(), [(copy, "waiting")]);
+    assert_eq!(notifications::list(&db.bob, on, None, 10).await.unwrap().len(), 1);
+    // Whoever had it is taken for dead: it is taken up again, and the dead one's word counts no more.
+    let again = notification_outbox::claim(service, on, lease, 10).await.unwrap();
+    assert_eq!((again[0].notification_id, again[0].attempts), (copy, 2));
+    assert!(!notification_outbox::finish(service, on, &waiting[0], "done", None).await.unwrap());
+    assert!(notification_outbox::retry(service, on, &again[0], SignedDuration::ZERO, "busy").await.unwrap());
+    let third = notification_outbox::claim(service, on, lease, 10).await.unwrap();
+    assert_eq!((third[0].attempts, third[0].last_error.as_deref()), (3, Some("busy")));
+    assert!(notification_outbox::finish(service, on, &third[0], "done", None).await.unwrap());
+    assert!(notifications::sent(service, on, copy).await.unwrap());
+    assert!(!notifications::sent(service, on, copy).await.unwrap());
+    let ways = notifications::list_ways(&db.bob, on, 10).await.unwrap();
+    assert_eq!(ways.iter().map(|n| (n.id, n.sent_at.is_some())).collect::<Vec<_>>(), [(at_night, false), (copy, true)]);
+    let states = notification_outbox::list(&db.bob, on, vec![copy, told]).await.unwrap();
+    assert_eq!(states.len(), 2);
+    for actor in [&db.ada, &db.cat, &db.employee, &db.nobody] {
+        assert!(notification_outbox::list(actor, on, vec![copy, told]).await.unwrap().is_empty(), "{actor:?}");
+        assert_eq!(refusal(notification_outbox::claim(actor, on, lease, 10).await), "refused", "{actor:?}");
+        assert_eq!(refusal(notifications::sent(actor, on, copy).await), "refused", "{actor:?}");
+    }
+}
+
+async fn ways_are_an_administrators(db: &Db) {
+    let (on, secret) = (&db.store, Some(json!({ "sealed": "x" })));
+    assert!(notification_channels::put(&db.ada, on, "email", json!({ "host": "a" }), secret.clone()).await.unwrap());
+    assert!(notification_channels::put(&db.ada, on, "email", json!({ "host": "ü" }), secret.clone()).await.unwrap());
+    let listed = notification_channels::list(&db.ada, on).await.unwrap();
+    assert_eq!((listed.len(), &listed[0].config), (1, &json!({ "host": "ü" })));
+    assert_eq!(notification_channels::ways(&db.service, on).await.unwrap()[0].secret, secret);
+    assert_eq!(
+        refusal(notification_channels::put(&db.ada, on, "pigeon", json!({}), None).await),
+        "chk_notification_channels_channel"
+    );
+    for actor in [&db.bob, &db.obs, &db.employee, &db.nobody] {
+        assert!(notification_channels::list(actor, on).await.unwrap().is_empty(), "{actor:?}");
+        assert_eq!(
+            refusal(notification_channels::put(actor, on, "sms", json!({}), None).await),
+            "refused",
+            "{actor:?}"
+        );
+        assert_eq!(refusal(notification_channels::ways(actor, on).await), "refused", "{actor:?}");
+        assert!(!notification_channels::delete(actor, on, "email").await.unwrap(), "{actor:?}");
+    }
+    assert!(notification_channels::delete(&db.ada, on, "email").await.unwrap());
+    // Settings of one's own: through Steward, which checks whose they are.
+    let wish = json!({ "notifications": { "zone": "Europe/Berlin" } });
+    assert!(users::set_preferences(&db.service, on, id(&db.bob), wish.clone()).await.unwrap());
+    let bob = users::contact(&db.service, on, id(&db.bob)).await.unwrap().unwrap();
+    assert_eq!((bob.preferences, bob.status.as_str()), (wish, "active"));
+    assert_eq!(refusal(users::contact(&db.bob, on, id(&db.bob)).await), "refused");
+    assert!(!users::set_preferences(&db.bob, on, id(&db.bob), json!({})).await.unwrap());
 }

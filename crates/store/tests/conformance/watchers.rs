@@ -32,6 +32,13 @@ async fn a_watcher_acts_for_its_maker(db: &Db) {
         assert_eq!(watchers::get(actor, on, inbox).await.unwrap().is_some(), sees, "{actor:?}");
         assert_eq!(watchers::list(actor, on).await.unwrap().len(), usize::from(sees), "{actor:?}");
     }
+    for (actor, may) in [(&db.bob, true), (&db.ada, true), (&db.cat, false), (&db.obs, false), (&db.employee, false)] {
+        let changed = watchers::set_config(actor, on, inbox, json!({ "path": "/ü" })).await.unwrap();
+        assert_eq!(changed, may, "{actor:?}");
+    }
+    assert_eq!(refusal(watchers::set_config(&db.service, on, inbox, json!({})).await), "refused");
+    let changed = watchers::get(&db.bob, on, inbox).await.unwrap().unwrap().config;
+    assert_eq!(changed, Some(json!({ "path": "/ü" })));
     assert!(watchers::report(&db.bob, on, inbox, Some("folder is missing")).await.unwrap());
     assert!(watchers::report(&db.service, on, inbox, Some("still")).await.unwrap());
     let row = watchers::get(&db.bob, on, inbox).await.unwrap().unwrap();
@@ -70,6 +77,10 @@ async fn an_event_counts_once(db: &Db) {
     assert!(!watchers::known(&db.bob, on, inbox, "a.pdf", "f2").await.unwrap());
     assert!(!watchers::known(&db.cat, on, inbox, "a.pdf", "f1").await.unwrap());
     assert!(watchers::known(&db.obs, on, inbox, "a.pdf", "f1").await.unwrap());
+    let asked = || vec!["key".to_owned(), "other".to_owned(), "key".to_owned()];
+    assert_eq!(watchers::known_keys(&db.bob, on, inbox, asked()).await.unwrap(), ["key"]);
+    assert!(watchers::known_keys(&db.cat, on, inbox, asked()).await.unwrap().is_empty());
+    assert!(watchers::known_keys(&db.bob, on, inbox, Vec::new()).await.unwrap().is_empty());
     // Two at once under one key: one is noted.
     let (a, b) = tokio::join!(
         watchers::add_event(&db.bob, on, inbox, "raced", None, "c", "f"),

@@ -63,6 +63,8 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("daily_activity", "level = 'info'", &[]),
     ("file_attachments", "id = '{attachment}'", &[("id", "{new}")]),
     ("mcp_servers", "id = '{server}'", &[("id", "{new}"), ("name", "raw")]),
+    ("notification_channels", "channel = 'email'", &[("channel", "sms"), ("id", "{new}")]),
+    ("notification_outbox", "notification_id = '{notification}'", &[("notification_id", "{new}")]),
     ("notifications", "id = '{notification}'", &[("id", "{new}")]),
     ("policies", "id = '{policy}'", &[("id", "{new}"), ("name", "raw")]),
     ("role_permissions", "role = 'user' AND permission = 'task_create'", &[("permission", "raw")]),

@@ -3,7 +3,7 @@
 use serde_json::json;
 use store::{
     Result, Transaction, activity, approvals, audit_trail, events, file_attachments, log_keeping, mcp_servers,
-    notifications, policies, runs, schedules, system_logs, task_queue,
+    policies, runs, schedules, system_logs, task_queue,
     tasks::{self, NewTask},
     users, watchers,
 };
@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::{
     access,
     common::{in_seconds, new_approval, new_user, seconds},
-    world::{World, new_attachment, new_call, new_line, new_notification, new_policy, new_step},
+    telling,
+    world::{World, new_attachment, new_call, new_line, new_policy, new_step},
 };
 
 /// `table.verb`, with what is special about the try behind a space.
@@ -35,6 +36,9 @@ pub const VERBS: &[&str] = &[
     "users.set_status (another's)",
     "users.set_password (one's own)",
     "users.set_password (another's)",
+    "users.set_preferences (one's own)",
+    "users.contact",
+    "users.contacts",
     "users.touch_login",
     "users.allowed (task_create)",
     "users.allowed (approval_decide_own)",
@@ -96,14 +100,33 @@ pub const VERBS: &[&str] = &[
     "notifications.list",
     "notifications.unread",
     "notifications.set_status",
+    "notifications.put_copy",
+    "notifications.get",
+    "notifications.sent",
+    "notifications.list_ways",
+    "briefing.ended",
+    "briefing.open",
+    "briefing.approvals",
+    "briefing.runs",
+    "briefing.steps",
+    "notification_outbox.claim",
+    "notification_outbox.finish",
+    "notification_outbox.retry",
+    "notification_outbox.list",
+    "notification_channels.put",
+    "notification_channels.list",
+    "notification_channels.ways",
+    "notification_channels.delete",
     "watchers.create",
     "watchers.list",
     "watchers.get",
     "watchers.set_active",
+    "watchers.set_config",
     "watchers.report",
     "watchers.delete",
     "watchers.add_event",
     "watchers.known",
+    "watchers.known_keys",
     "watchers.put_cursor",
     "watchers.cursor",
     "mcp_servers.create",
@@ -201,7 +224,10 @@ fn a_fire(fire_at: jiff::Timestamp) -> schedules::Held {
 pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
     match verb.split('.').next().unwrap_or_default() {
         "users" | "tasks" | "task_queue" => Box::pin(of_people_and_tasks(verb, tx, w)).await,
-        "approvals" | "runs" | "file_attachments" | "notifications" => Box::pin(of_work(verb, tx, w)).await,
+        "briefing" | "notifications" | "notification_outbox" | "notification_channels" => {
+            Box::pin(telling::attempt(verb, tx, w)).await
+        }
+        "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
@@ -234,6 +260,9 @@ async fn of_people_and_tasks(verb: &str, tx: &Transaction, w: &World) -> Result<
         "users.set_status (another's)" => done(users::set_status(me, tx, w.other, "suspended").await?),
         "users.set_password (one's own)" => done(users::set_password(me, tx, myself, "x").await?),
         "users.set_password (another's)" => done(users::set_password(me, tx, w.other, "x").await?),
+        "users.set_preferences (one's own)" => done(users::set_preferences(me, tx, myself, json!({ "x": 1 })).await?),
+        "users.contacts" => seen(users::contacts(me, tx).await?.iter().any(|c| c.id == w.other)),
+        "users.contact" => seen(users::contact(me, tx, w.other).await?.is_some()),
         "users.touch_login" => users::touch_login(me, tx, w.other).await.map(|()| done(true))?,
         "users.allowed (task_create)" => seen(users::allowed(me, tx, "task_create").await?),
         "users.allowed (approval_decide_own)" => seen(users::allowed(me, tx, "approval_decide_own").await?),
@@ -332,17 +361,6 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "file_attachments.expire" => file_attachments::expire(me, tx, 5).await.map(|_| done(true))?,
         "file_attachments.is_stored" => seen(file_attachments::is_stored(me, tx, &w.storage_path).await?),
 
-        "notifications.create (to the creator)" => {
-            notifications::create(me, tx, &new_notification(w.creator)).await.map(|_| done(true))?
-        }
-        "notifications.create (to another)" => {
-            notifications::create(me, tx, &new_notification(w.other)).await.map(|_| done(true))?
-        }
-        "notifications.unread" => seen(notifications::unread(me, tx, 10).await? > 0),
-        "notifications.list" => {
-            seen(notifications::list(me, tx, None, 1000).await?.iter().any(|n| n.id == w.notification))
-        }
-        "notifications.set_status" => done(notifications::set_status(me, tx, w.notification, "read").await?),
         other => panic!("{other} is in VERBS and not tried"),
     })
 }
@@ -354,10 +372,14 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "watchers.list" => seen(watchers::list(me, tx).await?.iter().any(|x| x.id == w.watcher)),
         "watchers.get" => seen(watchers::get(me, tx, w.watcher).await?.is_some()),
         "watchers.set_active" => done(watchers::set_active(me, tx, w.watcher, false).await?),
+        "watchers.set_config" => done(watchers::set_config(me, tx, w.watcher, json!({ "x": 1 })).await?),
         "watchers.report" => done(watchers::report(me, tx, w.watcher, Some("e")).await?),
         "watchers.delete" => done(watchers::delete(me, tx, w.watcher).await?),
         "watchers.add_event" => done(watchers::add_event(me, tx, w.watcher, "new", None, "s", "f").await?),
         "watchers.known" => seen(watchers::known(me, tx, w.watcher, "source", "print").await?),
+        "watchers.known_keys" => {
+            seen(!watchers::known_keys(me, tx, w.watcher, vec!["key".to_owned()]).await?.is_empty())
+        }
         "watchers.put_cursor" => watchers::put_cursor(me, tx, w.watcher, json!(2)).await.map(|()| done(true))?,
         "watchers.cursor" => seen(watchers::cursor(me, tx, w.watcher).await?.is_some()),
 

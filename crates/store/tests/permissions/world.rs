@@ -9,7 +9,7 @@ use store::{
     approvals,
     approvals::ApprovalCall,
     file_attachments::{self, NewAttachment},
-    mcp_servers, notifications,
+    mcp_servers, notification_channels, notifications,
     notifications::NewNotification,
     policies,
     policies::NewPolicy,
@@ -65,6 +65,7 @@ pub struct World {
     pub log: Uuid,
     /// Cat: neither creator nor assignee nor who tries.
     pub other: Uuid,
+    pub copy: Uuid,
     pub server: Uuid,
     pub policy: Uuid,
     pub link: String,
@@ -172,6 +173,8 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
     let link = "f".repeat(64);
     sessions::create_setup_link(&db.service, on, &link, in_seconds(600)).await.unwrap();
+    let secret = Some(json!({ "sealed": "s3cret" }));
+    assert!(notification_channels::put(&db.ada, on, "email", json!({ "host": "h" }), secret).await.unwrap());
     let mut worlds = BTreeMap::new();
     for role in ROLES {
         for relation in RELATIONS {
@@ -238,6 +241,9 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     assert!(watchers::add_event(creator, on, watcher, "key", Some(task), "source", "print").await.unwrap());
     watchers::put_cursor(creator, on, watcher, json!({ "at": 1 })).await.unwrap();
     let notification = notifications::create(&db.service, on, &new_notification(person)).await.unwrap();
+    let told = notifications::get(&db.service, on, notification).await.unwrap().unwrap();
+    let copy = Uuid::now_v7();
+    assert!(notifications::put_copy(&db.service, on, copy, "email", &told, None).await.unwrap());
     let token = format!("{number:064x}");
     let session =
         sessions::create(&db.service, on, person, &token, in_seconds(600), None, Some("program")).await.unwrap();
@@ -273,6 +279,7 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         agent: id(&db.employee),
         log,
         other: id(&db.cat),
+        copy,
         server: shared.0,
         policy: shared.1,
         link: shared.2.to_owned(),

@@ -33,7 +33,7 @@ pub(crate) async fn notifications(
 /// `GET /v1/watchers`
 pub(crate) async fn watchers(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<Watcher>>> {
     params.only(&[])?;
-    Ok(List::whole(watchers::list(&me.actor, app.store()).await?))
+    Ok(List::whole(watchers::list(&me.actor, app.store()).await?.into_iter().map(domain::watchers::shown).collect()))
 }
 
 /// `GET /v1/servers`
@@ -106,4 +106,18 @@ pub(crate) async fn status(State(app): State<App>, me: Signed, params: Params) -
         watchers_failing: watchers.iter().filter(|w| w.is_active && w.error_count > 0).count(),
         watchers: watchers.len(),
     }))
+}
+
+/// `GET /v1/briefing?period=day|week`: what was done, what waits, where it is stuck, and what comes.
+pub(crate) async fn briefing(
+    State(app): State<App>,
+    me: Signed,
+    params: Params,
+) -> Result<Json<domain::briefing::Briefing>> {
+    params.only(&["period"])?;
+    let period = match params.one_of("period", &["day", "week"])? {
+        Some("week") => domain::briefing::Period::Week,
+        _ => domain::briefing::Period::Day,
+    };
+    Ok(Json(domain::briefing::make(app.store(), &me.actor, period, store::now()).await?))
 }

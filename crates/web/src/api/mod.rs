@@ -41,6 +41,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/logs", get(logs::list).post(logs::add))
         .route("/audit", get(lists::audit))
         .route("/status", get(lists::status))
+        .route("/briefing", get(lists::briefing))
 }
 
 /// A page of a list.

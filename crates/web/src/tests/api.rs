@@ -153,6 +153,9 @@ async fn every_list_answers() {
     let tools = client.get(&format!("/v1/servers/{}/tools", server["id"].as_str().unwrap())).await.json();
     assert_eq!(tools["data"][0]["is_usable"], true);
     assert_eq!(client.get("/v1/status").await.json()["database"], "SQLite");
+    let briefing = client.get("/v1/briefing?period=week").await.json();
+    assert_eq!((&briefing["period"], &briefing["to_decide"]["count"]), (&json!("week"), &json!(1)));
+    assert_eq!(client.get("/v1/briefing?period=year").await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let malformed = house
         .send(
             client

@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization as _;
 /// The greatest depth of folders below the watched one.
 pub(super) const MAX_DEPTH: usize = 16;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "path",
     "playbook",
     "patterns",
@@ -22,6 +22,8 @@ const KEYS: [&str; 11] = [
     "include_hidden",
     "assign_to",
     "priority",
+    // For whoever looks after all watchers.
+    "silent_after_h",
 ];
 const DEFAULT_MAX_BYTES: u64 = 2 << 30;
 const GREATEST_MAX_BYTES: u64 = 1 << 40;

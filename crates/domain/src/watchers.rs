@@ -1,0 +1,152 @@
+//! Watchers as people make them: names, sealed credentials, and what only an administrator may allow.
+
+use jiff::SignedDuration;
+use serde_json::{Value as Json, json};
+use store::{
+    Actor, Store, Vault, users,
+    watchers::{self, Watcher},
+};
+use uuid::Uuid;
+
+use crate::{Error, Result};
+
+/// Where in the settings sealed credentials stand.
+pub const CREDENTIALS: &str = "credentials";
+/// After how many hours without any event its owner is told, in a watcher's settings.
+pub const SILENT_AFTER_H: &str = "silent_after_h";
+/// Where in the settings the hosts stand that may be reached although they are not public.
+pub const ALLOW_PRIVATE: &str = "allow_private";
+/// Hours of silence that may be waited for: a year.
+const MOST_SILENT_H: u64 = 8784;
+/// Characters of the settings.
+const MOST_SETTINGS: usize = 32 * 1024;
+
+/// A watcher to be made.
+#[derive(Debug, Clone)]
+pub struct NewWatcher {
+    /// 1 to 100 characters on one line.
+    pub name: String,
+    /// What it watches: `folder`, `imap` …
+    pub watcher_type: String,
+    /// What its kind needs, without secrets.
+    pub config: Json,
+    /// Passwords and tokens; sealed, and never shown again.
+    pub credentials: Option<Json>,
+}
+
+/// Adds a watcher that acts for the actor, and answers its id. What its kind wants of the settings, the caller checked.
+pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewWatcher) -> Result<Uuid> {
+    let is_name = (1..=100).contains(&new.name.chars().count())
+        && !new.name.trim().is_empty()
+        && !new.name.chars().any(char::is_control);
+    if !is_name {
+        return Err(Error::invalid("name", "a watcher's name needs 1 to 100 characters on one line"));
+    }
+    if watchers::list(actor, store).await?.iter().any(|w| w.name == new.name) {
+        return Err(Error::Conflict(format!(
+            "there is a watcher called {} already; choose another name, or remove that one first",
+            new.name
+        )));
+    }
+    check(store, actor, &new.config).await?;
+    let (vault, actor) = (vault.clone(), actor.clone());
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let id = watchers::create(&actor, tx, &new.name, &new.watcher_type, new.config.clone()).await?;
+                if let Some(secret) = &new.credentials {
+                    // The seal names the watcher, so it comes second: copied into another, it does not open.
+                    let sealed = with_sealed(&vault, id, new.config, secret)?;
+                    watchers::set_config(&actor, tx, id, sealed).await?;
+                }
+                Ok(id)
+            })
+        })
+        .await
+}
+
+/// Puts new credentials in the place of the old ones.
+pub async fn set_credentials(
+    store: &Store,
+    vault: &Vault,
+    actor: &Actor,
+    watcher: &Watcher,
+    secret: &Json,
+) -> Result<()> {
+    let config = watcher.config.clone().unwrap_or_else(|| json!({}));
+    let sealed = with_sealed(vault, watcher.id, config, secret)?;
+    if watchers::set_config(actor, store, watcher.id, sealed).await? {
+        Ok(())
+    } else {
+        Err(store::Error::Refused { what: "watchers".to_owned() }.into())
+    }
+}
+
+/// A watcher's credentials in clear; none where it has none.
+pub fn credentials(vault: &Vault, watcher: &Watcher) -> Result<Option<Json>> {
+    match watcher.config.as_ref().and_then(|c| c.get(CREDENTIALS)) {
+        None => Ok(None),
+        Some(sealed) => Ok(Some(vault.unseal_json(&purpose(watcher.id), sealed)?)),
+    }
+}
+
+/// The watcher as it may be shown: that it has credentials, and not even their seal.
+#[must_use]
+pub fn shown(mut watcher: Watcher) -> Watcher {
+    if let Some(secret) = watcher.config.as_mut().and_then(|c| c.get_mut(CREDENTIALS)) {
+        *secret = Json::String("(sealed)".to_owned());
+    }
+    watcher
+}
+
+/// After how long without any event its owner is told; none where nobody asked for it.
+pub fn silent_after(config: Option<&Json>) -> Option<SignedDuration> {
+    let hours = config?.get(SILENT_AFTER_H)?.as_u64().filter(|h| (1..=MOST_SILENT_H).contains(h))?;
+    i64::try_from(hours).ok().map(SignedDuration::from_hours)
+}
+
+/// Whether whoever made the watcher may have it reach into the private net.
+pub async fn may_reach_private(store: &Store, actor: &Actor) -> Result<bool> {
+    Ok(users::allowed(actor, store, "watcher_admin").await?)
+}
+
+async fn check(store: &Store, actor: &Actor, config: &Json) -> Result<()> {
+    let Some(settings) = config.as_object() else {
+        return Err(Error::invalid("config", "the settings must be a JSON object, such as {\"url\": \"https://…\"}"));
+    };
+    if config.to_string().len() > MOST_SETTINGS {
+        return Err(Error::invalid("config", format!("the settings are longer than {MOST_SETTINGS} bytes")));
+    }
+    if settings.contains_key(CREDENTIALS) {
+        return Err(Error::invalid(
+            "config",
+            "credentials do not belong into the settings, where they can be read: give them apart",
+        ));
+    }
+    if settings.contains_key(SILENT_AFTER_H) && silent_after(Some(config)).is_none() {
+        return Err(Error::invalid(
+            "config",
+            format!("silent_after_h must be a whole number of hours, from 1 to {MOST_SILENT_H}"),
+        ));
+    }
+    if settings.contains_key(ALLOW_PRIVATE) && !may_reach_private(store, actor).await? {
+        return Err(Error::invalid(
+            "config",
+            "only an administrator may set allow_private: it lets a watcher reach into the private net",
+        ));
+    }
+    Ok(())
+}
+
+/// What ties a watcher's sealed credentials to their place.
+pub fn purpose(id: Uuid) -> String {
+    format!("watcher:{id}")
+}
+
+fn with_sealed(vault: &Vault, id: Uuid, mut config: Json, secret: &Json) -> Result<Json> {
+    let sealed = vault.seal_json(&purpose(id), secret)?;
+    if let Some(settings) = config.as_object_mut() {
+        settings.insert(CREDENTIALS.to_owned(), sealed);
+    }
+    Ok(config)
+}

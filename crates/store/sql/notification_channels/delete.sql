@@ -1,0 +1,1 @@
+DELETE FROM notification_channels WHERE channel = $1

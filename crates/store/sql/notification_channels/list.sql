@@ -1,0 +1,1 @@
+SELECT {columns} FROM notification_channels ORDER BY channel COLLATE "C"

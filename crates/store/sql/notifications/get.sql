@@ -1,0 +1,1 @@
+SELECT {columns} FROM notifications WHERE id = $1

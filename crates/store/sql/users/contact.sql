@@ -1,0 +1,1 @@
+SELECT {columns} FROM users WHERE id = $1

@@ -1,0 +1,1 @@
+UPDATE users SET preferences = $2 WHERE id = $1

@@ -1,0 +1,1 @@
+UPDATE watchers SET config = $2 WHERE id = $1

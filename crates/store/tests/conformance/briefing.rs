@@ -1,0 +1,50 @@
+//! What a briefing is made of.
+
+use store::{
+    approvals, briefing, runs,
+    tasks::{self, Task},
+    users,
+};
+
+use crate::common::{Db, id, seconds};
+
+crate::on_both!(a_period_and_what_is_open);
+
+async fn a_period_and_what_is_open(db: &Db) {
+    let on = &db.store;
+    let (from, to) = (store::now() - seconds(60), store::now() + seconds(60));
+    let (done, open) = (db.task("ü done").await, db.task("open").await);
+    let row = tasks::get(&db.bob, on, done).await.unwrap().unwrap();
+    assert!(tasks::set_status(&db.bob, on, &Task { status: "completed".to_owned(), ..row }).await.unwrap());
+    let ended = briefing::ended(&db.bob, on, from, to, 10).await.unwrap();
+    assert_eq!(ended.iter().map(|t| (t.id, t.title.as_str())).collect::<Vec<_>>(), [(done, "ü done")]);
+    assert!(briefing::ended(&db.bob, on, to, to + seconds(60), 10).await.unwrap().is_empty(), "of another period");
+    assert!(briefing::ended(&db.cat, on, from, to, 10).await.unwrap().is_empty(), "another's");
+    let left = briefing::open(&db.bob, on, 10).await.unwrap();
+    assert_eq!(left.iter().map(|t| t.id).collect::<Vec<_>>(), [open]);
+    assert!(briefing::open(&db.nobody, on, 10).await.unwrap().is_empty());
+
+    let asked = db.approval(open).await;
+    assert!(approvals::approve(&db.ada, on, asked, None).await.unwrap());
+    let found = briefing::approvals(&db.bob, on, from, to, 10).await.unwrap();
+    assert_eq!(found.iter().map(|a| (a.id, a.status.as_str())).collect::<Vec<_>>(), [(asked, "approved")]);
+    assert!(found[0].approved_at.is_some());
+    assert!(briefing::approvals(&db.cat, on, from, to, 10).await.unwrap().is_empty());
+
+    let run = db.run(open).await;
+    let step = runs::add_step(&db.employee, on, &super::runs::new_step(run, open, 0)).await.unwrap();
+    assert!(briefing::steps(&db.bob, on, vec![open], 10).await.unwrap().is_empty(), "not sent yet");
+    assert!(runs::start_step(&db.employee, on, step, 1, "{}", "h").await.unwrap());
+    let steps = briefing::steps(&db.bob, on, vec![open, done], 10).await.unwrap();
+    assert_eq!(
+        steps.iter().map(|s| (s.tool.as_str(), s.state.as_str())).collect::<Vec<_>>(),
+        [("move_file", "started")]
+    );
+    assert_eq!(briefing::runs(&db.bob, on, vec![open], 10).await.unwrap().len(), 1);
+    assert!(briefing::runs(&db.cat, on, vec![open], 10).await.unwrap().is_empty());
+
+    // Whom briefings may go to: people who are active, and no program.
+    let people = users::contacts(&db.service, on).await.unwrap();
+    assert!(people.iter().any(|c| c.id == id(&db.bob)));
+    assert!(!people.iter().any(|c| [id(&db.employee), id(&db.sus), id(&db.ina)].contains(&c.id)));
+}

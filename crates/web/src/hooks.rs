@@ -1,0 +1,248 @@
+//! `POST /hooks/{id}`: what other programs tell. Signed, fresh, counted, and durable before it is acknowledged.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    intake::{self, Event},
+    watchers as rules,
+    webhooks::{self, Settings},
+};
+use serde_json::{Value, json};
+use store::{Actor, file_attachments::NewAttachment, tasks::NewTask, users, watchers, watchers::Watcher};
+use uuid::Uuid;
+
+use crate::{app::App, session::Client};
+
+/// Bytes of a call.
+pub(crate) const HOOK_BYTES: usize = 1024 * 1024;
+/// Bytes of a body that a task carries; a larger one is in its file alone.
+const EVENT_BYTES: usize = 64 * 1024;
+/// Calls a minute, a webhook and a sender.
+const CALLS: u32 = 120;
+const WINDOW: Duration = Duration::from_secs(60);
+/// Senders that are counted at once; each takes about 60 bytes.
+const SENDERS: usize = 20_000;
+
+/// A webhook, and who calls it.
+type Sender = (Uuid, Option<IpAddr>);
+
+/// The calls of late: since when, and how many.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Mutex<HashMap<Sender, (Instant, u32)>>);
+
+impl Calls {
+    /// Counts a call before it is judged. An error is the time to wait, in seconds.
+    fn begin(&self, id: Uuid, ip: Option<IpAddr>, now: Instant) -> Result<(), u64> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= SENDERS {
+            map.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
+        }
+        let is_full = map.len() >= SENDERS;
+        match map.get_mut(&(id, ip)) {
+            Some((since, count)) if now.duration_since(*since) < WINDOW => {
+                if *count >= CALLS {
+                    return Err(WINDOW.saturating_sub(now.duration_since(*since)).as_secs() + 1);
+                }
+                *count += 1;
+            }
+            Some(entry) => *entry = (now, 1),
+            None if is_full => return Err(WINDOW.as_secs()),
+            None => {
+                map.insert((id, ip), (now, 1));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A short answer: senders are programs.
+fn answer(status: StatusCode, said: Value) -> Response {
+    (status, Json(said)).into_response()
+}
+
+fn refused(status: StatusCode, why: &str) -> Response {
+    answer(status, json!({ "error": why }))
+}
+
+fn later(seconds: u64) -> Response {
+    let mut answer = refused(StatusCode::TOO_MANY_REQUESTS, "too many calls; send it again later");
+    answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    answer
+}
+
+/// `POST /hooks/{id}`
+pub(crate) async fn receive(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    client: Client,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let nothing = || refused(StatusCode::NOT_FOUND, "there is no such webhook");
+    let Ok(id) = id.parse::<Uuid>() else { return nothing() };
+    if let Err(seconds) = app.calls.begin(id, client.ip, Instant::now()) {
+        return later(seconds);
+    }
+    let watcher = match watchers::get(&Actor::service(), app.store(), id).await {
+        Ok(Some(watcher)) if watcher.watcher_type == "webhook" => watcher,
+        Ok(_) => return nothing(),
+        Err(e) => return failed(&e),
+    };
+    if !watcher.is_active {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, "this webhook rests; send it again later");
+    }
+    match take(&app, &watcher, &headers, &body).await {
+        Ok(Taken::Task(id)) => answer(StatusCode::ACCEPTED, json!({ "task_id": id })),
+        Ok(Taken::Known) => answer(StatusCode::OK, json!({ "duplicate": true })),
+        Err(Failed::Refused(why)) => {
+            tracing::warn!(watcher = %watcher.name, %why, ip = client.ip.map(tracing::field::display), "a call of a webhook was refused");
+            refused(StatusCode::UNAUTHORIZED, &why.to_string())
+        }
+        Err(Failed::Rules(e)) => {
+            if let Err(e) = watchers::report(&Actor::service(), app.store(), id, Some(&e.to_string())).await {
+                tracing::warn!(watcher = %watcher.name, error = %e, "a watcher's state could not be written down");
+            }
+            failed(&e)
+        }
+    }
+}
+
+/// The sender sends it again; what is wrong stands in the log and at the watcher, and is none of the sender's business.
+fn failed(e: &dyn std::fmt::Display) -> Response {
+    tracing::error!(error = %e, "a call of a webhook could not be taken");
+    refused(StatusCode::SERVICE_UNAVAILABLE, "it could not be taken now; send it again later")
+}
+
+enum Taken {
+    Task(Uuid),
+    Known,
+}
+
+enum Failed {
+    Refused(webhooks::Refused),
+    Rules(domain::Error),
+}
+
+impl<E: Into<domain::Error>> From<E> for Failed {
+    fn from(e: E) -> Self {
+        Self::Rules(e.into())
+    }
+}
+
+async fn take(app: &App, watcher: &Watcher, headers: &HeaderMap, body: &Bytes) -> Result<Taken, Failed> {
+    let settings = Settings::parse(watcher.config.as_ref().unwrap_or(&Value::Null))?;
+    let credentials = rules::credentials(&app.state.vault, watcher)?;
+    let secret = webhooks::check_secret(credentials.as_ref())?;
+    let header = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let delivery = settings.verify(&secret, &header, body, store::now()).map_err(Failed::Refused)?;
+    let actor = intake::acting_for(watcher)?;
+    if !watchers::known_keys(&actor, app.store(), watcher.id, vec![delivery.key.clone()]).await?.is_empty() {
+        return Ok(Taken::Known);
+    }
+    let assigned_to = match &settings.assign_to {
+        None => None,
+        Some(name) => {
+            let user = users::named(&actor, app.store(), name).await?;
+            Some(
+                user.ok_or_else(|| {
+                    domain::Error::invalid(
+                        "assign_to",
+                        format!("there is no user {name} to assign to; correct assign_to"),
+                    )
+                })?
+                .id,
+            )
+        }
+    };
+    let content_type = header("content-type").unwrap_or_else(|| "application/octet-stream".to_owned());
+    let attachment = keep(app, body.clone(), &content_type).await?;
+    let place = attachment.storage_path.clone();
+    let said: Value = if body.len() > EVENT_BYTES {
+        Value::Null
+    } else {
+        serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body).replace('\0', "")))
+    };
+    let title = settings.title.clone().unwrap_or_else(|| watcher.name.clone());
+    let title = match &delivery.event {
+        Some(event) => format!("{title}: {event}"),
+        None => title,
+    };
+    let task = NewTask {
+        assigned_to,
+        priority: settings.priority.clone().unwrap_or_else(|| "medium".to_owned()),
+        metadata: json!({
+            "playbook": settings.playbook,
+            "event": { "kind": "webhook", "type": delivery.event, "body": without_nul(said), "content_type": content_type },
+            "watcher": { "name": watcher.name },
+        }),
+        ..NewTask::titled(title.chars().filter(|c| !c.is_control()).take(255).collect::<String>())
+    };
+    let event = Event {
+        fingerprint: delivery.key.clone(),
+        key: delivery.key,
+        source: "webhook".to_owned(),
+        task,
+        attachments: vec![attachment],
+        parts: Vec::new(),
+        detail: json!({ "scheme": format!("{:?}", settings.scheme).to_lowercase(), "user_agent": header("user-agent") }),
+        cursor: json!({ "last_event_at": store::now() }),
+    };
+    match intake::intake(app.store(), watcher, event).await {
+        Ok(id) => {
+            tracing::info!(watcher = %watcher.name, task_id = %id, "a call became a task");
+            Ok(Taken::Task(id))
+        }
+        Err(domain::Error::Duplicate) => {
+            let vault = app.state.vault.clone();
+            let removed = tokio::task::spawn_blocking(move || vault.remove(&place)).await;
+            if !matches!(removed, Ok(Ok(()))) {
+                tracing::warn!("the copy of a call that became no task could not be removed; it is swept");
+            }
+            Ok(Taken::Known)
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+async fn keep(app: &App, body: Bytes, content_type: &str) -> Result<NewAttachment, domain::Error> {
+    let vault = app.state.vault.clone();
+    let stored = tokio::task::spawn_blocking(move || vault.store(&mut body.as_ref(), HOOK_BYTES as u64))
+        .await
+        .map_err(|e| store::Error::Busy(e.to_string()))??;
+    let name = if content_type.contains("json") { "call.json" } else { "call.txt" };
+    Ok(NewAttachment {
+        filename: name.to_owned(),
+        original_filename: name.to_owned(),
+        mime_type: Some(content_type.chars().filter(|c| !c.is_control()).take(100).collect()),
+        file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
+        storage_path: stored.storage_path,
+        task_id: Uuid::nil(),
+        hash_checksum: stored.sha256,
+    })
+}
+
+/// Texts from outside may hold a NUL, which no database keeps.
+fn without_nul(value: Value) -> Value {
+    match value {
+        Value::String(s) if s.contains('\0') => Value::String(s.replace('\0', "")),
+        Value::Array(list) => Value::Array(list.into_iter().map(without_nul).collect()),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(k, v)| (k.replace('\0', ""), without_nul(v)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
