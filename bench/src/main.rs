@@ -39,6 +39,9 @@ struct Arguments {
     /// 1,000,000 tasks and 5,000,000 lines over 1,000 users (the default).
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// Tasks of the big database, and five times as many lines, in place of a million.
+    #[arg(long, value_name = "N", conflicts_with = "quick", value_parser = clap::value_parser!(u32).range(20_000..10_000_000))]
+    tasks: Option<u32>,
     /// How often both sides of a line take their turn.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..100))]
     rounds: Option<u16>,
@@ -92,7 +95,8 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let big = if arguments.quick {
         Size { name: "big", tasks: 10_000, logs: 50_000 }
     } else {
-        Size { name: "big", tasks: 1_000_000, logs: 5_000_000 }
+        let tasks = arguments.tasks.and_then(|tasks| usize::try_from(tasks).ok()).unwrap_or(1_000_000);
+        Size { name: "big", tasks, logs: tasks * 5 }
     };
     let folder = tempfile::Builder::new().prefix("steward-bench-").tempdir()?;
     let file = folder.path().join("steward.db");
@@ -134,7 +138,11 @@ async fn run(arguments: &Arguments) -> Result<()> {
             .out
             .clone()
             .unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("results").join("latest.md"));
-        let size = if arguments.quick { "--quick" } else { "--full" };
+        let size = match arguments.tasks {
+            _ if arguments.quick => "--quick".to_owned(),
+            None => "--full".to_owned(),
+            Some(tasks) => format!("--tasks {tasks}"),
+        };
         let head = report::Head {
             taken: store::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
             command: format!("cargo run --release -p bench -- {size}"),
