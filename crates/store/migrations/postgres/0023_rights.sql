@@ -28,7 +28,7 @@ CREATE FUNCTION rights_of(p_user_id uuid) RETURNS text[] LANGUAGE sql STABLE SEC
 CREATE FUNCTION user_rights_follow() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $fn$
 DECLARE v_user uuid;
 BEGIN
-    IF TG_TABLE_NAME = 'role_permissions' THEN
+    IF TG_LEVEL = 'STATEMENT' THEN
         LOCK TABLE public.user_rights IN SHARE ROW EXCLUSIVE MODE;
         UPDATE public.user_rights r SET permissions = public.rights_of(r.user_id)
         WHERE r.permissions IS DISTINCT FROM public.rights_of(r.user_id);
@@ -51,10 +51,12 @@ BEGIN
 END $fn$;
 CREATE TRIGGER trg_users_rights AFTER INSERT OR UPDATE OF role, status OR DELETE ON users FOR EACH ROW EXECUTE FUNCTION user_rights_follow();
 CREATE TRIGGER trg_agents_rights AFTER INSERT OR UPDATE OR DELETE ON agents FOR EACH ROW EXECUTE FUNCTION user_rights_follow();
-CREATE TRIGGER trg_role_permissions_rights AFTER INSERT OR UPDATE OR DELETE ON role_permissions FOR EACH STATEMENT EXECUTE FUNCTION user_rights_follow();
+CREATE TRIGGER trg_agents_rights_of_all AFTER TRUNCATE ON agents FOR EACH STATEMENT EXECUTE FUNCTION user_rights_follow();
+CREATE TRIGGER trg_role_permissions_rights AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON role_permissions FOR EACH STATEMENT EXECUTE FUNCTION user_rights_follow();
 -- Also where rows are loaded with triggers off: without its rights nobody could sign in.
 ALTER TABLE users ENABLE ALWAYS TRIGGER trg_users_rights;
 ALTER TABLE agents ENABLE ALWAYS TRIGGER trg_agents_rights;
+ALTER TABLE agents ENABLE ALWAYS TRIGGER trg_agents_rights_of_all;
 ALTER TABLE role_permissions ENABLE ALWAYS TRIGGER trg_role_permissions_rights;
 INSERT INTO user_rights (user_id, permissions) SELECT id, rights_of(id) FROM users;
 

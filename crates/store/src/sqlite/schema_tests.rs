@@ -4,8 +4,14 @@ use super::guard_tests::{ADA, ADMIN, BOB, Fixture, LATER, TASK, id, open};
 use super::*;
 
 /// What SQLite has no use for: rights that a policy looks up (a connection remembers them here).
-const POSTGRES_ALONE: [&str; 5] =
-    ["user_rights", "my_rights", "trg_users_rights", "trg_agents_rights", "trg_role_permissions_rights"];
+const POSTGRES_ALONE: [&str; 6] = [
+    "user_rights",
+    "my_rights",
+    "trg_users_rights",
+    "trg_agents_rights",
+    "trg_agents_rights_of_all",
+    "trg_role_permissions_rights",
+];
 
 #[test]
 fn every_name_of_the_postgres_schema_is_in_the_sqlite_schema() {

@@ -42,12 +42,14 @@ async fn rights_follow_every_change() {
             "DELETE FROM role_permissions WHERE role = 'user' AND permission = 'sign_in'".to_owned(),
             "UPDATE role_permissions SET permission = 'sign_in' WHERE permission = 'task_admin'".to_owned(),
             format!("DELETE FROM agents WHERE user_id = '{ADA}'"),
+            "TRUNCATE agents".to_owned(),
             "DELETE FROM role_permissions WHERE permission = '*'".to_owned(),
             // A load with triggers off.
             format!(
                 "BEGIN; SET LOCAL session_replication_role = replica; UPDATE users SET role = 'user' WHERE id = '{ADA}'; \
                  INSERT INTO users (id, username, email, password_hash) VALUES (gen_random_uuid(), 'new', 'new@example.org', 'x'); COMMIT"
             ),
+            "TRUNCATE role_permissions".to_owned(),
         ] {
             let before: Vec<String> = db
                 .query("SELECT user_id || array_to_string(permissions, ',') FROM user_rights ORDER BY 1", &[])
