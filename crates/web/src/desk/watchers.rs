@@ -26,7 +26,7 @@ use crate::{
 
 /// `GET /watchers`
 pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
-    let rows = watchers::list(&me.actor, app.store()).await?;
+    let rows: Vec<_> = watchers::list(&me.actor, app.store()).await?.into_iter().map(domain::watchers::shown).collect();
     let names = names(&app, &me.actor, rows.iter().filter_map(|w| w.created_by)).await?;
     let now = store::now();
     Ok(shell(
