@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use tools::{Context, Limits, Supervisors};
 use uuid::Uuid;
 use workers::{
-    briefings, employee::Employee, housekeeping, jobs::Jobs, library::Library, log_keeping, logs::LogQueue,
-    notifier::Notifier, servers, silence, watching,
+    archive_watch, briefings, employee::Employee, housekeeping, jobs::Jobs, library::Library, log_keeping,
+    logs::LogQueue, notifier::Notifier, servers, silence, watching,
 };
 
 use crate::{Error, config::Config};
@@ -158,6 +158,12 @@ async fn start_work(
     };
     let news_end = CancellationToken::new();
     parts.spawn(servers::write_down(store.clone(), logs.clone(), news, news_end.clone()));
+    parts.spawn(archive_watch::keep_watching(
+        store.clone(),
+        config.database.clone(),
+        archive_watch::EVERY,
+        shutdown.clone(),
+    ));
     parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), shutdown.clone()));
     parts.spawn(silence::run(store.clone(), shutdown.clone()));
     parts.spawn(briefings::run(store.clone(), shutdown.clone()));

@@ -1,5 +1,6 @@
 //! What works by itself: watchers, the employee, the supervision of servers, logs and housekeeping.
 
+pub mod archive_watch;
 pub mod briefings;
 pub mod checkpoint;
 pub mod employee;

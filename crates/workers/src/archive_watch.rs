@@ -1,0 +1,70 @@
+//! The archive of PostgreSQL's log: the admins are told when it begins to fail or falls behind, and when it is well again.
+
+use std::time::Duration;
+
+use serde_json::json;
+use store::{
+    Actor, Store, Target,
+    backup::postgres::archive,
+    notifications::{self, NewNotification},
+    users,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked at: less than the minute that may be lost.
+pub const EVERY: Duration = Duration::from_secs(30);
+
+/// Looks at it until `shutdown`; with SQLite there is nothing to look at. Each node tells what it sees. One that can't ask
+/// tells nothing: whatever keeps it from asking is told elsewhere.
+pub async fn keep_watching(store: Store, database: store::Config, every: Duration, shutdown: CancellationToken) {
+    if matches!(database.target, Target::Sqlite(_)) {
+        return;
+    }
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut troubled = false;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        let trouble = match archive(&database).await {
+            Ok(found) => found.trouble(),
+            Err(e) => {
+                tracing::debug!(error = %e, "the archive of the database's log could not be looked at");
+                continue;
+            }
+        };
+        let told = match &trouble {
+            Some((what, remedy)) if !troubled => {
+                tracing::error!("{what}; {remedy}");
+                tell(&store, "The archive of the database has trouble", &format!("{what}; {remedy}.")).await
+            }
+            None if troubled => {
+                tracing::info!("the archive of the database's log is well again");
+                tell(&store, "The archive of the database is well again", "What waited has been archived.").await
+            }
+            _ => continue,
+        };
+        match told {
+            Ok(()) => troubled = trouble.is_some(),
+            // It is told the next time.
+            Err(e) => tracing::warn!(error = %e, "the admins could not be told of the archive"),
+        }
+    }
+}
+
+async fn tell(store: &Store, title: &str, message: &str) -> store::Result<()> {
+    let service = Actor::service();
+    for admin in users::people_with_role(&service, store, "admin").await? {
+        let new = NewNotification {
+            user_id: admin.id,
+            title: title.to_owned(),
+            message: Some(message.to_owned()),
+            r#type: "alert",
+            data: json!({ "about": "archive" }),
+        };
+        notifications::create(&service, store, &new).await?;
+    }
+    Ok(())
+}
