@@ -105,7 +105,7 @@ async fn a_person_decides_at_the_desk() {
     assert!(!first.exists());
     browser
         .page
-        .find(Locator::Css("main a[href^='/tasks/']"))
+        .find(Locator::Css("#tasks a[href^='/tasks/']"))
         .await
         .expect("the task")
         .click()

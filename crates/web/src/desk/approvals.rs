@@ -222,7 +222,7 @@ pub(crate) fn card(approval: &Approval, now: Timestamp, behind: &Behind, more: &
                         @if shown_state(approval, now) != "pending" { (badge(approval, now)) (more) " " }
                         @if approval.status == "pending" && let Some((risk, _)) = words::risk_of(approval) { (words::risk_mark(risk)) " " }
                         @if is_outside(approval) { (outside_mark()) " " }
-                        @if let Some(task) = behind.task(approval) { "for " a href={ "/tasks/" (task.id) } { (say(&super::parts::cut(&task.title, 60))) } }
+                        @if let Some(task) = behind.task(approval) { "for " a href={ "/tasks/" (task.id) } { (say(&super::parts::cut(&task.title, 60))) } " · " }
                         "asked " (when(approval.created_at, now))
                         @if approval.status == "pending" && let Some(end) = approval.expires_at { " · decide " (when(end, now)) }
                     }
