@@ -1,4 +1,5 @@
 //! A scripted HTTP server on loopback: each request is answered by a function, and kept.
+#![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::sync::{Arc, Mutex};
 
