@@ -1,14 +1,5 @@
 //! People and their log-ins: the first admin, passwords, sessions.
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-};
-
-use argon2::{
-    Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{SaltString, rand_core::OsRng},
-};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use rand::RngCore;
@@ -16,12 +7,15 @@ use store::{
     Actor, BoxFuture, Store, Transaction,
     cache::{Change, Use},
     sessions::{self, Session},
-    users::{self, NewUser},
+    users::{self, Credentials, NewUser},
 };
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::{Error, Result, playbook::sha256_hex};
+use crate::{
+    Error, Result,
+    passwords::{hash_password, verify_password},
+    playbook::sha256_hex,
+};
 
 /// Name of the employee's row in `users`.
 pub const EMPLOYEE: &str = "employee";
@@ -29,56 +23,6 @@ pub const EMPLOYEE: &str = "employee";
 pub const IDLE: SignedDuration = SignedDuration::from_hours(12);
 /// … and in any case after this.
 pub const ABSOLUTE: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// Passwords hashed at once: each takes 19 MiB and a core.
-static HASHING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2)));
-
-/// The parameters OWASP gives for Argon2id: 19 MiB, two passes, one lane.
-fn argon2() -> Argon2<'static> {
-    let params = Params::new(19 * 1024, 2, 1, None).unwrap_or_default();
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-}
-
-async fn hashing<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let busy = |_| Error::Store(store::Error::Busy("passwords are being checked".to_owned()));
-    let _permit = HASHING.acquire().await.map_err(busy)?;
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Store(store::Error::Busy(e.to_string())))?
-}
-
-/// The PHC string (Argon2id) of a password, which must have 12 to 1000 characters (NIST 800-63B asks for length, not
-/// for kinds of characters).
-pub async fn hash_password(password: String) -> Result<String> {
-    let length = password.chars().count();
-    if !(12..=1000).contains(&length) {
-        return Err(Error::invalid(
-            "password",
-            format!("the password has {length} characters; it needs 12 to 1000 (four or five words make a good one)"),
-        ));
-    }
-    hashing(move || {
-        let salt = SaltString::generate(&mut OsRng);
-        argon2()
-            .hash_password(password.as_bytes(), &salt)
-            .map(|h| h.to_string())
-            .map_err(|e| Error::invalid("password", format!("the password can't be hashed: {e}")))
-    })
-    .await
-}
-
-/// Whether a password is the one behind a hash. Without a hash as much work is done for nothing, so that the time
-/// taken does not tell whether an account exists.
-async fn verify_password(password: String, hash: Option<String>) -> Result<bool> {
-    hashing(move || {
-        let parsed = hash.as_deref().and_then(|h| PasswordHash::new(h).ok());
-        if let Some(parsed) = parsed {
-            return Ok(argon2().verify_password(password.as_bytes(), &parsed).is_ok());
-        }
-        let salt = SaltString::generate(&mut OsRng);
-        drop(argon2().hash_password(password.as_bytes(), &salt));
-        Ok(false)
-    })
-    .await
-}
-
 /// A fresh secret of 256 bits for a cookie or link, and its SHA-256, which is all the database holds.
 pub fn new_token() -> (String, String) {
     let mut bytes = [0_u8; 32];
@@ -132,10 +76,11 @@ pub async fn setup(store: &Store, setup: Setup) -> Result<Uuid> {
                 .to_owned(),
         ));
     }
+    let names = [setup.username.clone(), setup.email.clone()];
     let admin = NewUser {
         username: setup.username,
         email: setup.email,
-        password_hash: hash_password(setup.password).await?,
+        password_hash: hash_password(setup.password, &names).await?,
         role: "admin".to_owned(),
         first_name: None,
         last_name: None,
@@ -194,7 +139,7 @@ pub async fn add_user(
     let new = NewUser {
         username: username.to_owned(),
         email: email.to_owned(),
-        password_hash: hash_password(password).await?,
+        password_hash: hash_password(password, &[username.to_owned(), email.to_owned()]).await?,
         role: role.to_owned(),
         first_name: None,
         last_name: None,
@@ -250,7 +195,7 @@ pub async fn set_password(store: &Store, actor: &Actor, id: Uuid, password: Stri
         let message = format!("{} is an agent and never logs in, so it has no password", account.username);
         return Err(Error::invalid("password", message));
     }
-    let hash = hash_password(password).await?;
+    let hash = hash_password(password, &[account.username, account.email]).await?;
     let actor = actor.clone();
     let change = store.transaction(move |tx: &Transaction| -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
@@ -277,7 +222,7 @@ async fn keep_an_admin(actor: &Actor, tx: &Transaction, id: Uuid) -> Result<()> 
 }
 
 /// Only Steward itself ends other people's sessions; the request behind it stands in the audit.
-fn as_service(actor: &Actor) -> Actor {
+pub(crate) fn as_service(actor: &Actor) -> Actor {
     let (agent, request) = (actor.user_agent.as_deref(), actor.request_id.as_deref());
     Actor::service().from_request(actor.ip_address, agent, request)
 }
@@ -291,22 +236,13 @@ fn not_allowed() -> Error {
     store::Error::Refused { what: "users".to_owned() }.into()
 }
 
-/// Checks name (or address) and password and begins a session; answers the token for the cookie.
-pub async fn log_in(
-    store: &Store,
-    login: &str,
-    password: String,
-    ip: Option<IpAddr>,
-    user_agent: Option<&str>,
-) -> Result<(String, Session)> {
-    let service = Actor::service().from_request(ip, user_agent, None);
-    let found = if login.len() <= 255 { users::credentials(&service, store, login).await? } else { None };
+/// Whose name (or address) and password these are. Which of them is wrong, and whether there is such an account, shows
+/// neither in the answer nor in the time it takes.
+pub async fn check_password(store: &Store, service: &Actor, login: &str, password: String) -> Result<Credentials> {
+    let found = if login.len() <= 255 { users::credentials(service, store, login).await? } else { None };
     let hash = found.as_ref().map(|c| c.password_hash.clone());
     let right = password.len() <= 4000 && verify_password(password, hash).await?;
-    let credentials = found.filter(|c| right && c.status == "active").ok_or(Error::LogInRefused)?;
-    let session = begin_session(store, &service, credentials.id).await?;
-    users::touch_login(&service, store, credentials.id).await?;
-    Ok(session)
+    found.filter(|c| right && c.status == "active").ok_or(Error::LogInRefused)
 }
 
 /// Begins a session of a user without a password: for the employee at start.

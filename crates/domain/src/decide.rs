@@ -12,6 +12,7 @@ use crate::{
     Error, Result,
     playbook::{canonical_json, sha256_hex},
     policy::{self, Call, Effect},
+    rules,
     work::is_of_the_server_asked_about,
 };
 
@@ -27,8 +28,20 @@ pub struct Decision {
 }
 
 /// Decides an approval and answers it as it stands then. Who decides late, twice or without the right is told so, and
-/// nothing changes. An edit must fit the tool's schema and must not be denied by the policy.
+/// nothing changes. An edit must fit the tool's schema and must not be denied by the policy. For who is at the terminal:
+/// whoever reads the database holds everything in it, so nothing more is asked for.
 pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) -> Result<Approval> {
+    decide_from_afar(store, actor, id, decision, true).await
+}
+
+/// The same for who comes by HTTP: a yes to what is of high risk is taken only from who has just shown who it is.
+pub async fn decide_from_afar(
+    store: &Store,
+    actor: &Actor,
+    id: Uuid,
+    decision: Decision,
+    is_fresh: bool,
+) -> Result<Approval> {
     if decision.note.as_ref().is_some_and(|n| n.chars().count() > 4000) {
         return Err(Error::invalid("note", "the note is longer than 4000 characters; shorten it"));
     }
@@ -56,11 +69,21 @@ pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) 
                         task.status
                     )));
                 }
+                let risk = open.details.as_ref().and_then(|d| d.get("risk")).and_then(Json::as_str);
+                if decision.approve && !is_fresh && risk == Some("high") {
+                    return Err(Error::ReauthenticationNeeded);
+                }
                 if decision.approve {
                     refuse_changed_tool(&actor, tx, &open).await?;
                 }
                 if let Some(arguments) = &decision.arguments {
-                    let text = check_edit(&actor, tx, &open, arguments).await?;
+                    let (text, rule) = check_edit(&actor, tx, &open, arguments).await?;
+                    // Edited so that another rule is met: its risk counts too.
+                    if let (Some(rule), false) = (rule, is_fresh)
+                        && rules::risk_of(&actor, tx, rule).await? == "high"
+                    {
+                        return Err(Error::ReauthenticationNeeded);
+                    }
                     approvals::add_edit(&actor, tx, id, &text, &sha256_hex(&text)).await?;
                 }
                 let note = decision.note.as_deref();
@@ -121,11 +144,16 @@ async fn refuse_changed_tool(actor: &Actor, tx: &store::Transaction, open: &Appr
     }
 }
 
-/// Checks edited arguments as the call itself is checked, and answers their canonical text.
-async fn check_edit(actor: &Actor, tx: &store::Transaction, open: &Approval, arguments: &Json) -> Result<String> {
+/// Checks edited arguments as the call itself is checked, and answers their canonical text and the rule they meet.
+async fn check_edit(
+    actor: &Actor,
+    tx: &store::Transaction,
+    open: &Approval,
+    arguments: &Json,
+) -> Result<(String, Option<Uuid>)> {
     if open.action_type == "outcome_unknown" {
         return match arguments.get("resolution").and_then(Json::as_str) {
-            Some("done" | "retry") => Ok(canonical_json(arguments)),
+            Some("done" | "retry") => Ok((canonical_json(arguments), None)),
             _ => Err(Error::invalid(
                 "resolution",
                 "say resolution=done (it happened) or resolution=retry (make the call again)",
@@ -143,7 +171,7 @@ async fn check_edit(actor: &Actor, tx: &store::Transaction, open: &Approval, arg
     let task_id = open.task_id.unwrap_or_default();
     let task = tasks::get(actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
     let outside = tasks::provenance(actor, tx, task_id).await?.is_some_and(|p| p.outside);
-    let rules = crate::rules::rules_of(policies::list(actor, tx).await?);
+    let rules = rules::rules_of(policies::list(actor, tx).await?);
     let task_json = serde_json::to_value(&task).unwrap_or_default();
     let verdict = policy::decide(
         &rules,
@@ -155,7 +183,7 @@ async fn check_edit(actor: &Actor, tx: &store::Transaction, open: &Approval, arg
             format!("the policy denies the call with these arguments: {}", verdict.reason),
         ));
     }
-    Ok(canonical_json(arguments))
+    Ok((canonical_json(arguments), verdict.rule.map(|(id, _)| id)))
 }
 
 /// Checks arguments against a tool's JSON Schema; the error names each place.

@@ -25,6 +25,21 @@ pub enum Error {
     /// Name or password is wrong, or the account is not active: which of them is not said.
     #[error("the name or the password is wrong")]
     LogInRefused,
+    /// Too many log-ins failed of late.
+    #[error("too many log-ins failed of late; the next try is possible in {retry_after_s} s")]
+    TooManyTries {
+        /// Seconds to wait.
+        retry_after_s: u32,
+    },
+    /// The password is right, and a code of the second factor is still to come.
+    #[error("the password is right; now the code of your authenticator app is needed, or a recovery code")]
+    SecondFactorNeeded {
+        /// Whose.
+        user_id: uuid::Uuid,
+    },
+    /// The decision needs somebody who has just shown who it is.
+    #[error("this decision is of high risk, and so it needs you to show again who you are")]
+    ReauthenticationNeeded,
     /// The worker's lease was taken over; what it was about to write was not written.
     #[error("the lease of this task passed to another worker")]
     LeaseLost,

@@ -1,7 +1,7 @@
 //! The policy's rows as the rules that [`crate::policy::decide`] asks, and the making of rules.
 
 use store::{
-    Actor, Run,
+    Actor, Run, Store,
     policies::{self, NewPolicy, Policy},
 };
 use uuid::Uuid;
@@ -59,4 +59,32 @@ pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Opti
     };
     policy::validate(&rule).map_err(|e| Error::invalid("policy", e.to_string()))?;
     Ok(policies::create(actor, on, &new).await?)
+}
+
+/// How much may go wrong with what a rule asks about; a rule that is gone meanwhile counts as `high`.
+pub async fn risk_of(actor: &Actor, on: impl Run, rule: Uuid) -> Result<String> {
+    let found = policies::list(actor, on).await?.into_iter().find(|row| row.id == rule);
+    Ok(found.map_or_else(|| "high".to_owned(), |row| row.risk))
+}
+
+/// The same, with how much may go wrong with what the rule asks about: `low`, `normal` or `high`.
+pub async fn add_with_risk(
+    store: &Store,
+    actor: &Actor,
+    new: NewPolicy,
+    position: Option<i32>,
+    risk: String,
+) -> Result<Uuid> {
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let id = add(tx, &actor, new, position).await?;
+                if risk != "normal" && !policies::set_risk(&actor, tx, id, &risk).await? {
+                    return Err(store::Error::Refused { what: "policies".to_owned() }.into());
+                }
+                Ok::<_, Error>(id)
+            })
+        })
+        .await
 }

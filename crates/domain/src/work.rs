@@ -231,8 +231,10 @@ impl Worker {
             "reason": verdict.reason,
             "rule": verdict.rule.as_ref().map(|(_, name)| name),
             "outside": work.is_outside(),
+            "risk": "normal",
             "source": work.provenance.as_ref().map(|p| p.source.clone()),
         });
+        let rule = verdict.rule.as_ref().map(|(id, _)| *id);
         let expires_at = store::now() + SignedDuration::from_mins(verdict.approval_ttl_minutes.into());
         let (new, definition_sha256) =
             (new_step(work, call.clone(), "awaiting_approval", Some(verdict), None), tool.definition_sha256.clone());
@@ -242,6 +244,10 @@ impl Worker {
                     Some(id) => id,
                     None => runs::add_step(&actor, tx, &new).await?,
                 };
+                let mut details = details;
+                if let Some(rule) = rule {
+                    details["risk"] = crate::rules::risk_of(&actor, tx, rule).await?.into();
+                }
                 let question =
                     NewApproval { task_id: task.id, action_type: "tool_call".to_owned(), details, expires_at };
                 let approval_id = approvals::create(&actor, tx, &question).await?;

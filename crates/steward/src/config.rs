@@ -52,6 +52,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the desk listens.
     pub listen: SocketAddr,
+    /// Certificate and key, where the desk speaks TLS itself.
+    pub tls: Option<web::TlsFiles>,
+    /// Passwords that became known elsewhere; new ones are looked up in it.
+    pub known_passwords_file: Option<PathBuf>,
     /// Names under which the desk is reached besides its address: those of a proxy before it.
     pub allowed_hosts: Vec<String>,
     /// The key's file; absolute.
@@ -70,13 +74,16 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 16] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
     Key { name: "data_dir", environment: &["STEWARD_DATA_DIR"] },
     Key { name: "listen", environment: &["STEWARD_LISTEN"] },
     Key { name: "allowed_hosts", environment: &["STEWARD_ALLOWED_HOSTS"] },
+    Key { name: "tls_certificate_file", environment: &["STEWARD_TLS_CERTIFICATE_FILE"] },
+    Key { name: "tls_key_file", environment: &["STEWARD_TLS_KEY_FILE"] },
+    Key { name: "known_passwords_file", environment: &["STEWARD_KNOWN_PASSWORDS_FILE"] },
     Key { name: "master_key_file", environment: &["STEWARD_MASTER_KEY_FILE"] },
     Key { name: "pool_size", environment: &["STEWARD_POOL_SIZE"] },
     Key { name: "idle_timeout_s", environment: &["STEWARD_POOL_IDLE_TIMEOUT_S", "STEWARD_IDLE_TIMEOUT_S"] },
@@ -210,6 +217,8 @@ impl Sources<'_> {
             database,
             redis_url,
             listen,
+            tls: self.tls(get("tls_certificate_file")?, get("tls_key_file")?)?,
+            known_passwords_file: get("known_passwords_file")?.map(|w| self.path(&w)).transpose()?,
             allowed_hosts: hosts(get("allowed_hosts")?)?,
             master_key_file: get("master_key_file")?
                 .map_or_else(|| Ok(data_dir.join("master.key")), |w| self.path(&w))?,
@@ -268,6 +277,18 @@ impl Sources<'_> {
                 "the environment variable {name} is no setting of Steward; remove it, or use one of {}",
                 KEYS.iter().flat_map(|k| k.environment).copied().collect::<Vec<_>>().join(", ")
             ))),
+        }
+    }
+
+    /// Both files, or none of them.
+    fn tls(&self, certificate: Option<Written>, key: Option<Written>) -> Result<Option<web::TlsFiles>> {
+        match (certificate, key) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => {
+                Ok(Some(web::TlsFiles { certificate: self.path(&certificate)?, key: self.path(&key)? }))
+            }
+            (Some(one), None) => Err(wrong("tls_certificate_file", &one.origin, "needs tls_key_file beside it")),
+            (None, Some(one)) => Err(wrong("tls_key_file", &one.origin, "needs tls_certificate_file beside it")),
         }
     }
 

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod error;
+mod known_passwords;
 mod logging;
 mod output;
 mod serve;

@@ -54,6 +54,12 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
                 .map_err(|e| Error::Listen { address: config.listen.to_string(), reason: e.to_string() })?,
         ),
     };
+    let tls = match config.tls.clone().filter(|_| listener.is_some()) {
+        None => None,
+        Some(files) => {
+            Some(Arc::new(web::Tls::open(files).map_err(|e| Error::Config(format!("TLS can't be used: {e}")))?))
+        }
+    };
     let database = config.store_config()?;
     match database.target {
         store::Target::Sqlite(_) => {
@@ -87,14 +93,18 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
             allowed_hosts: config.allowed_hosts.clone(),
             playbooks: playbooks(&data_dir),
         };
-        let stop = shutdown.clone();
+        let (stop, is_tls) = (shutdown.clone(), tls.is_some());
         parts.spawn(async move {
-            if let Err(e) = web::serve(listener, state, stop.clone()).await {
+            let served = match tls {
+                Some(tls) => web::serve_tls(listener, state, tls, stop.clone()).await,
+                None => web::serve(listener, state, stop.clone()).await,
+            };
+            if let Err(e) = served {
                 tracing::error!(error = %e, "the desk ended; Steward stops");
                 stop.cancel();
             }
         });
-        greet(&store, address).await?;
+        greet(&store, address, is_tls).await?;
     }
     tracing::info!(node = %node, engine = store.engine_name(), "Steward is ready");
     let mut broken = false;
@@ -218,15 +228,19 @@ fn playbooks(data_dir: &Path) -> web::Playbooks {
 }
 
 /// Prints where the desk is, and on the first start the one-time link for set-up.
-async fn greet(store: &Store, address: std::net::SocketAddr) -> Result<(), Error> {
-    println!("Steward {} is at http://{address}/", env!("CARGO_PKG_VERSION"));
+async fn greet(store: &Store, address: std::net::SocketAddr, is_tls: bool) -> Result<(), Error> {
+    let scheme = if is_tls { "https" } else { "http" };
+    println!("Steward {} is at {scheme}://{address}/", env!("CARGO_PKG_VERSION"));
     if accounts::needs_setup(store).await? {
         let token = accounts::new_setup_token(store).await?;
-        println!("Set it up (this link works once, for 24 hours): http://{address}/setup/{token}");
+        println!("Set it up (this link works once, for 24 hours): {scheme}://{address}/setup/{token}");
         println!("or in another terminal: steward setup --username NAME --email ADDRESS");
     }
-    if !address.ip().is_loopback() {
-        tracing::warn!(%address, "the desk can be reached from other machines without TLS; put a TLS proxy before it");
+    if !address.ip().is_loopback() && !is_tls {
+        tracing::warn!(
+            %address,
+            "the desk can be reached from other machines without TLS, so that passwords and tokens go in clear; set tls_certificate_file and tls_key_file, or put a TLS proxy before it"
+        );
     }
     Ok(())
 }

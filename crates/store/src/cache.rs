@@ -402,7 +402,7 @@ impl Store {
         }
     }
 
-    /// Takes a session out of the caches that was ended by its id.
+    /// Takes a session out of the caches that was ended or changed, by its id.
     pub(crate) async fn session_ended(&self, id: Uuid) {
         if !self.cache.holds_sessions() {
             return;

@@ -152,6 +152,7 @@ fn explain(name: &str) -> String {
         "foreign_key" => "something this names does not exist, or something else still needs it; nothing was changed",
         "mcp_servers_name_key" => "a server of this name exists already; choose another name",
         "chk_api_token_agent" => "an agent's token can't contain the scope decide: only people decide",
+        "chk_policy_risk" => "the risk must be low, normal or high",
         "policies_name_key" => "a policy of this name exists already; choose another name",
         _ => return format!("the rule {name} of the database refused this; nothing was changed"),
     };

@@ -2,9 +2,9 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, log_keeping, mcp_servers,
-    notification_channels, notification_outbox, notifications, policies, run, runs, schedules, sessions,
-    statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, log_keeping, login_tries,
+    mcp_servers, notification_channels, notification_outbox, notifications, policies, run, runs, schedules,
+    second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -19,6 +19,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         events::ALL,
         file_attachments::ALL,
         log_keeping::ALL,
+        login_tries::ALL,
         mcp_servers::ALL,
         notification_channels::ALL,
         notification_outbox::ALL,
@@ -27,6 +28,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         run::ALL,
         runs::ALL,
         schedules::ALL,
+        second_factors::ALL,
         sessions::ALL,
         system_logs::ALL,
         task_queue::ALL,

@@ -29,6 +29,7 @@ pub mod file_attachments;
 #[cfg(feature = "limit")]
 pub mod limit;
 pub mod log_keeping;
+pub mod login_tries;
 pub mod maintain;
 pub mod mcp_servers;
 pub mod metrics;
@@ -47,6 +48,7 @@ mod run;
 pub mod runs;
 pub mod schedules;
 pub mod search;
+pub mod second_factors;
 pub mod sessions;
 pub mod signals;
 mod sqlite;

@@ -39,6 +39,8 @@ row! {
         pub created_at: Timestamp,
         /// When last changed.
         pub updated_at: Timestamp,
+        /// How much may go wrong with what it asks about: `low`, `normal` or `high`.
+        pub risk: String,
     }
 }
 
@@ -66,6 +68,7 @@ pub struct NewPolicy {
 statements! {
     CREATE: Policy = "policies/create";
     LIST: Policy = "policies/list";
+    SET_RISK: Policy = "policies/set_risk";
     DELETE: Policy = "policies/delete";
 }
 
@@ -85,6 +88,11 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewPolicy) -> Result<Uuid
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)
+}
+
+/// Says how much may go wrong with what a rule asks about: `low`, `normal` or `high`. False: no such rule, or not allowed.
+pub async fn set_risk(actor: &Actor, on: impl Run, id: Uuid, risk: &str) -> Result<bool> {
+    Ok(on.execute(actor, &SET_RISK, vec![id.into(), risk.into()]).await? > 0)
 }
 
 /// All rules in order, at most 500.

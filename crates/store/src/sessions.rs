@@ -9,7 +9,7 @@ use crate::{
     Actor, BoxFuture, Result, Run, Store, api_tokens,
     cache::{Change, EVERY, Use},
     statement::{Statement, statements},
-    value::{Scalar, Value, row, time_text},
+    value::{Scalar, Value, page, row, time_text},
 };
 
 row! {
@@ -33,6 +33,30 @@ row! {
         pub is_agent: bool,
         /// How far an API token reaches; none for the log-in of a person, who reaches all that the person may.
         pub scopes: Option<Vec<String>>,
+        /// When its user last showed who it is, by password or more; none for an API token, which never does.
+        pub authenticated_at: Option<Timestamp>,
+    }
+}
+
+row! {
+    /// A session that is open, as its user sees it.
+    pub struct OpenSession {
+        /// Id (not the token).
+        pub id: Uuid,
+        /// Whose.
+        pub user_id: Uuid,
+        /// When it began.
+        pub created_at: Timestamp,
+        /// When it ends unless used.
+        pub expires_at: Timestamp,
+        /// Last use that was noted.
+        pub last_accessed: Timestamp,
+        /// When its user last showed who it is.
+        pub authenticated_at: Timestamp,
+        /// From where it began.
+        pub ip_address: Option<IpAddr>,
+        /// With which program.
+        pub user_agent: Option<String>,
     }
 }
 
@@ -49,7 +73,10 @@ statements! {
     TOKENS: Scalar<String> = "sessions/tokens";
     TOUCH: Session = "sessions/touch";
     TOUCH_ALL: Session = "sessions/touch_all" split;
+    LIST: OpenSession = "sessions/list";
+    AUTHENTICATED: Session = "sessions/authenticated";
     REVOKE: Session = "sessions/revoke";
+    REVOKE_OTHERS: Session = "sessions/revoke_others";
     REVOKE_ALL_OF: Session = "sessions/revoke_all_of";
     REVOKE_OF_PROGRAM: Session = "sessions/revoke_of_program";
     CLEANUP: Scalar<i64> = "sessions/cleanup" split;
@@ -150,6 +177,31 @@ pub async fn revoke(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
     let ended = on.execute(actor, &REVOKE, vec![id.into()]).await? > 0;
     if ended && let Some(store) = on.store() {
         store.session_ended(id).await;
+    }
+    Ok(ended)
+}
+
+/// Open sessions of a user, the last used first, at most `limit`: one's own, or for Steward itself anybody's.
+pub async fn list(actor: &Actor, on: impl Run, user_id: Uuid, limit: i64) -> Result<Vec<OpenSession>> {
+    on.list(actor, &LIST, vec![user_id.into(), page(limit)]).await
+}
+
+/// Notes that a session's user showed who it is. False: it is over. For Steward itself only.
+pub async fn authenticated(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
+    let done = on.execute(actor, &AUTHENTICATED, vec![id.into()]).await? > 0;
+    if done && let Some(store) = on.store() {
+        store.session_ended(id).await;
+    }
+    Ok(done)
+}
+
+/// Ends all sessions of a user but one; see [`revoke_all_of`].
+pub async fn revoke_others(actor: &Actor, on: impl Run, user_id: Uuid, but: Uuid) -> Result<u64> {
+    let ended = on.execute(actor, &REVOKE_OTHERS, vec![user_id.into(), but.into()]).await?;
+    if ended > 0
+        && let Some(store) = on.store()
+    {
+        store.changed(Change::User(user_id)).await;
     }
     Ok(ended)
 }

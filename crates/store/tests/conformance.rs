@@ -27,6 +27,8 @@ mod policies_and_schedules;
 mod runs;
 #[path = "conformance/search.rs"]
 mod search;
+#[path = "conformance/second_factors.rs"]
+mod second_factors;
 #[path = "conformance/sessions.rs"]
 mod sessions;
 #[path = "conformance/task_queue.rs"]

@@ -9,14 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use domain::guessing::DeviceKey;
 use jiff::Timestamp;
 use store::{Actor, Store};
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{
-    State, api, assets, desk, events::Events, fault::Fault, guard, health, hooks, hosts::Hosts, throttle::Throttle,
-};
+use crate::{State, api, assets, desk, events::Events, fault::Fault, guard, health, hooks, hosts::Hosts, rate::Rates};
 
 /// Bodies hold at most this much.
 pub(crate) const BODY_BYTES: usize = 256 * 1024;
@@ -29,9 +28,11 @@ pub(crate) struct App(Arc<Inner>);
 pub(crate) struct Inner {
     pub state: State,
     pub hosts: Hosts,
-    pub throttle: Throttle,
+    /// Proves that a browser's mark is ours.
+    pub device_key: DeviceKey,
     pub events: Events,
     pub calls: hooks::Calls,
+    pub rates: Rates,
     pub started_at: Timestamp,
     /// Answers by class: 1xx … 5xx.
     pub answers: [AtomicU64; 5],
@@ -48,12 +49,14 @@ impl App {
     /// For a server that listens on `listen` and ends with `shutdown`.
     pub fn new(state: State, listen: SocketAddr, shutdown: CancellationToken) -> Self {
         let hosts = Hosts::new(listen, &state.allowed_hosts);
+        let device_key = DeviceKey::new(&state.vault.derive("marks of browsers"));
         let inner = Inner {
             state,
+            device_key,
             hosts,
-            throttle: Throttle::default(),
             events: Events::new(shutdown),
             calls: hooks::Calls::default(),
+            rates: Rates::default(),
             started_at: store::now(),
             answers: std::array::from_fn(|_| AtomicU64::new(0)),
         };

@@ -30,6 +30,8 @@ pub(crate) struct Fault {
     pub advice: &'static str,
     pub errors: Vec<FieldError>,
     pub retry_after_s: Option<u32>,
+    /// Whose password was right while a code is still to come; never told.
+    pub code_for: Option<Box<uuid::Uuid>>,
     /// For the log alone.
     pub cause: Option<Box<str>>,
 }
@@ -49,7 +51,16 @@ pub(crate) struct Problem<'a> {
 
 impl Fault {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), advice: "", errors: Vec::new(), retry_after_s: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            advice: "",
+            errors: Vec::new(),
+            retry_after_s: None,
+            code_for: None,
+            cause: None,
+        }
     }
 
     pub fn advice(mut self, advice: &'static str) -> Self {
@@ -124,6 +135,16 @@ impl Fault {
         );
         fault.retry_after_s = Some(retry_after_s);
         fault.advice("Wait, then try again. A forgotten password can be set with: steward user password")
+    }
+
+    pub fn too_fast() -> Self {
+        let mut fault = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            "more requests come from here than are taken: 400 at once and then 100 a second",
+        );
+        fault.retry_after_s = Some(1);
+        fault.advice("Send fewer, or wait a second; nothing was changed.")
     }
 
     pub fn too_slow() -> Self {
@@ -217,6 +238,14 @@ impl From<domain::Error> for Fault {
         use domain::Error as E;
         let text = e.to_string();
         match e {
+            E::TooManyTries { retry_after_s } => Self::too_many(retry_after_s),
+            E::SecondFactorNeeded { user_id } => {
+                let mut fault = Self::new(StatusCode::UNAUTHORIZED, "second_factor_needed", text);
+                fault.code_for = Some(Box::new(user_id));
+                fault.advice("Send the same again with the code.")
+            }
+            E::ReauthenticationNeeded => Self::new(StatusCode::FORBIDDEN, "reauthentication_needed", text)
+                .advice("Enter your password again; nothing was decided yet."),
             E::Store(e) => e.into(),
             E::NotFound(_) => {
                 Self::new(StatusCode::NOT_FOUND, "not_found", text).advice("Check the address, or begin at Today.")

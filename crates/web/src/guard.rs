@@ -1,6 +1,10 @@
 //! What every request passes: the host it names, its time, its id, the headers of the answer, and the look of errors.
 
-use std::{net::SocketAddr, sync::atomic::Ordering, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -11,7 +15,7 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{access, app::App, desk, fault::Fault, session::Client};
+use crate::{access, app::App, desk, fault::Fault, rate::Who, serve::OverTls, session::Client};
 
 /// How long an answer may take: longer than the store waits for its database (35 s), which then says what became of it.
 const TIME: Duration = Duration::from_secs(40);
@@ -22,6 +26,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 /// The middleware around everything.
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let client = client_of(&request);
+    let is_tls = request.extensions().get::<OverTls>().is_some();
     let asked = Asked::of(&request);
     let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
     let host = if is_probe { Ok(()) } else { app.hosts.check(request.headers(), request.uri()) };
@@ -34,8 +39,11 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
         user_agent = client.user_agent,
         user_id = tracing::field::Empty
     );
+    let who = Who::from_address(client.ip).filter(|_| !is_probe);
     let answer = if let Err(fault) = host {
         fault.into_response()
+    } else if who.is_some_and(|who| !app.rates.take(who, Instant::now())) {
+        Fault::too_fast().into_response()
     } else {
         let answer = tokio::time::timeout(TIME, next.run(request).instrument(span.clone()));
         answer.await.unwrap_or_else(|_| Fault::too_slow().into_response())
@@ -44,6 +52,9 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     let mut answer = dress(answer, &asked, &client);
     let headers = answer.headers_mut();
     add_headers(headers);
+    if is_tls {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     if let Ok(id) = HeaderValue::from_str(&client.request_id) {
         headers.insert(REQUEST_ID, id);
     }
@@ -65,7 +76,8 @@ fn client_of(request: &Request) -> Client {
         user_agent: text(&header::USER_AGENT).map(str::to_owned),
         request_id: given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
         need: access::needed(request.method(), request.uri().path()),
-        is_https: text(&HeaderName::from_static("x-forwarded-proto")).is_some_and(|p| p.eq_ignore_ascii_case("https")),
+        is_https: request.extensions().get::<OverTls>().is_some()
+            || text(&HeaderName::from_static("x-forwarded-proto")).is_some_and(|p| p.eq_ignore_ascii_case("https")),
     }
 }
 

@@ -20,17 +20,19 @@ mod hooks;
 mod hosts;
 mod origin;
 mod params;
+mod rate;
 mod serve;
 mod session;
 #[cfg(test)]
 mod tests;
-mod throttle;
+mod tls;
 
 use std::{fmt, sync::Arc};
 
 use store::{Store, Vault};
 
-pub use serve::serve;
+pub use serve::{serve, serve_tls};
+pub use tls::{Tls, TlsFiles};
 
 /// What the pages and the API work with.
 #[derive(Debug, Clone)]

@@ -12,6 +12,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time,
@@ -20,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::util::MapRequest;
 
 use crate::{
-    State,
+    State, Tls,
     app::{self, App},
 };
 
@@ -39,15 +40,39 @@ const HEAD_BYTES: usize = 64 * 1024;
 
 /// Serves the desk and the API until `shutdown`; then finishes what was begun, for at most ten seconds.
 pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) -> io::Result<()> {
+    run(listener, state, None, shutdown).await
+}
+
+/// The same over TLS. A certificate whose files change is taken up.
+pub async fn serve_tls(
+    listener: TcpListener,
+    state: State,
+    tls: Arc<Tls>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let end = shutdown.child_token();
+    let follow = tokio::spawn(Arc::clone(&tls).follow(end.clone()));
+    let served = run(listener, state, Some(tls), shutdown).await;
+    end.cancel();
+    follow.await.map_err(io::Error::other)?;
+    served
+}
+
+async fn run(
+    listener: TcpListener,
+    state: State,
+    tls: Option<Arc<Tls>>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
     let router = app::router(App::new(state, listener.local_addr()?, shutdown.clone()));
     let (slots, connections, cut) =
         (Arc::new(Semaphore::new(CONNECTIONS)), TaskTracker::new(), CancellationToken::new());
     while let Some((stream, peer, slot)) = next(&listener, &slots, &shutdown).await {
-        let (router, shutdown, cut) = (router.clone(), shutdown.clone(), cut.clone());
+        let (router, tls, shutdown, cut) = (router.clone(), tls.clone(), shutdown.clone(), cut.clone());
         connections.spawn(async move {
             let _slot = slot;
             tokio::select! {
-                () = connection(stream, peer, router, &shutdown) => {}
+                () = connection(stream, peer, router, tls, &shutdown) => {}
                 () = cut.cancelled() => {}
             }
         });
@@ -88,12 +113,41 @@ async fn next(
     }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, shutdown: &CancellationToken) {
+/// Came over our own TLS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls;
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    shutdown: &CancellationToken,
+) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!(error = %e, "a connection stays without TCP_NODELAY");
     }
+    match tls {
+        None => requests(stream, peer, router, false, shutdown).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => requests(stream, peer, router, true, shutdown).await,
+            Err(e) => tracing::debug!(error = %e, "a connection did not come to TLS"),
+        },
+    }
+}
+
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    peer: SocketAddr,
+    router: Router,
+    is_tls: bool,
+    shutdown: &CancellationToken,
+) {
     let service = MapRequest::new(router, move |mut request: hyper::Request<hyper::body::Incoming>| -> Request {
         request.extensions_mut().insert(ConnectInfo(peer));
+        if is_tls {
+            request.extensions_mut().insert(OverTls);
+        }
         request.map(axum::body::Body::new)
     });
     let mut builder = http1::Builder::new();

@@ -4,10 +4,15 @@ use std::{net::IpAddr, time::Instant};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, header, request::Parts},
+    response::AppendHeaders,
 };
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
-use domain::playbook::sha256_hex;
+use domain::{
+    guessing::Device,
+    playbook::sha256_hex,
+    sign_in::{self, LogIn},
+};
 use store::{Actor, sessions::Session};
 use uuid::Uuid;
 
@@ -16,10 +21,13 @@ use crate::{
     app::App,
     fault::{Fault, Result},
     origin,
+    rate::Who,
 };
 
 /// The cookie that holds the session's token.
 pub(crate) const COOKIE: &str = "steward_session";
+/// The cookie that bears the browser's mark.
+const DEVICE_COOKIE: &str = "steward_device";
 
 /// What is known of the program that asks; the guard puts it into the request.
 #[derive(Debug, Clone)]
@@ -87,7 +95,7 @@ impl FromRequestParts<App> for Signed {
         let client = Client::from_request_parts(parts, app).await?;
         let (session, form_token, token_sha256) = match bearer_token(&parts.headers) {
             Some(token) if client.need != Need::Page => {
-                (by_token(app, client.need, token).await?, String::new(), sha256_hex(token))
+                (by_token(app, (client.need, client.ip), token).await?, String::new(), sha256_hex(token))
             }
             _ => {
                 let token = cookie_token(&parts.headers).ok_or_else(Fault::log_in_needed)?;
@@ -101,8 +109,12 @@ impl FromRequestParts<App> for Signed {
 }
 
 /// What a token lets do, where it reaches what the address asks for.
-async fn by_token(app: &App, need: Need, token: &str) -> Result<Session> {
+async fn by_token(app: &App, (need, ip): (Need, Option<IpAddr>), token: &str) -> Result<Session> {
     let session = domain::tokens::valid(app.store(), token).await?.ok_or_else(Fault::token_refused)?;
+    // A token that several machines share is one.
+    if Who::from_address(ip).is_some() && !app.rates.take(Who::Token(session.id), Instant::now()) {
+        return Err(Fault::too_fast());
+    }
     match need {
         Need::Known => Ok(session),
         Need::Scope(scope) if scope.is_held_by(&session) => Ok(session),
@@ -111,13 +123,42 @@ async fn by_token(app: &App, need: Need, token: &str) -> Result<Session> {
     }
 }
 
-/// Checks name and password under the throttle; answers the cookie's token.
-pub(crate) async fn log_in(app: &App, client: &Client, login: &str, password: String) -> Result<(String, Session)> {
-    app.throttle.begin(login, client.ip, Instant::now()).map_err(Fault::too_many)?;
-    let found =
-        domain::accounts::log_in(app.store(), login.trim(), password, client.ip, client.user_agent.as_deref()).await?;
-    app.throttle.succeeded(login, client.ip);
-    Ok(found)
+/// What sets the cookies of session and browser, in this order.
+pub(crate) type Cookies = AppendHeaders<[(HeaderName, String); 2]>;
+
+/// The mark of this browser, if it bears one that is ours and of the account.
+pub(crate) fn device(app: &App, headers: &HeaderMap, login: &str) -> Option<Device> {
+    let jar = CookieJar::from_headers(headers);
+    Device::read(&app.device_key, login, jar.get(DEVICE_COOKIE)?.value())
+}
+
+/// Checks what somebody shows to come in; answers the session, its token, and the cookies of session and browser.
+pub(crate) async fn log_in(
+    app: &App,
+    client: &Client,
+    headers: &HeaderMap,
+    (login, password, code): (&str, &str, Option<&str>),
+) -> Result<(Session, String, Cookies)> {
+    let login = login.trim();
+    let device = device(app, headers, login);
+    let (ip, user_agent) = (client.ip, client.user_agent.as_deref());
+    let shown = LogIn { login, password, code, ip, user_agent, device: device.as_ref() };
+    let found = sign_in::log_in(app.store(), &app.state.vault, shown).await;
+    if let Err(domain::Error::LogInRefused) = &found {
+        // Not for whom: what stands in that field may be a password.
+        tracing::info!("a log-in was refused");
+    }
+    let (token, session) = found?;
+    let device = device.unwrap_or_else(|| Device::new(&app.device_key, login));
+    let cookies = [cookie(token.clone(), client), device_cookie(&device, client)];
+    let cookies = AppendHeaders(cookies.map(|cookie| (header::SET_COOKIE, cookie.to_string())));
+    Ok((session, token, cookies))
+}
+
+/// The cookie by which a browser is known again; it opens nothing.
+fn device_cookie(device: &Device, client: &Client) -> Cookie<'static> {
+    let bare = Cookie::build((DEVICE_COOKIE, device.as_str().to_owned())).path("/").http_only(true);
+    bare.same_site(SameSite::Strict).secure(client.is_https).permanent().build()
 }
 
 /// The cookie of a session; it ends with the browser's own session, and the server's in any case.
@@ -131,4 +172,10 @@ pub(crate) fn no_cookie(client: &Client) -> Cookie<'static> {
     let mut gone = cookie(String::new(), client);
     gone.make_removal();
     gone
+}
+
+/// Has the person show again who it is.
+pub(crate) async fn reauthenticate(app: &App, me: &Signed, headers: &HeaderMap, password: String) -> Result<()> {
+    let device = device(app, headers, &me.session.username);
+    Ok(sign_in::reauthenticate(app.store(), &me.actor, &me.session, device.as_ref(), password).await?)
 }

@@ -43,6 +43,7 @@ use self::context::Context;
 use crate::{
     Result,
     config::{Config, Flags},
+    known_passwords::KnownInFile,
     logging,
     serve::{self, Only},
 };
@@ -64,7 +65,7 @@ First steps:
 Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on
 stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then defaults. Keys:
 database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
-master_key_file, pool_size, idle_timeout_s, connect_timeout_s, lease_s, log_level,
+known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s, connect_timeout_s, lease_s, log_level,
 log_retention_months, read_replica_url (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
@@ -198,6 +199,10 @@ pub async fn run(invocation: Invocation) -> Result<()> {
     let Invocation { cli, settings_file } = invocation;
     let flags = cli.flags;
     let config = blocking(move || Config::load(&flags, settings_file.as_deref())).await?;
+    if let Some(file) = config.known_passwords_file.clone() {
+        // The first of a process stays; there is one a process.
+        domain::passwords::look_up_in(Box::new(KnownInFile(file)));
+    }
     let acting_as = cli.acting_as.or_else(|| std::env::var("STEWARD_AS").ok().filter(|name| !name.is_empty()));
     let serves = matches!(cli.command, None | Some(Command::Serve { .. }));
     // A command says what it has to say itself; what lies below it is told only to whoever asks.

@@ -51,7 +51,7 @@ fn prompt() -> Result<String> {
     let ask = |what: &str| {
         rpassword::prompt_password(what).map_err(|e| Error::file("the password can't be read from the terminal", e))
     };
-    let password = ask("Password (12 characters or more): ")?;
+    let password = ask("Password (15 characters or more): ")?;
     if ask("The same once more: ")? == password {
         Ok(password)
     } else {

@@ -48,6 +48,9 @@ pub(super) struct Add {
     /// An allowing rule reaches work on content from outside too
     #[arg(long)]
     outside: bool,
+    /// How much may go wrong with what it asks about; a yes to high risk needs the password again
+    #[arg(long, value_parser = ["low", "normal", "high"], default_value = "normal")]
+    risk: String,
     /// Its place; the lowest is tried first. Without it the rule goes last
     #[arg(long, value_name = "N")]
     position: Option<i32>,
@@ -87,12 +90,13 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 json.json,
                 &found,
                 "no rules: every call asks",
-                &["position", "name", "effect", "server", "tool", "outside", "condition"],
+                &["position", "name", "effect", "risk", "server", "tool", "outside", "condition"],
                 |p| {
                     vec![
                         p.position.to_string(),
                         if p.is_active { p.name.clone() } else { format!("{} (off)", p.name) },
                         p.effect.clone(),
+                        p.risk.clone(),
                         p.server.clone(),
                         p.tool.clone(),
                         if p.outside { "yes" } else { "no" }.to_owned(),
@@ -118,7 +122,7 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
         effect: args.effect.clone(),
         approval_ttl_minutes: args.ttl_minutes,
     };
-    let id = rules::add(&ctx.store, &ctx.actor, new, args.position).await?;
+    let id = rules::add_with_risk(&ctx.store, &ctx.actor, new, args.position, args.risk).await?;
     if args.json.json {
         let added = policies::list(&ctx.actor, &ctx.store).await?.into_iter().find(|p| p.id == id);
         return output::json(&added);

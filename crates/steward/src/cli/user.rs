@@ -1,6 +1,6 @@
 //! `steward user`: people and agents.
 
-use domain::accounts;
+use domain::{accounts, second_factor};
 use store::users::{self, Account};
 
 use super::{Context, Json, Limit, not_allowed, not_found, password};
@@ -41,6 +41,13 @@ pub(super) enum Command {
         /// Make the account active again
         #[arg(long)]
         lift: bool,
+    },
+    /// Whether a user has a second factor; take it away from who lost it
+    SecondFactor {
+        user: String,
+        /// Take it away, with its recovery codes
+        #[arg(long)]
+        remove: bool,
     },
     /// Give a new password; it comes from a prompt, stdin or a file
     Password {
@@ -111,6 +118,19 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
             let status = if lift { "active" } else { "suspended" };
             accounts::set_status(&ctx.store, &ctx.actor, found.id, status).await?;
             output::line(format!("{} is {status} now.", found.username))
+        }
+        Command::SecondFactor { user, remove } => {
+            let found = ctx.user_named(&user).await?;
+            if remove {
+                second_factor::remove(&ctx.store, &ctx.actor, found.id).await?;
+                return output::line(format!("{} has no second factor any more.", found.username));
+            }
+            let since =
+                store::second_factors::get(&ctx.actor, &ctx.store, found.id).await?.and_then(|f| f.confirmed_at);
+            output::line(match since {
+                Some(at) => format!("{} has had a second factor since {}.", found.username, output::time(at)),
+                None => format!("{} has no second factor, or you may not see it.", found.username),
+            })
         }
         Command::Password { user, password } => {
             let found = ctx.user_named(&user).await?;

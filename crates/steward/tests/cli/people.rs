@@ -7,7 +7,7 @@ fn set_up_once() {
     let desk = Desk::empty();
     let args = ["setup", "--username", "ada", "--email", "ada@example.org"];
     assert!(desk.run(&args).refused().contains("no password came on stdin"));
-    assert!(desk.with_input(&args, "short").refused().contains("12 to 1000"));
+    assert!(desk.with_input(&args, "short").refused().contains("15 to 1000"));
     assert!(
         desk.with_input(&["setup", "--username", "a b", "--email", "x@y"], PASSWORD).refused().contains("user name")
     );
@@ -84,4 +84,17 @@ fn tokens_are_made_listed_and_revoked() {
     let made = desk.json(&[&agents[..], &["read"]].concat());
     assert!(made["token"].as_str().unwrap().starts_with("stw_"), "{made}");
     assert!(desk.run(&["token", "create", "x", "--scope", "everything"]).refused().contains("there are: read, tasks"));
+}
+
+#[test]
+fn second_factors_and_risks() {
+    let desk = Desk::set_up();
+    assert!(desk.run(&["user", "second-factor", "ada"]).done().contains("no second factor"));
+    assert!(desk.run(&["user", "second-factor", "ada", "--remove"]).refused().contains("second factor"));
+    desk.run(&["policy", "add", "pay", "--effect", "ask", "--tool", "pay", "--risk", "high"]).done();
+    desk.run(&["policy", "add", "read", "--effect", "allow", "--tool", "read_*"]).done();
+    let rules = desk.json(&["policy", "list"]);
+    assert_eq!((&rules[0]["risk"], &rules[1]["risk"]), (&"high".into(), &"normal".into()));
+    let weak = desk.with_input(&["user", "password", "ada"], "passwordpassword").refused();
+    assert!(weak.contains("guessed"), "{weak}");
 }

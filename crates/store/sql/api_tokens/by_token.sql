@@ -1,4 +1,4 @@
 SELECT t.id, t.user_id, u.username, u.role, t.created_at, t.expires_at, coalesce(t.last_used_at, t.created_at) AS last_accessed,
-       EXISTS (SELECT 1 FROM agents a WHERE a.user_id = u.id) AS is_agent, t.scopes
+       EXISTS (SELECT 1 FROM agents a WHERE a.user_id = u.id) AS is_agent, t.scopes, NULL::timestamptz AS authenticated_at
 FROM api_tokens t JOIN users u ON u.id = t.user_id
 WHERE t.token = $1 AND t.revoked_at IS NULL AND t.expires_at > now() AND u.status = 'active'

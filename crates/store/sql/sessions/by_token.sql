@@ -1,4 +1,5 @@
 SELECT s.id, s.user_id, u.username, u.role, s.created_at, s.expires_at, s.last_accessed,
-       EXISTS (SELECT 1 FROM agents a WHERE a.user_id = u.id) AS is_agent, NULL::text[] AS scopes
+       EXISTS (SELECT 1 FROM agents a WHERE a.user_id = u.id) AS is_agent, NULL::text[] AS scopes,
+       coalesce(s.authenticated_at, s.created_at) AS authenticated_at
 FROM sessions s JOIN users u ON u.id = s.user_id
 WHERE s.token = $1 AND NOT s.is_revoked AND s.expires_at > now() AND u.status = 'active'

@@ -65,6 +65,9 @@ migrations! {
     22 "api_tokens" "0022_api_tokens",
     23 "rights" "0023_rights",
     24 "notifying" "0024_notifying",
+    25 "signing_in" "0025_signing_in",
+    26 "risk" "0026_risk",
+    27 "second_factors" "0027_second_factors",
 }
 
 /// A migration that stands in a database.

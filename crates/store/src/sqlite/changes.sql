@@ -2,6 +2,8 @@
 -- the same meaning on PostgreSQL stand in 0018_functions.sql.
 CREATE TEMP TRIGGER signal_sessions_update AFTER UPDATE OF is_revoked ON main.sessions WHEN OLD.is_revoked IS NOT NEW.is_revoked
 BEGIN SELECT note_change('sessions', NEW.token); END;
+CREATE TEMP TRIGGER signal_sessions_authenticated AFTER UPDATE OF authenticated_at ON main.sessions WHEN OLD.authenticated_at IS NOT NEW.authenticated_at
+BEGIN SELECT note_change('sessions', NEW.token); END;
 CREATE TEMP TRIGGER signal_sessions_delete AFTER DELETE ON main.sessions
 BEGIN SELECT note_change('sessions', OLD.token); END;
 

@@ -59,7 +59,8 @@ FROM main.server_tools
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW policies AS
-SELECT id, position, name, server, tool, condition, outside, effect, approval_ttl_minutes, is_active, created_by, created_at, updated_at
+SELECT id, position, name, server, tool, condition, outside, effect, approval_ttl_minutes, is_active, created_by, created_at, updated_at,
+       risk
 FROM main.policies
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
@@ -80,7 +81,8 @@ FROM main.watcher_cursors c
 WHERE is_service() OR EXISTS (SELECT 1 FROM watchers w WHERE w.id = c.watcher_id AND w.created_by = current_user_id());
 
 CREATE TEMP VIEW sessions AS
-SELECT id, user_id, CASE WHEN is_service() THEN token END AS token, expires_at, created_at, last_accessed, ip_address, user_agent, is_revoked
+SELECT id, user_id, CASE WHEN is_service() THEN token END AS token, expires_at, created_at, last_accessed, ip_address, user_agent, is_revoked,
+       authenticated_at
 FROM main.sessions
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND user_id = current_user_id();
 
@@ -156,6 +158,23 @@ CREATE TEMP VIEW approval_edits AS
 SELECT approval_id, arguments, arguments_sha256, edited_by, created_at
 FROM main.approval_edits e
 WHERE is_service() OR EXISTS (SELECT 1 FROM approvals a WHERE a.id = e.approval_id);
+
+CREATE TEMP VIEW login_tries AS
+SELECT key, tries, since
+FROM main.login_tries
+WHERE CASE WHEN is_service() THEN 1 ELSE refuse('login_tries') END;
+
+CREATE TEMP VIEW second_factors AS
+SELECT user_id, CASE WHEN is_service() THEN secret END AS secret, CASE WHEN is_service() THEN last_step END AS last_step, created_at,
+       confirmed_at
+FROM main.second_factors
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id = current_user_id()
+   OR has_permission(current_user_id(), 'user_admin'));
+
+CREATE TEMP VIEW recovery_codes AS
+SELECT user_id, code, used_at
+FROM main.recovery_codes
+WHERE CASE WHEN is_service() THEN 1 ELSE refuse('recovery_codes') END;
 
 CREATE TEMP VIEW setup_links AS
 SELECT token, expires_at, created_at

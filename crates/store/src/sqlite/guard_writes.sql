@@ -189,13 +189,13 @@ CREATE TEMP TRIGGER guard_policies_columns BEFORE UPDATE OF id, created_by, crea
 WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
 BEGIN SELECT RAISE(ABORT, 'refused: policies'); END;
 CREATE TEMP TRIGGER guard_policies_columns_service BEFORE UPDATE OF position, name, server, tool, condition, outside, effect, approval_ttl_minutes,
-    is_active ON main.policies
+    is_active, risk ON main.policies
 WHEN is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: policies'); END;
 CREATE TEMP TRIGGER guard_policies_updated_at BEFORE UPDATE OF updated_at ON main.policies WHEN NEW.updated_at IS NOT now()
 BEGIN SELECT RAISE(ABORT, 'refused: policies'); END;
 CREATE TEMP TRIGGER guard_policies_update BEFORE UPDATE OF position, name, server, tool, condition, outside, effect, approval_ttl_minutes,
-    is_active ON main.policies
+    is_active, risk ON main.policies
 WHEN NOT is_service()
 BEGIN
     SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'policy_admin');
@@ -280,7 +280,7 @@ BEGIN
 END;
 CREATE TEMP TRIGGER guard_sessions_columns BEFORE UPDATE OF id, user_id, token, created_at, ip_address, user_agent ON main.sessions
 BEGIN SELECT RAISE(ABORT, 'refused: sessions'); END;
-CREATE TEMP TRIGGER guard_sessions_columns_user BEFORE UPDATE OF expires_at, last_accessed ON main.sessions
+CREATE TEMP TRIGGER guard_sessions_columns_user BEFORE UPDATE OF expires_at, last_accessed, authenticated_at ON main.sessions
 WHEN NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: sessions'); END;
 CREATE TEMP TRIGGER guard_sessions_update BEFORE UPDATE OF is_revoked ON main.sessions
@@ -401,6 +401,46 @@ BEGIN SELECT RAISE(ABORT, 'refused: approval_edits'); END;
 CREATE TEMP TRIGGER guard_approval_edits_delete BEFORE DELETE ON main.approval_edits
 WHEN NOT (OLD.approval_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.approvals p WHERE p.id = OLD.approval_id))
 BEGIN SELECT RAISE(ABORT, 'refused: approval_edits'); END;
+
+CREATE TEMP TRIGGER guard_login_tries_insert BEFORE INSERT ON main.login_tries
+BEGIN
+    SELECT RAISE(ABORT, 'refused: login_tries') WHERE NOT is_service();
+END;
+CREATE TEMP TRIGGER guard_login_tries_key BEFORE UPDATE OF key ON main.login_tries
+BEGIN SELECT RAISE(ABORT, 'refused: login_tries'); END;
+CREATE TEMP TRIGGER guard_login_tries_columns BEFORE UPDATE ON main.login_tries
+BEGIN SELECT RAISE(ABORT, 'refused: login_tries') WHERE NOT is_service(); END;
+CREATE TEMP TRIGGER guard_login_tries_delete BEFORE DELETE ON main.login_tries
+BEGIN SELECT RAISE(ABORT, 'refused: login_tries') WHERE NOT is_service(); END;
+
+CREATE TEMP TRIGGER guard_second_factors_insert BEFORE INSERT ON main.second_factors
+BEGIN
+    SELECT RAISE(ABORT, 'refused: second_factors') WHERE NOT is_service();
+END;
+CREATE TEMP TRIGGER guard_second_factors_key BEFORE UPDATE OF user_id ON main.second_factors
+BEGIN SELECT RAISE(ABORT, 'refused: second_factors'); END;
+CREATE TEMP TRIGGER guard_second_factors_columns BEFORE UPDATE ON main.second_factors
+BEGIN SELECT RAISE(ABORT, 'refused: second_factors') WHERE NOT is_service(); END;
+CREATE TEMP TRIGGER guard_second_factors_delete BEFORE DELETE ON main.second_factors
+WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
+BEGIN
+    SELECT RAISE(ABORT, 'refused: second_factors') WHERE is_service();
+    SELECT RAISE(IGNORE)
+    WHERE ((OLD.user_id = current_user_id() OR has_permission(current_user_id(), 'user_admin'))
+           AND has_permission(current_user_id(), 'sign_in')) IS NOT TRUE;
+END;
+
+CREATE TEMP TRIGGER guard_recovery_codes_insert BEFORE INSERT ON main.recovery_codes
+BEGIN
+    SELECT RAISE(ABORT, 'refused: recovery_codes') WHERE NOT is_service();
+END;
+CREATE TEMP TRIGGER guard_recovery_codes_key BEFORE UPDATE OF user_id, code ON main.recovery_codes
+BEGIN SELECT RAISE(ABORT, 'refused: recovery_codes'); END;
+CREATE TEMP TRIGGER guard_recovery_codes_columns BEFORE UPDATE ON main.recovery_codes
+BEGIN SELECT RAISE(ABORT, 'refused: recovery_codes') WHERE NOT is_service(); END;
+CREATE TEMP TRIGGER guard_recovery_codes_delete BEFORE DELETE ON main.recovery_codes
+WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.second_factors p WHERE p.user_id = OLD.user_id))
+BEGIN SELECT RAISE(ABORT, 'refused: recovery_codes') WHERE NOT is_service(); END;
 
 CREATE TEMP TRIGGER guard_setup_links_insert BEFORE INSERT ON main.setup_links
 BEGIN

@@ -12,6 +12,7 @@ use crate::common::{Db, id, in_seconds, refusal, seconds};
 
 crate::on_both!(
     rules_of_tools,
+    rules_have_a_risk,
     jobs_fire_once,
     only_an_administrator_changes_a_schedule,
     old_fires_go,
@@ -29,6 +30,22 @@ fn new(position: i32, name: &str) -> NewPolicy {
         effect: "ask".to_owned(),
         approval_ttl_minutes: 60,
     }
+}
+
+async fn rules_have_a_risk(db: &Db) {
+    let on = &db.store;
+    let id = policies::create(&db.ada, on, &new(1, "pay")).await.unwrap();
+    let risk = async || policies::list(&db.bob, on).await.unwrap()[0].risk.clone();
+    assert_eq!(risk().await, "normal");
+    assert!(policies::set_risk(&db.ada, on, id, "high").await.unwrap());
+    assert_eq!(risk().await, "high");
+    assert_eq!(refusal(policies::set_risk(&db.ada, on, id, "none").await), "chk_policy_risk");
+    for actor in [&db.bob, &db.obs, &db.employee, &db.admin_agent, &db.nobody] {
+        assert!(!policies::set_risk(actor, on, id, "low").await.unwrap(), "{actor:?}");
+    }
+    assert_eq!(refusal(policies::set_risk(&db.service, on, id, "low").await), "refused");
+    let audit = audit_trail::list(&db.ada, on, Some("policy"), Some(id), 10).await.unwrap();
+    assert!(audit.iter().any(|row| row.new_values.as_ref().is_some_and(|v| v["risk"] == "high")), "{audit:?}");
 }
 
 async fn rules_of_tools(db: &Db) {

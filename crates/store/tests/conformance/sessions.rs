@@ -1,6 +1,6 @@
 //! `sessions` and set-up links.
 
-use store::{cache::Use, sessions, users};
+use store::{cache::Use, login_tries, sessions, users};
 
 use crate::common::{Db, id, in_seconds, refusal, seconds};
 
@@ -10,7 +10,10 @@ crate::on_both!(
     set_up_links,
     uses_are_noted_together,
     those_of_one_program_end_together,
-    all_of_a_user_end_together
+    all_of_a_user_end_together,
+    open_sessions_are_listed_and_the_others_end,
+    who_showed_who_it_is,
+    tries_are_counted
 );
 
 fn token(c: char) -> String {
@@ -167,5 +170,65 @@ async fn all_of_a_user_end_together(db: &Db) {
     assert_eq!(sessions::revoke_all_of(&db.service, on, id(&db.cat)).await.unwrap(), 0, "they have ended");
     for c in ['a', 'b', 'c', 'd'] {
         assert!(sessions::by_token(&db.service, on, &token(c)).await.unwrap().is_none());
+    }
+}
+
+async fn open_sessions_are_listed_and_the_others_end(db: &Db) {
+    let on = &db.store;
+    let (bob, ip) = (id(&db.bob), "192.0.2.7".parse().unwrap());
+    let create = async |c, seconds| {
+        sessions::create(&db.service, on, bob, &token(c), in_seconds(seconds), Some(ip), Some("Firefox")).await.unwrap()
+    };
+    let (first, second, over) = (create('a', 60).await, create('b', 60).await, create('c', -1).await);
+    let listed = sessions::list(&db.bob, on, bob, 10).await.unwrap();
+    assert_eq!(listed.iter().map(|s| s.id).collect::<Vec<_>>(), [second, first], "the last used first, without {over}");
+    let one = &listed[0];
+    assert_eq!((one.ip_address, one.user_agent.as_deref(), one.user_id), (Some(ip), Some("Firefox"), bob));
+    assert_eq!(one.authenticated_at, one.created_at);
+    for other in [&db.ada, &db.cat, &db.employee, &db.nobody] {
+        assert!(sessions::list(other, on, bob, 10).await.unwrap().is_empty(), "{other:?}");
+        assert_eq!(sessions::revoke_others(other, on, bob, first).await.unwrap(), 0);
+    }
+    assert_eq!(sessions::revoke_others(&db.bob, on, bob, first).await.unwrap(), 2);
+    let left: Vec<_> = sessions::list(&db.bob, on, bob, 10).await.unwrap().into_iter().map(|s| s.id).collect();
+    assert_eq!(left, [first]);
+}
+
+async fn who_showed_who_it_is(db: &Db) {
+    let on = &db.store;
+    let made = sessions::create(&db.service, on, id(&db.bob), &token('a'), in_seconds(60), None, None).await.unwrap();
+    let read = async || sessions::by_token(&db.service, on, &token('a')).await.unwrap().unwrap();
+    let before = read().await;
+    assert_eq!(before.authenticated_at, Some(before.created_at), "a log-in shows it");
+    assert!(sessions::authenticated(&db.service, on, made).await.unwrap());
+    assert!(read().await.authenticated_at > before.authenticated_at);
+    for actor in [&db.ada, &db.bob, &db.nobody] {
+        assert_eq!(refusal(sessions::authenticated(actor, on, made).await), "refused");
+    }
+    assert!(sessions::revoke(&db.bob, on, made).await.unwrap());
+    assert!(!sessions::authenticated(&db.service, on, made).await.unwrap(), "it is over");
+    let audit = store::audit_trail::list(&db.service, on, Some("session"), Some(made), 10).await.unwrap();
+    assert!(audit.iter().any(|row| row.new_values.as_ref().is_some_and(|v| v["authenticated_at"].is_string())));
+}
+
+async fn tries_are_counted(db: &Db) {
+    let on = &db.store;
+    let keys = [token('b'), token('a')];
+    let note = async |keys: &[String], since| {
+        let mut counts = login_tries::note(&db.service, on, keys, in_seconds(since)).await.unwrap();
+        counts.sort_by(|x, y| x.key.cmp(&y.key));
+        counts.into_iter().map(|c| c.tries).collect::<Vec<_>>()
+    };
+    assert_eq!(note(&keys, -900).await, [1, 1]);
+    assert_eq!(note(&keys[..1], -900).await, [2]);
+    assert_eq!(note(&keys, -900).await, [2, 3]);
+    login_tries::forgive(&db.service, on, &keys).await.unwrap();
+    assert_eq!(note(&keys, -900).await, [2, 3]);
+    assert_eq!(note(&keys, 60).await, [1, 1], "a window that is over begins anew");
+    let wrong = login_tries::note(&db.service, on, &["ada".to_owned()], in_seconds(-900)).await;
+    assert_eq!(refusal(wrong), "login_tries_key_check", "no name stands here");
+    for actor in [&db.ada, &db.bob, &db.nobody] {
+        assert_eq!(refusal(login_tries::note(actor, on, &keys, in_seconds(-900)).await), "refused");
+        assert_eq!(refusal(login_tries::forgive(actor, on, &keys).await), "refused");
     }
 }

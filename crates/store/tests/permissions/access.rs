@@ -1,6 +1,7 @@
 //! The verbs by which one comes in, tried as [`crate::verbs`] tries the others.
 
-use store::{Result, Transaction, api_tokens, cache::Use, sessions};
+use serde_json::json;
+use store::{Result, Transaction, api_tokens, cache::Use, login_tries, second_factors, sessions};
 use uuid::Uuid;
 
 use crate::{
@@ -15,7 +16,19 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
     let create = async |user_id: Uuid| {
         api_tokens::create(me, tx, &new_token(user_id, &"7".repeat(64))).await.map(|_| done(true))
     };
+    let whose = w.creator;
     Ok(match verb {
+        "second_factors.begin" => done(second_factors::begin(me, tx, w.other, json!({})).await?),
+        "second_factors.secret" => seen(second_factors::secret(me, tx, whose, true).await?.is_some()),
+        "second_factors.confirm" => done(second_factors::confirm(me, tx, whose, 9).await?),
+        "second_factors.take_step" => done(second_factors::take_step(me, tx, whose, 9).await?),
+        "second_factors.get" => seen(second_factors::get(me, tx, whose).await?.is_some()),
+        "second_factors.remove" => done(second_factors::remove(me, tx, whose).await?),
+        "second_factors.set_codes" => {
+            second_factors::set_codes(me, tx, whose, vec!["6".repeat(64)]).await.map(|()| done(true))?
+        }
+        "second_factors.take_code" => done(second_factors::take_code(me, tx, whose, &"5".repeat(64)).await?),
+        "second_factors.codes_left" => seen(second_factors::codes_left(me, tx, whose).await? > 0),
         "api_tokens.create (one's own)" => create(me.user_id().unwrap_or(Uuid::nil())).await?,
         "api_tokens.create (an agent's)" => create(w.agent).await?,
         "api_tokens.create (another's)" => create(w.other).await?,
@@ -33,6 +46,16 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
             let used = Use { session_id: w.api_token, token_sha256, at, expires_at: at, is_token: true };
             done(api_tokens::touch_all(me, tx, &[used]).await? > 0)
         }
+        "login_tries.note" => {
+            let counted = login_tries::note(me, tx, std::slice::from_ref(&w.link), in_seconds(-900)).await?;
+            done(counted.iter().any(|c| c.tries > 1))
+        }
+        "login_tries.forgive" => {
+            login_tries::forgive(me, tx, std::slice::from_ref(&w.link)).await.map(|()| done(true))?
+        }
+        "sessions.list" => seen(!sessions::list(me, tx, w.creator, 10).await?.is_empty()),
+        "sessions.authenticated" => done(sessions::authenticated(me, tx, w.session).await?),
+        "sessions.revoke_others" => done(sessions::revoke_others(me, tx, w.creator, Uuid::nil()).await? > 0),
         "sessions.create" => {
             sessions::create(me, tx, w.creator, &"9".repeat(64), soon, None, None).await.map(|_| done(true))?
         }

@@ -143,6 +143,7 @@ pub const VERBS: &[&str] = &[
     "mcp_servers.approve_tool",
     "policies.create",
     "policies.list",
+    "policies.set_risk",
     "policies.delete",
     "api_tokens.create (one's own)",
     "api_tokens.create (an agent's)",
@@ -153,6 +154,20 @@ pub const VERBS: &[&str] = &[
     "api_tokens.revoke",
     "api_tokens.by_token",
     "api_tokens.touch_all",
+    "login_tries.note",
+    "login_tries.forgive",
+    "second_factors.begin",
+    "second_factors.secret",
+    "second_factors.confirm",
+    "second_factors.take_step",
+    "second_factors.get",
+    "second_factors.remove",
+    "second_factors.set_codes",
+    "second_factors.take_code",
+    "second_factors.codes_left",
+    "sessions.list",
+    "sessions.authenticated",
+    "sessions.revoke_others",
     "sessions.create",
     "sessions.by_token",
     "sessions.touch",
@@ -229,7 +244,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         }
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
-        "api_tokens" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
+        "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
     }
 }
@@ -404,6 +419,7 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
 
         "policies.create" => policies::create(me, tx, &new_policy("new")).await.map(|_| done(true))?,
         "policies.list" => seen(!policies::list(me, tx).await?.is_empty()),
+        "policies.set_risk" => done(policies::set_risk(me, tx, w.policy, "high").await?),
         "policies.delete" => done(policies::delete(me, tx, w.policy).await?),
         other => panic!("{other} is in VERBS and not tried"),
     })

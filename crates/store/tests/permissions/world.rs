@@ -9,13 +9,13 @@ use store::{
     approvals,
     approvals::ApprovalCall,
     file_attachments::{self, NewAttachment},
-    mcp_servers, notification_channels, notifications,
+    login_tries, mcp_servers, notification_channels, notifications,
     notifications::NewNotification,
     policies,
     policies::NewPolicy,
     runs,
     runs::NewStep,
-    sessions, system_logs,
+    second_factors, sessions, system_logs,
     system_logs::NewLogLine,
     task_queue,
     task_queue::Lease,
@@ -175,6 +175,7 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     sessions::create_setup_link(&db.service, on, &link, in_seconds(600)).await.unwrap();
     let secret = Some(json!({ "sealed": "s3cret" }));
     assert!(notification_channels::put(&db.ada, on, "email", json!({ "host": "h" }), secret).await.unwrap());
+    login_tries::note(&db.service, on, std::slice::from_ref(&link), in_seconds(-900)).await.unwrap();
     let mut worlds = BTreeMap::new();
     for role in ROLES {
         for relation in RELATIONS {
@@ -251,6 +252,11 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let is_agent = users::names(&db.ada, on, vec![person]).await.unwrap()[0].username.starts_with("agent");
     let maker = if is_agent { &db.ada } else { creator };
     let api_token = api_tokens::create(maker, on, &new_token(person, &api_token_sha256)).await.unwrap();
+    // Bob is the creator of many: his stands once.
+    if second_factors::begin(&db.service, on, person, json!({})).await.unwrap() {
+        assert!(second_factors::confirm(&db.service, on, person, 1).await.unwrap());
+        second_factors::set_codes(&db.service, on, person, vec!["5".repeat(64)]).await.unwrap();
+    }
     let line = new_line(Some(person), Some(task));
     let log = line.id;
     system_logs::append(&db.service, on, &[line]).await.unwrap();

@@ -4,6 +4,7 @@ mod approvals;
 mod auth;
 mod lists;
 mod logs;
+mod second_factor;
 mod tasks;
 mod tokens;
 
@@ -21,6 +22,16 @@ pub(crate) fn routes() -> Router<App> {
         .route("/auth/login", post(auth::login))
         .route("/auth/logout", post(auth::logout))
         .route("/auth/session", get(auth::session))
+        .route("/auth/sessions", get(auth::sessions).delete(auth::end_others))
+        .route("/auth/sessions/{id}", delete(auth::end_one))
+        .route("/auth/reauthenticate", post(auth::reauthenticate))
+        .route(
+            "/auth/second-factor",
+            get(second_factor::state).post(second_factor::begin).delete(second_factor::remove),
+        )
+        .route("/auth/second-factor/confirm", post(second_factor::confirm))
+        .route("/auth/second-factor/recovery-codes", post(second_factor::renew_codes))
+        .route("/auth/password", post(auth::change_password))
         .route("/events", get(events::events))
         .route("/tokens", get(tokens::list).post(tokens::create))
         .route("/tokens/{id}", delete(tokens::revoke).get(tokens::get))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::{
     extract::State,
+    http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
 use domain::decide::Decision;
@@ -32,7 +33,7 @@ use crate::{
     fault::{Fault, Result},
     guard::encode,
     params::{Id, Params},
-    session::Signed,
+    session::{self, Signed},
 };
 
 /// All that the page shows.
@@ -89,10 +90,15 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, Id(id): Id, params:
 }
 
 /// `POST /approvals/{id}/decision`
-pub(crate) async fn decide(State(app): State<App>, Id(id): Id, SignedForm(me, sent): SignedForm) -> Result<Response> {
+pub(crate) async fn decide(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Id(id): Id,
+    SignedForm(me, sent): SignedForm,
+) -> Result<Response> {
     let view = load(&app, &me, id).await?;
     let done = match read_decision(&view, &sent) {
-        Ok(decision) => give(&app, &me, id, decision).await.map(drop),
+        Ok(decision) => give_with_password(&app, &me, &headers, id, decision, &sent).await,
         Err(fault) => Err(fault),
     };
     match done {
@@ -117,12 +123,35 @@ pub(crate) async fn decide(State(app): State<App>, Id(id): Id, SignedForm(me, se
     }
 }
 
+/// Gives a decision; a password beside it shows again who it is.
+async fn give_with_password(
+    app: &App,
+    me: &Signed,
+    headers: &HeaderMap,
+    id: Uuid,
+    decision: Decision,
+    sent: &Fields,
+) -> Result<()> {
+    let mut me = me.clone();
+    if let Some(password) = sent.get("password").filter(|p| !p.is_empty()) {
+        session::reauthenticate(app, &me, headers, password.to_owned()).await?;
+        me.session.authenticated_at = Some(store::now());
+    }
+    give(app, &me, id, decision).await.map(drop)
+}
+
+/// Whether a yes needs the password once more.
+fn needs_password(me: &Signed, view: &View) -> bool {
+    detail(&view.approval, "risk") == Some("high") && !domain::sign_in::is_fresh(&me.session)
+}
+
 /// Gives a decision; its commit wakes the workers. Pages and API decide here.
 pub(crate) async fn give(app: &App, me: &Signed, id: Uuid, decision: Decision) -> Result<Approval> {
     if me.session.is_agent {
         return Err(store::Error::Refused { what: "a program's session never decides".to_owned() }.into());
     }
-    Ok(domain::decide::decide(app.store(), &me.actor, id, decision).await?)
+    let is_fresh = domain::sign_in::is_fresh(&me.session);
+    Ok(domain::decide::decide_from_afar(app.store(), &me.actor, id, decision, is_fresh).await?)
 }
 
 fn read_decision(view: &View, sent: &Fields) -> Result<Decision> {
@@ -238,6 +267,13 @@ fn decision_form(me: &Signed, view: &View, entered: Option<&Fields>, is_question
             div.field {
                 label for="note" { "Note " span.soft { "may be left out" } }
                 textarea #note name="note" rows="2" maxlength="4000" { "\n" (note) }
+            }
+            @if needs_password(me, view) {
+                div.field {
+                    label for="password" { "Your password, once more" }
+                    input #password name="password" type="password" autocomplete="current-password" maxlength="1000" aria-describedby="password-hint";
+                    p.hint #password-hint { "A yes to this is of high risk. A no needs no password." }
+                }
             }
             div.buttons {
                 @if is_question {

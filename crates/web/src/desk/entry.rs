@@ -2,10 +2,14 @@
 
 use axum::{
     extract::{Path, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::cookie::CookieJar;
+use domain::{
+    guessing::{self, Try},
+    second_factor, sign_in,
+};
 use maud::{Markup, html};
 use store::sessions;
 
@@ -48,7 +52,7 @@ fn setup_form(sent: &Fields, fault: Option<&Fault>) -> Markup {
             form.entry method="post" {
                 (field("username", "User name", "text", "username", sent.get("username"), Some("Letters, digits, dots, dashes or underscores."), fault))
                 (field("email", "E-mail address", "email", "email", sent.get("email"), None, fault))
-                (field("password", "Password", "password", "new-password", None, Some("At least 12 characters; four or five words make a good one."), fault))
+                (field("password", "Password", "password", "new-password", None, Some("At least 15 characters; four or five words make a good one."), fault))
                 (field("password_again", "Password once more", "password", "new-password", None, None, fault))
                 button.primary type="submit" { "Make me the administrator" }
             }
@@ -96,7 +100,8 @@ async fn make_admin(app: &App, client: &Client, token: &str, sent: &Fields) -> R
         return Err(Fault::invalid("password_again", "the two passwords are not the same"));
     }
     // Guessing the link is slowed down as the guessing of passwords is; each try costs a hash.
-    app.throttle.begin("set-up", client.ip, std::time::Instant::now()).map_err(Fault::too_many)?;
+    let attempt = Try { login: "set-up", ip: client.ip, device: None };
+    guessing::begin(app.store(), &attempt).await?;
     let username = sent.text("username").unwrap_or_default().to_owned();
     let setup = domain::accounts::Setup {
         username: username.clone(),
@@ -105,8 +110,9 @@ async fn make_admin(app: &App, client: &Client, token: &str, sent: &Fields) -> R
         token: Some(token.to_owned()),
     };
     domain::accounts::setup(app.store(), setup).await?;
-    let (token, _) = session::log_in(app, client, &username, password).await?;
-    Ok((CookieJar::new().add(session::cookie(token, client)), Redirect::to("/")).into_response())
+    let (_, _, jar) =
+        session::log_in(app, client, &HeaderMap::new(), (username.as_str(), password.as_str(), None)).await?;
+    Ok((jar, Redirect::to("/")).into_response())
 }
 
 /// `GET /login`
@@ -139,17 +145,61 @@ fn login_form(next: &str, login: Option<&str>, fault: Option<&Fault>, needs_setu
 }
 
 /// `POST /login`
-pub(crate) async fn login(State(app): State<App>, OpenForm(client, sent): OpenForm) -> Result<Response> {
+pub(crate) async fn login(
+    State(app): State<App>,
+    headers: HeaderMap,
+    OpenForm(client, sent): OpenForm,
+) -> Result<Response> {
     let next = safe_next(sent.get("next"));
     let name = sent.text("login").unwrap_or_default();
-    let password = sent.get("password").unwrap_or_default().to_owned();
-    match session::log_in(&app, &client, name, password).await {
+    let password = sent.get("password").unwrap_or_default();
+    match session::log_in(&app, &client, &headers, (name, password, None)).await {
+        Ok((_, _, jar)) => Ok((jar, Redirect::to(next)).into_response()),
+        Err(fault) => match fault.code_for.as_deref().copied() {
+            Some(user) => {
+                let challenge = second_factor::challenge(&app.device_key, user);
+                Ok((NAMES_ORIGIN, code_form(next, &challenge, None)).into_response())
+            }
+            None if fault.status.is_client_error() => {
+                Ok(again(&fault, &login_form(next, Some(name), Some(&fault), false)))
+            }
+            None => Err(fault),
+        },
+    }
+}
+
+/// The second step of a log-in, where there is a second factor.
+fn code_form(next: &str, challenge: &str, fault: Option<&Fault>) -> Markup {
+    open_page(
+        "Log in",
+        &html! {
+            h1 { "One more step" }
+            @if let Some(fault) = fault { (fault_notice(fault)) }
+            form.entry method="post" action="/login/code" {
+                input type="hidden" name="next" value=(next);
+                input type="hidden" name="challenge" value=(challenge);
+                (field("code", "Code of your authenticator app", "text", "one-time-code", None, Some("Or one of your recovery codes."), fault))
+                button.primary type="submit" { "Log in" }
+            }
+            p { a href="/login" { "Begin again" } }
+        },
+    )
+}
+
+/// `POST /login/code`: the code, within five minutes after the password.
+pub(crate) async fn login_code(State(app): State<App>, OpenForm(client, sent): OpenForm) -> Result<Response> {
+    let next = safe_next(sent.get("next"));
+    let challenge = sent.get("challenge").unwrap_or_default();
+    let Some(user) = second_factor::challenged(&app.device_key, challenge) else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    let (code, agent) = (sent.get("code").unwrap_or_default(), client.user_agent.as_deref());
+    let found = sign_in::log_in_by_code(app.store(), &app.state.vault, user, code, client.ip, agent).await;
+    match found.map_err(Fault::from) {
         Ok((token, _)) => {
             Ok((CookieJar::new().add(session::cookie(token, &client)), Redirect::to(next)).into_response())
         }
-        Err(fault) if fault.status.is_client_error() => {
-            Ok(again(&fault, &login_form(next, Some(name), Some(&fault), false)))
-        }
+        Err(fault) if fault.status.is_client_error() => Ok(again(&fault, &code_form(next, challenge, Some(&fault)))),
         Err(fault) => Err(fault),
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/more", get(layout::more))
         .route("/setup/{token}", get(entry::setup_page).post(entry::setup))
         .route("/login", get(entry::login_page).post(entry::login))
+        .route("/login/code", post(entry::login_code))
         .route("/logout", post(entry::logout))
         .merge(work())
         .merge(house())

@@ -52,6 +52,27 @@ async fn another_host_is_not_answered() {
 }
 
 #[tokio::test]
+async fn requests_from_afar_are_bounded() {
+    let house = House::new().await;
+    let ask = async |ip: [u8; 4]| {
+        let peer = std::net::SocketAddr::from((ip, 4711));
+        let request = Request::get("/nothing").header(header::HOST, "127.0.0.1:8000");
+        house.send(request.extension(axum::extract::ConnectInfo(peer)).body(Body::empty()).unwrap()).await
+    };
+    let mut refused = None;
+    for _ in 0..1000 {
+        let answer = ask([192, 0, 2, 1]).await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+            break;
+        }
+    }
+    assert_eq!(refused.expect("a thousand at once are too many").header("retry-after"), "1");
+    assert_eq!(ask([192, 0, 2, 2]).await.status, StatusCode::NOT_FOUND, "others go on");
+    assert_eq!(ask([127, 0, 0, 1]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn bodies_and_fields_are_bounded() {
     let (house, ada) = House::with_ada().await;
     let browser = house.browser(ada).await;

@@ -159,10 +159,15 @@ impl House {
 
     /// A task of `owner` for the employee, in the middle of which it asks to move a file. Answers task and approval.
     pub async fn asked(&self, owner: Uuid, ada: Uuid) -> (Uuid, Uuid) {
+        self.asked_by_rule(owner, ada, None).await
+    }
+
+    /// The same, because a rule says so.
+    pub async fn asked_by_rule(&self, owner: Uuid, ada: Uuid, rule: Option<(Uuid, String)>) -> (Uuid, Uuid) {
         let tool = self.tool(ada).await;
         let (worker, work) = self.at_work(owner).await;
         let verdict =
-            Verdict { effect: Effect::Ask, rule: None, reason: "no rule matched".to_owned(), approval_ttl_minutes: 60 };
+            Verdict { effect: Effect::Ask, rule, reason: "no rule matched".to_owned(), approval_ttl_minutes: 60 };
         let approval = worker.ask(&self.store, &work, None, move_call(), &verdict, &tool).await.unwrap();
         (work.task.id, approval)
     }

@@ -1,0 +1,1 @@
+UPDATE policies SET risk = $2 WHERE id = $1

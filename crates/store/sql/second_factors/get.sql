@@ -1,0 +1,1 @@
+SELECT {columns} FROM second_factors WHERE user_id = $1
