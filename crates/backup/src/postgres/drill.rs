@@ -46,7 +46,7 @@ pub struct Drilled {
     pub proof: Proof,
 }
 
-/// Restores a bundle into a scratch server of its own below `room`, or, where the server's programs are not installed,
+/// Restores a bundle into a scratch server of its own below `room` (as root: below the folder of temporary files), or, where the server's programs are not installed,
 /// into a scratch database beside the live one.
 pub async fn drill(bundle: &Bundle, live: &Config, room: &Path, stop: &CancellationToken) -> Result<Drilled> {
     let facts = facts_of(bundle).await?;
@@ -55,6 +55,9 @@ pub async fn drill(bundle: &Bundle, live: &Config, room: &Path, stop: &Cancellat
     }
     let began = Instant::now();
     let owner = server_user()?;
+    // Where this process is root the server is another user's, whom root's own folders do not let in.
+    let others = std::env::temp_dir();
+    let room = if Identity::own()? == owner { room } else { others.as_path() };
     let folder = folder(room, owner)?;
     let data = folder.path().join("data");
     make_folder(&data, owner)?;

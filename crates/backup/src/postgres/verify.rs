@@ -6,7 +6,7 @@ use std::time::Duration;
 use store::{
     Actor, Config, Store, Vault, audit_trail,
     backup::postgres::{Facts, LibPq, facts},
-    verify as looking,
+    migrate, verify as looking,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,8 @@ pub(crate) async fn prove(
     let found = facts(config).await?;
     let mut proof = Proof { checks: Vec::new(), wrong: Vec::new(), facts: found };
     compare(against, &mut proof);
+    // A backup of before an upgrade comes up as it would on the day.
+    migrate::migrate(config).await?;
     let store = Store::open(&config.read_only()).await?;
     let looked = look(config, &store, vault, against, &mut proof).await;
     store.close().await;

@@ -116,7 +116,7 @@ async fn sees_everything(client: &Client, config: &Config) -> Result<()> {
     let (role, sees, unread): (String, bool, Option<String>) =
         (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?, row.try_get(2).map_err(fail)?);
     let remedy = format!(
-        "name a role that sees all in backup_database_url; a superuser makes one with: CREATE ROLE steward_backup LOGIN BYPASSRLS PASSWORD '…'; GRANT pg_read_all_data TO steward_backup; (or: ALTER ROLE {role} BYPASSRLS; GRANT pg_read_all_data TO {role};)"
+        "back it up by a role that sees all, as in DATABASE_URL=postgres://steward_backup@HOST/DATABASE steward backup create; a superuser makes one with: CREATE ROLE steward_backup LOGIN BYPASSRLS PASSWORD '…'; GRANT pg_read_all_data TO steward_backup; (or: ALTER ROLE {role} BYPASSRLS; GRANT pg_read_all_data TO {role};)"
     );
     if !sees {
         return Err(Error::Config(format!(
