@@ -2,11 +2,13 @@
 
 pub mod accounts;
 pub mod audit_file;
+pub mod brain;
 pub mod briefing;
 pub mod decide;
 pub mod error;
 pub mod guessing;
 pub mod hand_over;
+pub mod handbook;
 pub mod intake;
 pub mod passwords;
 pub mod playbook;

@@ -5,6 +5,7 @@
 
 mod journal;
 mod open;
+mod thinking;
 
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
@@ -21,8 +22,9 @@ use uuid::Uuid;
 pub use self::{
     journal::{facts, outcomes, pending_step},
     open::{open, reopen},
+    thinking::Question,
 };
-use crate::{Error, Result, policy::Verdict, tasks as task_rules};
+use crate::{Error, Result, brain, policy::Verdict, tasks as task_rules};
 
 /// A claimed task with all that is needed to go on.
 #[derive(Debug, Clone)]
@@ -40,9 +42,12 @@ pub struct Work {
 }
 
 impl Work {
-    /// Whether the task's content comes from outside. A task without provenance was made by a person here.
+    /// Whether what is worked on comes from outside: the task does, or a model that leads the work has read what a tool
+    /// answered, and who knows where the tool had it from. A task without provenance was made by a person here.
     pub fn is_outside(&self) -> bool {
         self.provenance.as_ref().is_some_and(|p| p.outside)
+            || brain::leading_model(&self.run.playbook).is_some()
+                && self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.result.is_some())
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod file;
 mod log_level;
+mod models;
 #[cfg(test)]
 mod tests;
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// The key's file; absolute.
     pub master_key_file: PathBuf,
+    /// The language models' file; it need not exist. Absolute.
+    pub models_file: PathBuf,
     /// How long a claimed task is held without a sign of life.
     pub lease: SignedDuration,
     /// From which level on Steward's own events go to the database.
@@ -74,7 +77,7 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 16] = [
+const KEYS: [Key; 17] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
@@ -90,6 +93,7 @@ const KEYS: [Key; 16] = [
     Key { name: "connect_timeout_s", environment: &["STEWARD_POOL_CONNECT_TIMEOUT_S", "STEWARD_CONNECT_TIMEOUT_S"] },
     Key { name: "lease_s", environment: &["STEWARD_LEASE_S"] },
     Key { name: "log_level", environment: &["STEWARD_LOG_LEVEL"] },
+    Key { name: "models_file", environment: &["STEWARD_MODELS_FILE"] },
     Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
 ];
 /// Names in the environment that are no settings but known: who acts, how much is logged, and the mark of a server's
@@ -130,6 +134,11 @@ impl Config {
     /// Where the owner's playbooks lie.
     pub fn playbooks_dir(&self) -> PathBuf {
         self.data_dir.join("playbooks")
+    }
+
+    /// The language models that are set up, with their keys. Blocking.
+    pub fn brains(&self) -> Result<Option<workers::brains::Brains>> {
+        models::read(&self.models_file, std::env::home_dir().as_deref())
     }
 
     /// Where encrypted files are kept.
@@ -222,6 +231,7 @@ impl Sources<'_> {
             allowed_hosts: hosts(get("allowed_hosts")?)?,
             master_key_file: get("master_key_file")?
                 .map_or_else(|| Ok(data_dir.join("master.key")), |w| self.path(&w))?,
+            models_file: get("models_file")?.map_or_else(|| Ok(data_dir.join("models.toml")), |w| self.path(&w))?,
             lease: SignedDuration::from_secs(
                 number(get("lease_s")?, "lease_s", 1..=3600)?.map_or(30, |s| i64::try_from(s).unwrap_or(30)),
             ),

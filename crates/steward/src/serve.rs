@@ -153,6 +153,9 @@ async fn start_work(
     if !freed.is_empty() {
         tracing::warn!(count = freed.len(), "tasks that were under way when Steward ended abruptly are taken up again");
     }
+    let settings = config.clone();
+    let brains = tokio::task::spawn_blocking(move || settings.brains()).await;
+    let brains = brains.map_err(|e| Error::Internal(e.to_string()))??;
     let (events, news) = mpsc::channel(1024);
     // The servers get a token of their own: they end after those who call them.
     let servers_end = CancellationToken::new();
@@ -162,6 +165,7 @@ async fn start_work(
         store: store.clone(),
         supervisors: Arc::clone(&supervisors),
         library: Library::open(&config.data_dir.join("playbooks")),
+        brains,
         logs: logs.clone(),
         node: node.to_owned(),
         lease: config.lease,

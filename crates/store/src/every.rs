@@ -2,9 +2,9 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, log_keeping, login_tries,
-    mcp_servers, notification_channels, notification_outbox, notifications, policies, run, runs, schedules,
-    second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook, log_keeping,
+    login_tries, mcp_servers, model_turns, notification_channels, notification_outbox, notifications, policies, run,
+    runs, schedules, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -18,9 +18,11 @@ pub fn every_statement() -> Vec<&'static Statement> {
         cache::ALL,
         events::ALL,
         file_attachments::ALL,
+        handbook::ALL,
         log_keeping::ALL,
         login_tries::ALL,
         mcp_servers::ALL,
+        model_turns::ALL,
         notification_channels::ALL,
         notification_outbox::ALL,
         notifications::ALL,

@@ -26,6 +26,7 @@ pub mod error;
 pub mod events;
 mod every;
 pub mod file_attachments;
+pub mod handbook;
 #[cfg(feature = "limit")]
 pub mod limit;
 pub mod log_keeping;
@@ -34,6 +35,7 @@ pub mod maintain;
 pub mod mcp_servers;
 pub mod metrics;
 pub mod migrate;
+pub mod model_turns;
 pub mod notification_channels;
 pub mod notification_outbox;
 pub mod notifications;

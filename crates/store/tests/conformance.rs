@@ -19,6 +19,8 @@ mod events;
 mod files_and_logs;
 #[path = "conformance/mcp_servers.rs"]
 mod mcp_servers;
+#[path = "conformance/models.rs"]
+mod models;
 #[path = "conformance/notifications.rs"]
 mod notifications;
 #[path = "conformance/policies_and_schedules.rs"]

@@ -12,6 +12,8 @@ mod functions;
 mod list;
 #[path = "permissions/telling.rs"]
 mod telling;
+#[path = "permissions/thinking.rs"]
+mod thinking;
 #[path = "permissions/verbs.rs"]
 mod verbs;
 #[path = "permissions/world.rs"]

@@ -1,6 +1,7 @@
 //! What works by itself: watchers, the employee, the supervision of servers, logs and housekeeping.
 
 pub mod archive_watch;
+pub mod brains;
 pub mod briefings;
 pub mod checkpoint;
 pub mod employee;

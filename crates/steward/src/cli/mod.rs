@@ -11,9 +11,11 @@ mod context;
 mod db;
 mod doctor;
 mod folders;
+mod handbook;
 mod health;
 mod logs;
 mod maintain;
+mod model;
 mod notify;
 mod partitions;
 mod password;
@@ -65,8 +67,9 @@ First steps:
 Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on
 stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then defaults. Keys:
 database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
-known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s, connect_timeout_s, lease_s, log_level,
-log_retention_months, read_replica_url (STEWARD_ and the key).";
+known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s,
+connect_timeout_s, lease_s, log_level, log_retention_months, models_file, read_replica_url
+(STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
@@ -136,6 +139,12 @@ enum Acting {
     /// Written steps the employee follows
     #[command(subcommand)]
     Playbook(playbook::Command),
+    /// What the employee should know: the handbook, in versions
+    #[command(subcommand)]
+    Handbook(handbook::Command),
+    /// Language models that lead work without a playbook
+    #[command(subcommand)]
+    Model(model::Command),
     /// What you were told
     #[command(subcommand)]
     Notify(notify::Command),
@@ -252,6 +261,8 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
             schedule::run(ctx, command, log_keeping::jobs(Jobs::standard(), ctx.config.log_keeping())).await
         }
         Acting::Playbook(command) => playbook::run(ctx, command).await,
+        Acting::Handbook(command) => handbook::run(ctx, command).await,
+        Acting::Model(command) => model::run(ctx, command).await,
         Acting::Notify(command) => notify::run(ctx, command).await,
         Acting::Logs(args) => logs::run(ctx, args).await,
         Acting::Audit(command) => audit::run(ctx, command).await,

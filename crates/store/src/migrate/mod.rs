@@ -68,6 +68,7 @@ migrations! {
     25 "signing_in" "0025_signing_in",
     26 "risk" "0026_risk",
     27 "second_factors" "0027_second_factors",
+    28 "models" "0028_models",
 }
 
 /// A migration that stands in a database.

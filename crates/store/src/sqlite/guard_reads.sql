@@ -149,6 +149,21 @@ SELECT id, run_id, task_id, ordinal, name, server, tool, state, arguments, argum
 FROM main.steps s
 WHERE is_service() OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = s.task_id);
 
+CREATE TEMP VIEW model_turns AS
+SELECT id, run_id, task_id, ordinal, model, state, request_sha256, request_bytes, served_by, answer, input_tokens, cached_tokens,
+       output_tokens, cost_microusd, error, attempt, asked_at, answered_at
+FROM main.model_turns m
+WHERE is_service() OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = m.task_id);
+-- Sums name no task, and whoever is bound by a limit may know how near it is.
+CREATE TEMP VIEW model_spend AS
+SELECT day, model, turns, input_tokens, output_tokens, cost_microusd
+FROM main.model_spend
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
+CREATE TEMP VIEW handbook AS
+SELECT version, content, created_by, created_at
+FROM main.handbook
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
+
 CREATE TEMP VIEW approval_calls AS
 SELECT approval_id, step_id, server, tool, definition_sha256, arguments, arguments_sha256, created_at
 FROM main.approval_calls c

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     access,
     common::{in_seconds, new_approval, new_user, seconds},
-    telling,
+    telling, thinking,
     world::{World, new_attachment, new_call, new_line, new_policy, new_step},
 };
 
@@ -40,6 +40,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "briefing" | "notifications" | "notification_outbox" | "notification_channels" => {
             Box::pin(telling::attempt(verb, tx, w)).await
         }
+        "model_turns" | "handbook" => Box::pin(thinking::attempt(verb, tx, w)).await,
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,

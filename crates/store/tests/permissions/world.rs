@@ -9,7 +9,9 @@ use store::{
     approvals,
     approvals::ApprovalCall,
     file_attachments::{self, NewAttachment},
-    login_tries, mcp_servers, notification_channels, notifications,
+    handbook, login_tries, mcp_servers,
+    model_turns::{self, NewTurn, TurnEnd},
+    notification_channels, notifications,
     notifications::NewNotification,
     policies,
     policies::NewPolicy,
@@ -50,6 +52,10 @@ pub struct World {
     pub run: Uuid,
     pub step: Uuid,
     pub started: Uuid,
+    /// A question to a model that was answered …
+    pub turn: Uuid,
+    /// … and one that is open.
+    pub open_turn: Uuid,
     pub attachment: Uuid,
     pub storage_path: String,
     pub watcher: Uuid,
@@ -159,6 +165,32 @@ pub fn new_token(user_id: Uuid, token_sha256: &str) -> NewApiToken {
     }
 }
 
+/// A question to a model.
+pub fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
+    NewTurn {
+        run_id,
+        task_id,
+        ordinal,
+        model: "main".to_owned(),
+        request_sha256: "a".repeat(64),
+        request_bytes: 10,
+        attempt: 1,
+    }
+}
+
+/// What the model said.
+pub fn an_answer() -> TurnEnd {
+    TurnEnd {
+        served_by: Some("m-1".to_owned()),
+        answer: Some("{}".to_owned()),
+        input_tokens: 30,
+        cached_tokens: 10,
+        output_tokens: 12,
+        cost_microusd: 7,
+        error: None,
+    }
+}
+
 /// Something to tell a person.
 pub fn new_notification(user_id: Uuid) -> NewNotification {
     NewNotification { user_id, title: "t".to_owned(), message: None, r#type: "info", data: json!({}) }
@@ -171,6 +203,7 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
         mcp_servers::create(&db.ada, on, "files", "npx", vec![], Some(json!({ "K": "s3cret" }))).await.unwrap();
     mcp_servers::see_tool(&db.service, on, server, "move_file", None, &json!({}), "h").await.unwrap();
     let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
+    handbook::save(&db.ada, on, 1, "Be kind.").await.unwrap();
     let link = "f".repeat(64);
     sessions::create_setup_link(&db.service, on, &link, in_seconds(600)).await.unwrap();
     let secret = Some(json!({ "sealed": "s3cret" }));
@@ -234,6 +267,9 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let step = runs::add_step(worker, on, &new_step(run, task, 0)).await.unwrap();
     let started = runs::add_step(worker, on, &new_step(run, task, 1)).await.unwrap();
     assert!(runs::start_step(worker, on, started, 1, "{}", "h").await.unwrap());
+    let turn = model_turns::ask(worker, on, &new_turn(run, task, 0)).await.unwrap();
+    assert!(model_turns::end(worker, on, turn, &an_answer()).await.unwrap());
+    let open_turn = model_turns::ask(worker, on, &new_turn(run, task, 1)).await.unwrap();
     approvals::add_call(worker, on, &new_call(approval, step)).await.unwrap();
     let person = creator.user_id().unwrap();
     approvals::add_edit(&db.ada, on, approval, "{}", "e").await.unwrap();
@@ -273,6 +309,8 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         run,
         step,
         started,
+        turn,
+        open_turn,
         attachment,
         storage_path: format!("{task}/a"),
         watcher,

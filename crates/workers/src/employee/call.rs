@@ -87,7 +87,7 @@ impl Employee {
 
     /// Writes down what only this worker knows, again while the database is away: a lost outcome would have to be asked
     /// of a person. Each such write changes nothing the second time, and is refused once the lease passed to another.
-    async fn insist<T, F>(&self, write: impl Fn() -> F) -> Result<T>
+    pub(super) async fn insist<T, F>(&self, write: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = domain::Result<T>>,
     {

@@ -2,6 +2,7 @@
 //! error mean no.
 
 use domain::{
+    brain::OWN_SERVER,
     decide::check_schema,
     playbook::sha256_hex,
     policy::{self, Effect, Verdict},
@@ -104,6 +105,12 @@ impl Employee {
 
     /// Goes on with a step that did not end: the process stopped, or a decision came.
     pub(super) async fn resume(&self, worker: &Worker, work: &Work, step: Step) -> Result<Turn> {
+        if step.server == OWN_SERVER {
+            return match worker.decision(&self.store, &step).await? {
+                Some((approval, _)) => self.resume_question(worker, work, &step, approval).await,
+                None => self.end_denied(worker, work, &step, "the question it waited for is gone".to_owned()).await,
+            };
+        }
         match step.state.as_str() {
             "started" => self.resume_started(worker, work, &step).await,
             "awaiting_approval" => match worker.decision(&self.store, &step).await? {
@@ -226,7 +233,7 @@ impl Employee {
     }
 
     /// Puts the task to wait for a decision, unless it came in this moment.
-    async fn wait(&self, worker: &Worker, work: &Work, approval_id: Uuid) -> Result<Turn> {
+    pub(super) async fn wait(&self, worker: &Worker, work: &Work, approval_id: Uuid) -> Result<Turn> {
         Ok(if worker.wait(&self.store, &work.lease, approval_id).await? { Turn::Leave } else { Turn::Again })
     }
 

@@ -6,11 +6,12 @@
 mod call;
 mod files;
 mod gate;
+mod think;
 
 use std::sync::Arc;
 
 use domain::{
-    accounts,
+    accounts, brain,
     playbook::{Next, canonical_json, sha256_hex},
     work::{self, PlannedCall, Work, Worker},
 };
@@ -26,7 +27,7 @@ use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tools::Supervisors;
 
-use crate::{Error, Result, checkpoint, library::Library, logs::LogQueue, waiting};
+use crate::{Error, Result, brains::Brains, checkpoint, library::Library, logs::LogQueue, waiting};
 
 /// After how many claims a task that stops with an error each time fails.
 const MOST_ATTEMPTS: i32 = 20;
@@ -46,6 +47,8 @@ pub struct Employee {
     pub supervisors: Arc<Supervisors>,
     /// The playbooks.
     pub library: Library,
+    /// The language models, where the owner set some up.
+    pub brains: Option<Brains>,
     /// Where its log lines go.
     pub logs: LogQueue,
     /// Name of this node, kept over restarts.
@@ -253,13 +256,16 @@ impl Employee {
         }
     }
 
-    /// Begins a run with the playbook the task names. `None`: it can't be, and the task has failed with the reason.
+    /// Begins a run with the playbook the task names, or with a model where it names none. `None`: it can't be, and the task
+    /// has failed with the reason.
     async fn begin(&self, worker: &Worker, lease: &Lease) -> Result<Option<Work>> {
         let task = domain::tasks::get(&self.store, &worker.actor, lease.task_id).await?;
         let named = task.metadata.get("playbook").and_then(Json::as_str).map(str::to_owned);
         let found = match named {
-            None => Err("The task names no playbook, and no language model is set up: give it one, or do it yourself."
-                .to_owned()),
+            None => self.brief(worker, &task).await?.ok_or_else(|| {
+                "The task names no playbook, and no language model is set up: give it one, or do it yourself."
+                    .to_owned()
+            }),
             Some(name) => {
                 let library = self.library.clone();
                 let read = tokio::task::spawn_blocking(move || {
@@ -287,8 +293,11 @@ impl Employee {
         }
     }
 
-    /// Asks the run's own playbook what is next, and does it.
+    /// Asks the run's own playbook, or its model, what is next, and does it.
     async fn advance(&self, worker: &Worker, work: &Work) -> Result<Turn> {
+        if brain::leading_model(&work.run.playbook).is_some() {
+            return Box::pin(self.think(worker, work)).await;
+        }
         let playbook = match crate::library::parse(&work.run.playbook, &work.run.playbook_source) {
             Ok(playbook) => playbook,
             Err(e) => return self.finish(worker, work, false, e.to_string()).await,

@@ -20,7 +20,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tools::{Context, Limits, Supervisors};
 use uuid::Uuid;
-use workers::{employee::Employee, housekeeping, jobs::Jobs, library::Library, logs::LogQueue, servers, watching};
+use workers::{
+    brains::Brains, employee::Employee, housekeeping, jobs::Jobs, library::Library, logs::LogQueue, servers, watching,
+};
 
 /// The end of any wait.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,6 +72,7 @@ pub struct Steward {
     pub store: Store,
     pub ada: Actor,
     pub watcher: Uuid,
+    brains: Option<Brains>,
     shutdown: CancellationToken,
     parts: JoinSet<()>,
     vault: Vault,
@@ -77,6 +80,11 @@ pub struct Steward {
 
 impl Steward {
     pub async fn start(postgres: bool) -> Self {
+        Self::led_by(postgres, None).await
+    }
+
+    /// The same with language models.
+    pub async fn led_by(postgres: bool, brains: Option<Brains>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = if postgres { Database::postgres().await } else { Database::sqlite(dir.path()).await };
         let store = Store::open(&database.config).await.unwrap();
@@ -106,6 +114,7 @@ impl Steward {
             ada,
             watcher,
             vault,
+            brains,
             shutdown: CancellationToken::new(),
             parts: JoinSet::new(),
         };
@@ -127,6 +136,7 @@ impl Steward {
             store: self.store.clone(),
             supervisors: Arc::clone(&supervisors),
             library: Library::open(&self.dir.path().join("playbooks")),
+            brains: self.brains.clone(),
             logs: logs.clone(),
             node: "test".into(),
             lease: SignedDuration::from_secs(30),
@@ -177,6 +187,15 @@ impl Steward {
         .await
     }
 
+    /// The next one after `known`.
+    pub async fn pending_but(&self, known: Uuid) -> Approval {
+        self.until("another approval is pending", async |s| {
+            let pending = approvals::list(&s.ada, &s.store, Some("pending"), None, None, 10).await.unwrap();
+            pending.into_iter().find(|a| a.id != known)
+        })
+        .await
+    }
+
     /// The only task, once it has the status.
     pub async fn task_that_is(&self, status: &str) -> Task {
         self.until(status, async |s| s.tasks().await.pop().filter(|t| t.status == status)).await
@@ -187,6 +206,13 @@ impl Steward {
         let staged = self.dir.path().join("staged");
         std::fs::write(&staged, content).unwrap();
         std::fs::rename(staged, &path).unwrap();
+        path
+    }
+
+    /// A file beside the inbox, which no watcher sees.
+    pub fn drop_elsewhere(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.home().join(name);
+        std::fs::write(&path, content).unwrap();
         path
     }
 

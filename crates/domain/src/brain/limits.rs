@@ -1,0 +1,171 @@
+//! What work led by a model may use up: steps, questions, tokens, money and time, for a task, a day and in all. At a limit
+//! the work stops and a person is asked; a grant is another allotment of the same size.
+
+use serde::{Deserialize, Serialize};
+use store::{
+    model_turns::{ModelTurn, Used},
+    runs::Step,
+};
+
+use super::{GRANT_MORE, OWN_SERVER};
+
+/// The same call with the same arguments, at most.
+const MAX_REPEATS: usize = 3;
+
+/// The owner's limits. One that is none does not bind; [`Limits::default`] is what holds where the owner says nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls in a run, 1–1000.
+    pub task_steps: u32,
+    /// Questions in a run, 1–1000.
+    pub task_turns: u32,
+    /// Tokens read and written for a task.
+    pub task_tokens: u64,
+    /// US dollars for a task.
+    pub task_usd: f64,
+    /// Minutes that a task is worked on, waiting for people not counted, 1–10080.
+    pub task_minutes: u32,
+    /// Tokens a UTC day, over all tasks.
+    pub day_tokens: Option<u64>,
+    /// US dollars a UTC day, over all tasks.
+    pub day_usd: Option<f64>,
+    /// US dollars in all.
+    pub all_usd: Option<f64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            task_steps: 50,
+            task_turns: 60,
+            task_tokens: 500_000,
+            task_usd: 2.0,
+            task_minutes: 60,
+            day_tokens: Some(5_000_000),
+            day_usd: Some(20.0),
+            all_usd: None,
+        }
+    }
+}
+
+impl Limits {
+    /// The first setting that is out of range, by name, with its range.
+    pub fn wrong(&self) -> Option<(&'static str, &'static str)> {
+        let money = |usd: f64| usd.is_finite() && (0.0..=1_000_000.0).contains(&usd);
+        [
+            ("task_steps", (1..=1000).contains(&self.task_steps), "1 to 1000 calls"),
+            ("task_turns", (1..=1000).contains(&self.task_turns), "1 to 1000 questions"),
+            ("task_tokens", (1..=1_000_000_000_000).contains(&self.task_tokens), "1 to 1000000000000 tokens"),
+            ("task_usd", money(self.task_usd), "0 to 1000000 dollars"),
+            ("task_minutes", (1..=10_080).contains(&self.task_minutes), "1 to 10080 minutes"),
+            (
+                "day_tokens",
+                self.day_tokens.is_none_or(|n| (1..=1_000_000_000_000).contains(&n)),
+                "1 to 1000000000000 tokens",
+            ),
+            ("day_usd", self.day_usd.is_none_or(money), "0 to 1000000 dollars"),
+            ("all_usd", self.all_usd.is_none_or(money), "0 to 1000000 dollars"),
+        ]
+        .into_iter()
+        .find_map(|(name, right, range)| (!right).then_some((name, range)))
+    }
+}
+
+/// A limit that is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reached {
+    /// The setting's name, or `repeats`.
+    pub limit: &'static str,
+    /// What happened, for people: what is used of what.
+    pub words: String,
+}
+
+/// What was used so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// By the task, over all its runs.
+    pub task: Used,
+    /// By everything, this UTC day.
+    pub day: Used,
+    /// By everything, ever.
+    pub all: Used,
+}
+
+/// The first limit that is reached, before a model is asked. What a person granted counts as further allotments: of a limit
+/// for the task another one of the same size; of one for the day or in all, that this run passes it by.
+pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Step]) -> Option<Reached> {
+    let granted = |limit: &str| steps.iter().filter(|s| is_grant(s, limit)).count();
+    let times = |limit: &str| u64::try_from(granted(limit)).unwrap_or(u64::MAX).saturating_add(1);
+    let own = steps.iter().filter(|s| s.server == OWN_SERVER).count();
+    let calls = u64::try_from(steps.len() - own).unwrap_or(u64::MAX);
+    let asked = u64::try_from(turns.len()).unwrap_or(u64::MAX);
+    let (tokens, cost) = (count(usage.task.tokens), count(usage.task.cost_microusd));
+    let minutes = worked_minutes(turns, steps);
+    let of_task = [
+        ("task_steps", calls, u64::from(limits.task_steps), "calls"),
+        ("task_turns", asked, u64::from(limits.task_turns), "questions to the model"),
+        ("task_tokens", tokens, limits.task_tokens, "tokens"),
+        ("task_usd", cost, micro(limits.task_usd), "millionths of a dollar"),
+        ("task_minutes", minutes, u64::from(limits.task_minutes), "minutes of work"),
+    ];
+    for (limit, used, most, unit) in of_task {
+        let most = most.saturating_mul(times(limit));
+        if used > 0 && used >= most {
+            return Some(Reached { limit, words: format!("this task has used {used} of {most} {unit}") });
+        }
+    }
+    let of_all = [
+        ("day_tokens", count(usage.day.tokens), limits.day_tokens, "tokens today"),
+        ("day_usd", count(usage.day.cost_microusd), limits.day_usd.map(micro), "millionths of a dollar today"),
+        ("all_usd", count(usage.all.cost_microusd), limits.all_usd.map(micro), "millionths of a dollar in all"),
+    ];
+    for (limit, used, most, unit) in of_all {
+        if let Some(most) = most.filter(|most| used > 0 && used >= *most)
+            && granted(limit) == 0
+        {
+            return Some(Reached { limit, words: format!("all tasks together have used {used} of {most} {unit}") });
+        }
+    }
+    None
+}
+
+/// Whether the same call was made too often already.
+pub fn repeated(steps: &[Step], server: &str, tool: &str, arguments_sha256: &str) -> Option<Reached> {
+    let same = |s: &&Step| s.server == server && s.tool == tool && s.arguments_sha256 == arguments_sha256;
+    let most = MAX_REPEATS * (1 + steps.iter().filter(|s| is_grant(s, "repeats")).count());
+    let count = steps.iter().filter(same).count();
+    (count >= most).then(|| Reached {
+        limit: "repeats",
+        words: format!("{tool} of {server} was called {count} times with the same arguments"),
+    })
+}
+
+/// A step in which a person granted more of a limit.
+fn is_grant(step: &Step, limit: &str) -> bool {
+    step.server == OWN_SERVER
+        && step.tool == GRANT_MORE
+        && step.state == "succeeded"
+        && serde_json::from_str::<serde_json::Value>(&step.arguments).is_ok_and(|a| a["limit"] == limit)
+}
+
+/// Minutes in which a model or a tool was at work. Time in which a task waits for people does not count.
+fn worked_minutes(turns: &[ModelTurn], steps: &[Step]) -> u64 {
+    let thinking = turns.iter().filter_map(|t| t.answered_at.map(|end| end.duration_since(t.asked_at)));
+    let calling = steps.iter().filter_map(|s| Some(s.finished_at?.duration_since(s.started_at?)));
+    thinking.chain(calling).map(|d| count(d.as_secs())).fold(0, u64::saturating_add) / 60
+}
+
+fn count(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
+}
+
+/// Dollars as millionths, rounded down; checked by [`Limits::wrong`].
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked where settings are read"
+)]
+fn micro(usd: f64) -> u64 {
+    (usd * 1e6) as u64
+}

@@ -1,0 +1,144 @@
+//! The conversation that is sent with a question: the task, each answer as it came, and what came of its calls. Where it
+//! would not fit the model's window, old results are left out with a word about it; all of them stay in the journal.
+
+use serde_json::Value;
+use store::{model_turns::ModelTurn, runs::Step};
+
+use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, answer_of, step_name, words};
+use crate::playbook::canonical_json;
+
+/// Bytes that are counted as one token: fewer than texts in most languages have, so that the estimate errs on the safe side.
+const BYTES_A_TOKEN: usize = 3;
+/// Results that are kept whole as long as anything else can go.
+const KEPT_RESULTS: usize = 4;
+
+/// One message.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    /// From the person's side.
+    User(String),
+    /// The model's own answer.
+    Model(Answer),
+    /// What came of the calls of the answer before it, in their order.
+    Results(Vec<CallResult>),
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallResult {
+    /// The provider's name for the call.
+    pub id: String,
+    /// The tool's offered name.
+    pub name: String,
+    /// What the model reads.
+    pub text: String,
+}
+
+/// The conversation so far, within a window of so many tokens. `None`: even without old results it does not fit.
+pub fn transcript(
+    task: String,
+    turns: &[ModelTurn],
+    steps: &[Step],
+    mark: &str,
+    window_tokens: u64,
+) -> Option<Vec<Message>> {
+    let mut messages = vec![Message::User(task)];
+    for turn in turns {
+        let Some(answer) = answer_of(turn) else { continue };
+        let results: Vec<CallResult> = answer
+            .calls
+            .iter()
+            .enumerate()
+            .map(|(index, call)| {
+                let step = steps.iter().find(|s| s.name == step_name(turn.ordinal, index));
+                CallResult { id: call.id.clone(), name: call.name.clone(), text: outcome(call, step, index, mark) }
+            })
+            .collect();
+        let nothing_said = answer.text.trim().is_empty() && answer.calls.is_empty();
+        let cut_off = answer.cut_off && answer.calls.is_empty();
+        if !nothing_said {
+            messages.push(Message::Model(answer));
+        }
+        if !results.is_empty() {
+            messages.push(Message::Results(results));
+        } else if cut_off {
+            messages.push(Message::User("Your answer was cut off. Go on, more briefly.".to_owned()));
+        } else if nothing_said {
+            messages.push(Message::User("You answered without a word or a call. Go on with the task.".to_owned()));
+        }
+    }
+    fit(messages, usize::try_from(window_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_A_TOKEN))
+}
+
+/// What the model is told of a call.
+fn outcome(call: &AskedCall, step: Option<&Step>, index: usize, mark: &str) -> String {
+    let Some(step) = step else {
+        return if index >= MAX_CALLS {
+            format!("not made: at most {MAX_CALLS} calls are made of one answer; ask for it again")
+        } else {
+            "not made".to_owned()
+        };
+    };
+    let why = || step.error.clone().unwrap_or_else(|| step.state.clone());
+    match step.state.as_str() {
+        "succeeded" => {
+            let result =
+                step.result.as_deref().and_then(|r| serde_json::from_str::<Value>(r).ok()).unwrap_or(Value::Null);
+            if step.server == OWN_SERVER {
+                // A person's own words.
+                return format!("The person answers: {}", result["answer"].as_str().unwrap_or("yes"));
+            }
+            let told = words::result(&step.server, &step.tool, &result, mark);
+            // An approval with an edit puts its own arguments into the step.
+            if step.arguments == canonical_json(&call.arguments) {
+                told
+            } else {
+                format!("A person changed the arguments; it was called with {}\n{told}", step.arguments)
+            }
+        }
+        "failed" => format!("It failed: {}", words::data(mark, &format!("{}.{}", step.server, step.tool), &why())),
+        "denied" => format!("It was not done: {}", why()),
+        other => format!("It was not done ({other})"),
+    }
+}
+
+fn size(message: &Message) -> usize {
+    match message {
+        Message::User(text) => text.len(),
+        Message::Model(answer) => answer.carried.to_string().len().max(answer.text.len()),
+        Message::Results(results) => results.iter().map(|r| r.text.len() + r.id.len() + r.name.len() + 32).sum(),
+    }
+}
+
+/// Leaves out old results, the oldest first, until the rest fits.
+fn fit(mut messages: Vec<Message>, most_bytes: usize) -> Option<Vec<Message>> {
+    let mut total: usize = messages.iter().map(size).sum();
+    let results = messages.iter().filter(|m| matches!(m, Message::Results(_))).count();
+    // First those that are old, then, if that is not enough, all but the last.
+    for kept in [KEPT_RESULTS, 1] {
+        let mut seen = 0;
+        for message in &mut messages {
+            if total <= most_bytes {
+                return Some(messages);
+            }
+            let before = size(message);
+            if let Message::Results(list) = message {
+                seen += 1;
+                if seen + kept > results {
+                    break;
+                }
+                for result in list {
+                    if result.text.len() > 200 {
+                        let begin: String = result.text.chars().take(80).collect();
+                        result.text = format!(
+                            "{begin} [… the rest of this old result, {} bytes, was left out to save room; call again if you need it]",
+                            result.text.len()
+                        );
+                    }
+                }
+                total = total - before + size(message);
+            }
+        }
+    }
+    (total <= most_bytes).then_some(messages)
+}

@@ -1,0 +1,1 @@
+SELECT {columns} FROM handbook ORDER BY version DESC LIMIT 1

@@ -1,0 +1,2 @@
+INSERT INTO handbook (version, content, created_by, created_at)
+VALUES ($1, $2, current_user_id(), now())

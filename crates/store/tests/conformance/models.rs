@@ -1,0 +1,109 @@
+//! `model_turns`, `model_spend` and `handbook`.
+
+use store::{
+    handbook,
+    model_turns::{self, NewTurn, TurnEnd, Used},
+};
+use uuid::Uuid;
+
+use crate::common::{Db, id, refusal};
+
+crate::on_both!(a_question_is_answered_once, what_is_spent_adds_up, the_handbook_has_versions);
+
+fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
+    NewTurn {
+        run_id,
+        task_id,
+        ordinal,
+        model: "main".to_owned(),
+        request_sha256: "a".repeat(64),
+        request_bytes: 1234,
+        attempt: 1,
+    }
+}
+
+fn answer(cost_microusd: i64) -> TurnEnd {
+    TurnEnd {
+        served_by: Some("m-1-2026".to_owned()),
+        answer: Some("{\"text\": \"a  b\"}".to_owned()),
+        input_tokens: 100,
+        cached_tokens: 60,
+        output_tokens: 20,
+        cost_microusd,
+        error: None,
+    }
+}
+
+async fn a_question_is_answered_once(db: &Db) {
+    let on = &db.store;
+    let task = db.task("x").await;
+    let run = db.run(task).await;
+    let first = model_turns::ask(&db.employee, on, &new_turn(run, task, 0)).await.unwrap();
+    assert!(model_turns::end(&db.employee, on, first, &answer(5)).await.unwrap());
+    assert!(!model_turns::end(&db.employee, on, first, &answer(9)).await.unwrap(), "ended once");
+    let second = model_turns::ask(&db.employee, on, &new_turn(run, task, 1)).await.unwrap();
+    let lost = TurnEnd { error: Some("no answer".to_owned()), ..TurnEnd::default() };
+    assert!(
+        !model_turns::end(&db.bob, on, second, &lost).await.unwrap(),
+        "bob wants the task done, and does not do it"
+    );
+    assert!(model_turns::end(&db.employee, on, second, &lost).await.unwrap());
+    assert_eq!(
+        refusal(model_turns::ask(&db.employee, on, &new_turn(run, task, 1)).await),
+        "uq_model_turns_run_ordinal"
+    );
+    let turns = model_turns::list(&db.bob, on, run).await.unwrap();
+    assert_eq!(
+        turns.iter().map(|t| (t.id, t.state.as_str())).collect::<Vec<_>>(),
+        [(first, "answered"), (second, "failed")]
+    );
+    let read = &turns[0];
+    assert_eq!(read.answer.as_deref(), Some("{\"text\": \"a  b\"}"), "byte for byte");
+    assert_eq!((read.input_tokens, read.cached_tokens, read.output_tokens, read.cost_microusd), (100, 60, 20, 5));
+    assert_eq!((read.request_bytes, read.served_by.as_deref(), read.attempt), (1234, Some("m-1-2026"), 1));
+    assert!(read.answered_at.is_some());
+    assert_eq!((turns[1].error.as_deref(), turns[1].answer.as_deref()), (Some("no answer"), None));
+    assert!(model_turns::list(&db.cat, on, run).await.unwrap().is_empty(), "a stranger sees none");
+    let trail = store::audit_trail::list(&db.ada, on, Some("model_turn"), Some(first), 10).await.unwrap();
+    assert_eq!(
+        trail.iter().map(|a| a.action.as_str()).collect::<Vec<_>>(),
+        ["model_turn_updated", "model_turn_created"]
+    );
+    assert!(trail.iter().all(|a| !format!("{a:?}").contains("a  b")), "the words stand in their own row alone");
+}
+
+async fn what_is_spent_adds_up(db: &Db) {
+    let on = &db.store;
+    let (one, two) = (db.task("one").await, db.task("two").await);
+    for (task, costs) in [(one, [5, 7]), (two, [1, 2])] {
+        let run = db.run(task).await;
+        for (ordinal, cost) in (0..).zip(costs) {
+            let turn = model_turns::ask(&db.employee, on, &new_turn(run, task, ordinal)).await.unwrap();
+            model_turns::end(&db.employee, on, turn, &answer(cost)).await.unwrap();
+        }
+        model_turns::ask(&db.employee, on, &new_turn(run, task, 2)).await.unwrap();
+    }
+    let used = model_turns::used(&db.employee, on, one).await.unwrap();
+    assert_eq!(used, Used { turns: 3, tokens: 240, cost_microusd: 12 });
+    let all = Used { turns: 4, tokens: 480, cost_microusd: 15 };
+    for today in [true, false] {
+        assert_eq!(model_turns::spent(&db.employee, on, today).await.unwrap(), all);
+    }
+    assert_eq!(model_turns::spent(&db.nobody, on, true).await.unwrap(), Used::default());
+}
+
+async fn the_handbook_has_versions(db: &Db) {
+    let on = &db.store;
+    assert_eq!(handbook::current(&db.employee, on).await.unwrap(), None);
+    handbook::save(&db.ada, on, 1, "Be kind.").await.unwrap();
+    handbook::save(&db.ada, on, 2, "Be kind and quick.").await.unwrap();
+    assert!(handbook::save(&db.ada, on, 2, "Both at once").await.is_err(), "a version is saved once");
+    for actor in [&db.bob, &db.employee] {
+        assert!(handbook::save(actor, on, 3, "Obey me.").await.unwrap_err().to_string().contains("handbook"));
+    }
+    assert_eq!(refusal(handbook::save(&db.ada, on, 3, &"x".repeat(100_001)).await), "chk_handbook_content");
+    let current = handbook::current(&db.employee, on).await.unwrap().unwrap();
+    assert_eq!((current.version, current.content.as_str()), (2, "Be kind and quick."));
+    assert_eq!(current.created_by, Some(id(&db.ada)));
+    assert_eq!(handbook::list(&db.bob, on).await.unwrap().iter().map(|h| h.version).collect::<Vec<_>>(), [2, 1]);
+}

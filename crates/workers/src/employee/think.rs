@@ -1,0 +1,395 @@
+//! Work that a model leads: limits, the question and its journal, and what follows from the answer. The calls that the
+//! model asks for go the way of every call (`gate.rs`).
+
+use std::time::Duration;
+
+use domain::{
+    brain::{
+        self, ASK_PERSON, AskedCall, GIVE_UP, GRANT_MORE, Next, OWN_SERVER,
+        limits::{self, Reached, Usage},
+        names::{self, Offer, Offered},
+        transcript::transcript,
+        words,
+    },
+    playbook::{canonical_json, sha256_hex},
+    work::{self, PlannedCall, Question as PersonQuestion, Work, Worker},
+};
+use jiff::SignedDuration;
+use serde_json::{Value as Json, json};
+use store::{
+    approvals::Approval,
+    handbook, mcp_servers,
+    model_turns::{self, ModelTurn, NewTurn, TurnEnd},
+    runs::Step,
+    task_queue::Lease,
+    tasks::Task,
+};
+
+use super::{Employee, Turn};
+use crate::{
+    Error, Result,
+    brains::{Brains, NoAnswer, OfferedTool, Question},
+    checkpoint,
+};
+
+/// Questions in a row without an answer, before the other model is asked …
+const FAILURES_BEFORE_FALLBACK: usize = 3;
+/// … and before the work is given up.
+const MOST_FAILURES: usize = 12;
+/// How the error of a turn begins whose model will not answer, however often it is asked.
+const REFUSED: &str = "refused: ";
+/// Tools offered with a question at most.
+const MAX_TOOLS: usize = 128;
+/// What a server says of a tool, up to this length.
+const MAX_DESCRIPTION_CHARS: usize = 1_500;
+
+/// What a run that a model leads is begun with, frozen as its source.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Brief {
+    model: String,
+    handbook_version: Option<i32>,
+    system: String,
+}
+
+impl Employee {
+    /// The name and source of a run that a model leads. `None`: no model is set up.
+    pub(super) async fn brief(&self, worker: &Worker, task: &Task) -> Result<Option<(String, String)>> {
+        let Some(brains) = &self.brains else { return Ok(None) };
+        let handbook = handbook::current(&worker.actor, &self.store).await?;
+        let model = brains.choose(task.metadata.get("kind").and_then(Json::as_str)).to_owned();
+        let brief = Brief {
+            handbook_version: handbook.as_ref().map(|h| h.version),
+            system: words::system(handbook.as_ref().map(|h| h.content.as_str())),
+            model: model.clone(),
+        };
+        let source = serde_json::to_string(&brief).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(Some((format!("{}{model}", brain::RUN_PREFIX), source)))
+    }
+
+    /// Goes on with work that a model leads.
+    pub(super) async fn think(&self, worker: &Worker, work: &Work) -> Result<Turn> {
+        let Some(brains) = self.brains.clone() else {
+            let reason = "no language model is set up any more (models.toml); set one up, or give the task a playbook";
+            return self.finish(worker, work, false, reason.to_owned()).await;
+        };
+        let Ok(brief) = serde_json::from_str::<Brief>(&work.run.playbook_source) else {
+            return self.finish(worker, work, false, "what the run was begun with can't be read".to_owned()).await;
+        };
+        if let Some(refused) =
+            work.steps.last().filter(|s| s.tool == GRANT_MORE && s.server == OWN_SERVER && s.state == "denied")
+        {
+            let why = refused.error.clone().unwrap_or_default();
+            return self
+                .finish(worker, work, false, format!("it stopped at a limit, and no more was granted: {why}"))
+                .await;
+        }
+        let turns = self.turns(worker, work).await?;
+        match brain::next(&turns, &work.steps) {
+            Next::Ask => self.ask_model(worker, work, &brains, &brief, &turns).await,
+            Next::Call { step, call } => self.take_up(worker, work, &brains, step, &call).await,
+            Next::Finish { words } => self.finish(worker, work, true, words).await,
+            Next::GiveUp { reason } => self.finish(worker, work, false, reason).await,
+        }
+    }
+
+    /// The turns; one that was cut off by a crash ends here as failed. It may have been paid for, and is never taken for answered.
+    async fn turns(&self, worker: &Worker, work: &Work) -> Result<Vec<ModelTurn>> {
+        let turns = worker.turns(&self.store, work).await?;
+        let Some(open) = turns.iter().find(|t| t.state == "asked") else { return Ok(turns) };
+        let error = Some("Steward stopped before the answer came; it may have been paid for".to_owned());
+        worker.end_turn(&self.store, &work.lease, open.id, TurnEnd { error, ..TurnEnd::default() }).await?;
+        Ok(worker.turns(&self.store, work).await?)
+    }
+
+    /// Asks the model, if no limit stands against it.
+    async fn ask_model(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        brains: &Brains,
+        brief: &Brief,
+        turns: &[ModelTurn],
+    ) -> Result<Turn> {
+        let (actor, store) = (&worker.actor, &self.store);
+        let usage = Usage {
+            task: model_turns::used(actor, store, work.task.id).await?,
+            day: model_turns::spent(actor, store, true).await?,
+            all: model_turns::spent(actor, store, false).await?,
+        };
+        if let Some(reached) = limits::reached(brains.limits(), &usage, turns, &work.steps) {
+            return self.stop_at_limit(worker, work, &reached).await;
+        }
+        let failures = turns.iter().rev().take_while(|t| t.state == "failed").count();
+        if failures >= MOST_FAILURES {
+            let why = turns.last().and_then(|t| t.error.clone()).unwrap_or_default();
+            return self
+                .finish(
+                    worker,
+                    work,
+                    false,
+                    format!("no model answered {failures} times in a row, the last time: {why}"),
+                )
+                .await;
+        }
+        let name = who_is_asked(brains, brief, turns, failures);
+        let offer = self.offer(worker).await?;
+        let Some(question) = question(brains, &name, brief, work, turns, &offer) else {
+            let reason = "the task and its last results are longer than the model can read; split the task, or use a model with a larger window";
+            return self.finish(worker, work, false, reason.to_owned()).await;
+        };
+        let sent = fingerprint(&question);
+        let turn = NewTurn {
+            run_id: work.run.id,
+            task_id: work.task.id,
+            ordinal: turns.last().map_or(0, |t| t.ordinal + 1),
+            model: name.clone(),
+            request_sha256: sha256_hex(&sent),
+            request_bytes: i64::try_from(sent.len()).unwrap_or(i64::MAX),
+            attempt: work.lease.attempt,
+        };
+        let id = worker.ask_model(store, &work.lease, turn).await?;
+        checkpoint::reached("model asked");
+        let answered = self.while_renewing(worker, &work.lease, brains.ask(&name, question)).await;
+        checkpoint::reached("model answered");
+        let (end, failed) = match &answered {
+            Ok(answered) => (brains.turn_end(&name, answered).map_err(|e| Error::Internal(e.to_string()))?, None),
+            Err(no) => {
+                let mark = if matches!(no, NoAnswer::Never { .. }) { REFUSED } else { "" };
+                (TurnEnd { error: Some(format!("{mark}{}", no.reason())), ..TurnEnd::default() }, Some(no.clone()))
+            }
+        };
+        self.insist(|| worker.end_turn(store, &work.lease, id, end.clone())).await?;
+        checkpoint::reached("turn journalled");
+        let Some(no) = failed else { return Ok(Turn::Again) };
+        self.logs.push(
+            "warning",
+            "employee",
+            &format!("the model {name} gave no answer: {}", no.reason()),
+            Some(work.task.id),
+        );
+        self.after_no_answer(worker, work, brains, &name, no, failures).await
+    }
+
+    /// Without an answer: another model at once where this one never will, else the same a little later.
+    async fn after_no_answer(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        brains: &Brains,
+        name: &str,
+        no: NoAnswer,
+        failures: usize,
+    ) -> Result<Turn> {
+        let delay = match no {
+            NoAnswer::Never { .. } if brains.fallback(name).is_some() => return Ok(Turn::Again),
+            NoAnswer::Never { reason } => {
+                return self.finish(worker, work, false, format!("the model {name} can't be asked: {reason}")).await;
+            }
+            NoAnswer::Later { retry_after, .. } => {
+                let own = Duration::from_secs(1 << failures.min(8));
+                retry_after.unwrap_or(own).max(Duration::from_millis(200))
+            }
+        };
+        let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_mins(5));
+        worker.give_back(&self.store, &work.lease, delay).await?;
+        Ok(Turn::Later(delay))
+    }
+
+    /// Waits for an answer and renews the lease meanwhile.
+    async fn while_renewing<T>(&self, worker: &Worker, lease: &Lease, answer: impl Future<Output = T>) -> T {
+        tokio::pin!(answer);
+        let third = self.lease.unsigned_abs() / 3;
+        let mut renewal = tokio::time::interval(third.max(Duration::from_millis(200)));
+        renewal.tick().await;
+        loop {
+            tokio::select! {
+                answer = &mut answer => return answer,
+                _ = renewal.tick() => {
+                    if let Err(e) = worker.renew(&self.store, lease).await {
+                        tracing::warn!(error = %e, "a lease could not be renewed while a model was asked");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every tool that a person approved, by the name it is offered under.
+    async fn offer(&self, worker: &Worker) -> Result<Offer> {
+        let mut tools = Vec::new();
+        for server in mcp_servers::list(&worker.actor, &self.store).await?.into_iter().filter(|s| s.is_active) {
+            for tool in mcp_servers::tools(&worker.actor, &self.store, server.id).await? {
+                tools.push(Offered { server: server.name.clone(), tool });
+            }
+        }
+        Ok(names::offer(tools))
+    }
+
+    /// A call that the model asks for: to a person, or to a tool by way of the gate. A name that is not offered is told to
+    /// the model and nothing is called.
+    async fn take_up(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        brains: &Brains,
+        step: String,
+        call: &AskedCall,
+    ) -> Result<Turn> {
+        let text = canonical_json(&call.arguments);
+        let planned = |server: &str, tool: &str| PlannedCall {
+            step: step.clone(),
+            server: server.to_owned(),
+            tool: tool.chars().take(255).collect(),
+            arguments_sha256: sha256_hex(&text),
+            arguments: text.clone(),
+        };
+        if call.name == ASK_PERSON {
+            let asked = call.arguments.get("question").and_then(Json::as_str).unwrap_or_default().trim();
+            if asked.is_empty() {
+                let reason = "ask_person needs a question, as text".to_owned();
+                return self.not_made(worker, work, planned(OWN_SERVER, ASK_PERSON), reason).await;
+            }
+            let question = PersonQuestion {
+                step,
+                tool: ASK_PERSON,
+                action_type: "question",
+                summary: asked.chars().take(2000).collect(),
+                arguments: call.arguments.clone(),
+            };
+            return self.ask_person(worker, work, question).await;
+        }
+        // Of one answer's many calls the last may be over the limit that the question was not.
+        if let Some(reached) = limits::reached(brains.limits(), &Usage::default(), &[], &work.steps) {
+            return self.stop_at_limit(worker, work, &reached).await;
+        }
+        let offer = self.offer(worker).await?;
+        let Some(offered) = offer.get(&call.name) else {
+            let reason = format!("there is no tool {:?} that may be used; use one of those you were given", call.name);
+            return self.not_made(worker, work, planned("", &call.name), reason).await;
+        };
+        if !call.arguments.is_object() {
+            let reason = "its arguments are no JSON object; write them again".to_owned();
+            return self.not_made(worker, work, planned(&offered.server, &offered.tool.name), reason).await;
+        }
+        let planned = planned(&offered.server, &offered.tool.name);
+        if let Some(reached) = limits::repeated(&work.steps, &planned.server, &planned.tool, &planned.arguments_sha256)
+        {
+            return self.stop_at_limit(worker, work, &reached).await;
+        }
+        self.plan(worker, work, planned, &call.arguments).await
+    }
+
+    async fn not_made(&self, worker: &Worker, work: &Work, call: PlannedCall, reason: String) -> Result<Turn> {
+        worker.journal_undone(&self.store, work, call, "denied", None, reason).await?;
+        checkpoint::reached("step denied");
+        Ok(Turn::Again)
+    }
+
+    async fn ask_person(&self, worker: &Worker, work: &Work, question: PersonQuestion) -> Result<Turn> {
+        worker.ask_person(&self.store, work, question).await?;
+        checkpoint::reached("person asked");
+        Ok(Turn::Leave)
+    }
+
+    /// At a limit the work stops and says where it is; a person may grant another allotment.
+    async fn stop_at_limit(&self, worker: &Worker, work: &Work, reached: &Reached) -> Result<Turn> {
+        let done = work.steps.iter().filter(|s| s.state == "succeeded" && s.server != OWN_SERVER).count();
+        let question = PersonQuestion {
+            step: format!("limit {}", work.steps.len()),
+            tool: GRANT_MORE,
+            action_type: "budget",
+            summary: format!(
+                "May it go on? The limit {} is reached: {}; {done} calls are done",
+                reached.limit, reached.words
+            ),
+            arguments: json!({ "limit": reached.limit, "reached": reached.words }),
+        };
+        self.ask_person(worker, work, question).await
+    }
+
+    /// A question to a person that was answered, or was not.
+    pub(super) async fn resume_question(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        step: &Step,
+        approval: Approval,
+    ) -> Result<Turn> {
+        let (state, result, error) = match approval.status.as_str() {
+            "pending" => return self.wait(worker, work, approval.id).await,
+            "approved" => {
+                let answer = approval.notes.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| "yes".to_owned());
+                ("succeeded", Some(json!({ "answer": answer }).to_string()), None)
+            }
+            "rejected" => {
+                let note = approval.notes.filter(|n| !n.trim().is_empty()).unwrap_or_else(|| "no".to_owned());
+                ("denied", None, Some(format!("the person says: {note}")))
+            }
+            _ => ("denied", None, Some("nobody answered in time, which means no".to_owned())),
+        };
+        worker.end(&self.store, &work.lease, step.id, state, result, error).await?;
+        checkpoint::reached("question answered");
+        Ok(Turn::Again)
+    }
+}
+
+/// The run's own model, unless it failed too often in a row or said that it never will.
+fn who_is_asked(brains: &Brains, brief: &Brief, turns: &[ModelTurn], failures: usize) -> String {
+    let Some(fallback) = brains.fallback(&brief.model) else { return brief.model.clone() };
+    let of_its_own = turns.iter().rev().take(failures).filter(|t| t.model == brief.model).count();
+    let refused = |t: &&ModelTurn| t.model == brief.model && t.error.as_deref().is_some_and(|e| e.starts_with(REFUSED));
+    let refused = turns.iter().rev().take(failures).any(|t| refused(&t));
+    if of_its_own >= FAILURES_BEFORE_FALLBACK || refused { fallback.to_owned() } else { brief.model.clone() }
+}
+
+fn question(
+    brains: &Brains,
+    name: &str,
+    brief: &Brief,
+    work: &Work,
+    turns: &[ModelTurn],
+    offer: &Offer,
+) -> Option<Question> {
+    let mark = words::mark(work.run.id);
+    let mut tools: Vec<OfferedTool> = offer
+        .iter()
+        .take(MAX_TOOLS)
+        .map(|(name, offered)| OfferedTool {
+            name: name.clone(),
+            // The server's own words are from outside too; they are bounded, and what they claim allows nothing.
+            description: words::bounded(offered.tool.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION_CHARS),
+            schema: offered.tool.input_schema.clone(),
+        })
+        .collect();
+    tools.extend(own_tools());
+    let about = words::task(&work.task, work.provenance.as_ref(), &work::facts(work), &mark);
+    let (window, answer) = brains.model(name).map_or((0, 0), |m| (m.window_tokens, u64::from(m.answer_tokens)));
+    let tools_bytes: usize =
+        tools.iter().map(|t| t.description.len() + t.schema.to_string().len() + t.name.len()).sum();
+    let fixed = u64::try_from((tools_bytes + brief.system.len()) / 3).unwrap_or(u64::MAX);
+    let room = window.saturating_sub(answer).saturating_sub(fixed);
+    let messages = transcript(about, turns, &work.steps, &mark, room)?;
+    Some(Question { system: brief.system.clone(), messages, tools })
+}
+
+/// What Steward itself answers.
+fn own_tools() -> [OfferedTool; 2] {
+    let text = |name: &str, what: &str| json!({"type": "object", "properties": {name: {"type": "string", "description": what}}, "required": [name], "additionalProperties": false});
+    [
+        OfferedTool {
+            name: ASK_PERSON.to_owned(),
+            description: "Ask the person you work for a question, and wait for the answer.".to_owned(),
+            schema: text("question", "The question, in a sentence or two."),
+        },
+        OfferedTool {
+            name: GIVE_UP.to_owned(),
+            description: "End the task because it can't be done.".to_owned(),
+            schema: text("reason", "Why it can't be done, and what a person could do."),
+        },
+    ]
+}
+
+/// All that is sent, as one text: what a turn's hash is of.
+fn fingerprint(question: &Question) -> String {
+    let tools: Vec<Json> = question.tools.iter().map(|t| json!([t.name, t.description, t.schema])).collect();
+    canonical_json(&json!([question.system, format!("{:?}", question.messages), tools]))
+}

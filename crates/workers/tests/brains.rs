@@ -1,0 +1,160 @@
+//! Asking a model: each provider's real wire, streamed, with all that can go wrong on it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
+
+#[path = "common/model_server.rs"]
+mod model_server;
+
+use domain::brain::transcript::{CallResult, Message};
+use model_server::{ModelServer, Play};
+use serde_json::json;
+use workers::brains::{Answered, Brains, NoAnswer, OfferedTool, Question};
+
+const PROVIDERS: [&str; 4] = ["anthropic", "openai", "gemini", "ollama"];
+
+fn brains(server: &ModelServer, provider: &str, more: &str) -> Brains {
+    Brains::open(toml::from_str(&server.settings(provider, more)).unwrap()).unwrap()
+}
+
+fn question() -> Question {
+    Question {
+        system: "You are tested.".to_owned(),
+        messages: vec![Message::User("What is in a.txt?".to_owned())],
+        tools: vec![OfferedTool {
+            name: "files__read_file".to_owned(),
+            description: "Reads a file".to_owned(),
+            schema: json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}),
+        }],
+    }
+}
+
+async fn ask(server: &ModelServer, provider: &str) -> Result<Answered, NoAnswer> {
+    brains(server, provider, "").ask("main", question()).await
+}
+
+#[tokio::test]
+async fn every_provider_says_words_and_calls_and_hears_results() {
+    for provider in PROVIDERS {
+        let calls = vec![
+            ("files__read_file".to_owned(), json!({"path": "a.txt"})),
+            ("files__read_file".to_owned(), json!({"path": "März \"b\".txt", "deep": {"n": 1.5}})),
+        ];
+        let server = ModelServer::start([Play::Call(calls.clone()), Play::Say("It says „grün“, a colour.")]).await;
+        let first = ask(&server, provider).await.unwrap();
+        assert_eq!(first.answer.text, "I look.", "{provider}");
+        let got: Vec<_> = first.answer.calls.iter().map(|c| (c.name.clone(), c.arguments.clone())).collect();
+        assert_eq!(got, calls, "{provider}");
+        assert_eq!((first.input_tokens, first.output_tokens), (100, 20), "{provider}");
+        let cached = if provider == "ollama" { 0 } else { 60 };
+        assert_eq!(first.cached_tokens, cached, "{provider}");
+        // 100 read at 3, 20 written at 15 dollars a million.
+        assert_eq!(brains(&server, provider, "").cost_microusd("main", &first), 600);
+
+        let mut next = question();
+        // What is kept is read again from the journal's text.
+        let kept = serde_json::to_string(&first.answer).unwrap();
+        next.messages.push(Message::Model(serde_json::from_str(&kept).unwrap()));
+        let results = first.answer.calls.iter().enumerate().map(|(i, c)| CallResult {
+            id: c.id.clone(),
+            name: c.name.clone(),
+            text: format!("the content of file {i}"),
+        });
+        next.messages.push(Message::Results(results.collect()));
+        let second = brains(&server, provider, "").ask("main", next).await.unwrap();
+        assert_eq!(second.answer.text, "It says „grün“, a colour.", "{provider}");
+        assert!(second.answer.calls.is_empty() && !second.answer.cut_off);
+        let asked = server.asked();
+        let body = asked[1].1.to_string();
+        for part in ["You are tested.", "the content of file 0", "the content of file 1", "files__read_file", "I look."]
+        {
+            assert!(body.contains(part), "{provider} was not sent {part:?}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_told_apart() {
+    for provider in PROVIDERS {
+        let limited = Play::Refuse(429, "retry-after: 7\r\n", "{\"error\": {\"message\": \"slow down\"}}");
+        let server = ModelServer::start([
+            limited,
+            Play::Refuse(401, "", "{\"error\": {\"message\": \"invalid x-api-key\"}}"),
+            Play::Refuse(529, "", "{\"error\": {\"message\": \"overloaded\"}}"),
+            Play::Refuse(302, "location: http://127.0.0.1:1/\r\n", ""),
+            Play::BreakOff,
+            Play::Nonsense,
+        ])
+        .await;
+        match ask(&server, provider).await.unwrap_err() {
+            NoAnswer::Later { reason, retry_after } => {
+                assert!(reason.contains("429") && reason.contains("slow down"), "{provider}: {reason}");
+                assert_eq!(retry_after.map(|d| d.as_secs()), Some(7), "{provider}");
+            }
+            other => panic!("{provider}: {other:?}"),
+        }
+        let denied = ask(&server, provider).await.unwrap_err();
+        assert!(matches!(&denied, NoAnswer::Never { reason } if reason.contains("401")), "{provider}: {denied:?}");
+        let overloaded = ask(&server, provider).await.unwrap_err();
+        assert!(
+            matches!(&overloaded, NoAnswer::Later { reason, .. } if reason.contains("529")),
+            "{provider}: {overloaded:?}"
+        );
+        let led_away = ask(&server, provider).await.unwrap_err();
+        assert!(matches!(&led_away, NoAnswer::Never { .. }), "no redirect is followed: {provider}: {led_away:?}");
+        for what in ["broken off", "nonsense"] {
+            let later = ask(&server, provider).await;
+            assert!(matches!(&later, Err(NoAnswer::Later { .. })), "{what}, {provider}: {later:?}");
+        }
+        assert_eq!(server.unplayed(), 0);
+    }
+}
+
+#[tokio::test]
+async fn broken_arguments_are_handed_on_and_a_long_answer_is_known_for_it() {
+    for provider in PROVIDERS {
+        let server =
+            ModelServer::start([Play::BrokenCall("files__read_file".to_owned()), Play::CutShort("So much to")]).await;
+        match ask(&server, provider).await {
+            Ok(answered) => {
+                let call = answered.answer.calls.first().unwrap_or_else(|| panic!("{provider}: {answered:?}"));
+                assert!(!call.arguments.is_object(), "{provider}: {call:?}");
+            }
+            // A provider's own reading of a broken call is no answer, and is asked for again.
+            Err(no) => assert!(matches!(no, NoAnswer::Later { .. }), "{provider}: {no:?}"),
+        }
+        let cut = ask(&server, provider).await.unwrap();
+        assert!(cut.answer.cut_off && cut.answer.text == "So much to", "{provider}: {cut:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_has_an_end_and_a_model_that_is_away_is_named() {
+    let server = ModelServer::start([Play::Silence]).await;
+    let quick = brains(&server, "openai", "timeout_s = 1");
+    let no = quick.ask("main", question()).await.unwrap_err();
+    assert!(matches!(&no, NoAnswer::Later { reason, .. } if reason.contains("within 1 seconds")), "{no:?}");
+    let no = quick.ask("other", question()).await.unwrap_err();
+    assert!(no.reason().contains("models.toml"));
+    let nobody = "[models.main]\nprovider = \"openai\"\nmodel = \"m\"\nurl = \"http://127.0.0.1:1/v1/\"\n[use]\ndefault = \"main\"\n";
+    let no = Brains::open(toml::from_str(nobody).unwrap()).unwrap().ask("main", question()).await.unwrap_err();
+    assert!(matches!(no, NoAnswer::Later { .. }), "{no:?}");
+}
+
+#[test]
+fn keys_come_from_files_and_a_missing_one_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("key");
+    let settings = |more: &str| {
+        toml::from_str(&format!(
+            "[models.main]\nprovider = \"anthropic\"\nmodel = \"m\"\n{more}\n[use]\ndefault = \"main\"\n"
+        ))
+        .unwrap()
+    };
+    let named = format!("key_file = {:?}", file.display().to_string());
+    let said = Brains::open(settings(&named)).unwrap_err();
+    assert!(said.contains("[models.main] key_file") && said.contains("can't be read"), "{said}");
+    std::fs::write(&file, "s3cret-key\n").unwrap();
+    let brains = Brains::open(settings(&named)).unwrap();
+    assert!(!format!("{brains:?}").contains("s3cret"));
+    let said = Brains::open(settings("key_env = \"STEWARD_TEST_NO_SUCH_KEY\"")).unwrap_err();
+    assert!(said.contains("STEWARD_TEST_NO_SUCH_KEY"), "{said}");
+}
