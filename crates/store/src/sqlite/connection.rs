@@ -148,8 +148,13 @@ fn write_ahead(connection: &Connection, limit: Duration) -> rusqlite::Result<()>
 }
 
 const GUARD_READS: &str = include_str!("guard_reads.sql");
-const GUARD_WRITES: &str =
-    concat!(include_str!("guard_writes.sql"), include_str!("guard_tokens.sql"), include_str!("guard_notifying.sql"));
+const GUARD_WRITES: &str = concat!(
+    include_str!("guard_writes.sql"),
+    include_str!("guard_tokens.sql"),
+    include_str!("guard_notifying.sql"),
+    include_str!("guard_models.sql"),
+    include_str!("guard_schedules.sql"),
+);
 
 impl SqliteTransaction {
     /// The connection itself, for what measures the store against it.

@@ -93,6 +93,8 @@ impl Fixture {
         self.conn.execute_batch(include_str!("guard_writes.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_tokens.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_notifying.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_models.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_schedules.sql")).unwrap();
     }
 
     pub(super) fn be(&self, user: Option<u128>) -> &Self {

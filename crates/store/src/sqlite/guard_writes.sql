@@ -376,51 +376,6 @@ WHEN NOT ((OLD.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.runs p WHER
       OR (OLD.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id)))
 BEGIN SELECT RAISE(ABORT, 'refused: steps'); END;
 
-CREATE TEMP TRIGGER guard_model_turns_insert BEFORE INSERT ON main.model_turns
-BEGIN
-    SELECT RAISE(ABORT, 'refused: model_turns')
-    WHERE is_service() OR (EXISTS (SELECT 1 FROM tasks t WHERE t.id = NEW.task_id AND t.assigned_to = current_user_id())
-           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
-END;
-CREATE TEMP TRIGGER guard_model_turns_columns BEFORE UPDATE OF id, run_id, task_id, ordinal, model, request_sha256, request_bytes, attempt,
-    asked_at ON main.model_turns
-BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
-CREATE TEMP TRIGGER guard_model_turns_columns_service BEFORE UPDATE OF state, served_by, answer, input_tokens, cached_tokens, output_tokens,
-    cost_microusd, error, answered_at ON main.model_turns
-WHEN is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
-CREATE TEMP TRIGGER guard_model_turns_update BEFORE UPDATE OF state, served_by, answer, input_tokens, cached_tokens, output_tokens,
-    cost_microusd, error, answered_at ON main.model_turns
-WHEN NOT is_service()
-BEGIN
-    SELECT RAISE(IGNORE)
-    WHERE (EXISTS (SELECT 1 FROM tasks t WHERE t.id = OLD.task_id AND t.assigned_to = current_user_id())
-           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
-END;
-CREATE TEMP TRIGGER guard_model_turns_delete BEFORE DELETE ON main.model_turns
-WHEN NOT ((OLD.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.runs p WHERE p.id = OLD.run_id))
-      OR (OLD.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id)))
-BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
-
--- What was spent is added up by the database alone (trg_model_turns_spend).
-CREATE TEMP TRIGGER guard_model_spend_insert BEFORE INSERT ON main.model_spend WHEN NOT take_definer()
-BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
-CREATE TEMP TRIGGER guard_model_spend_update BEFORE UPDATE ON main.model_spend WHEN NOT take_definer()
-BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
-CREATE TEMP TRIGGER guard_model_spend_delete BEFORE DELETE ON main.model_spend
-BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
-
-CREATE TEMP TRIGGER guard_handbook_insert BEFORE INSERT ON main.handbook
-BEGIN
-    SELECT RAISE(ABORT, 'refused: handbook')
-    WHERE is_service() OR (NEW.created_by = current_user_id() AND has_permission(current_user_id(), 'handbook_edit')) IS NOT TRUE;
-END;
-CREATE TEMP TRIGGER guard_handbook_update BEFORE UPDATE ON main.handbook
-WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
-BEGIN SELECT RAISE(ABORT, 'refused: handbook'); END;
-CREATE TEMP TRIGGER guard_handbook_delete BEFORE DELETE ON main.handbook
-BEGIN SELECT RAISE(ABORT, 'refused: handbook'); END;
-
 CREATE TEMP TRIGGER guard_approval_calls_insert BEFORE INSERT ON main.approval_calls
 BEGIN
     SELECT RAISE(ABORT, 'refused: approval_calls')
@@ -495,37 +450,6 @@ CREATE TEMP TRIGGER guard_setup_links_columns BEFORE UPDATE ON main.setup_links
 BEGIN SELECT RAISE(ABORT, 'refused: setup_links'); END;
 CREATE TEMP TRIGGER guard_setup_links_delete BEFORE DELETE ON main.setup_links
 BEGIN SELECT RAISE(ABORT, 'refused: setup_links') WHERE NOT is_service(); END;
-
-CREATE TEMP TRIGGER guard_schedules_insert BEFORE INSERT ON main.schedules
-BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
-CREATE TEMP TRIGGER guard_schedules_columns BEFORE UPDATE OF name, id ON main.schedules
-BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
-CREATE TEMP TRIGGER guard_schedules_columns_user BEFORE UPDATE OF last_fire_at, last_status, last_result, last_duration_ms, last_was_missed ON main.schedules
-WHEN NOT is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
-CREATE TEMP TRIGGER guard_schedules_columns_service BEFORE UPDATE OF cron, time_zone, is_active, run_by, requested_at ON main.schedules
-WHEN is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
-CREATE TEMP TRIGGER guard_schedules_update BEFORE UPDATE OF cron, time_zone, is_active, run_by, next_fire_at, requested_at ON main.schedules
-WHEN NOT is_service()
-BEGIN
-    SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'schedule_admin');
-END;
-CREATE TEMP TRIGGER guard_schedules_delete BEFORE DELETE ON main.schedules
-BEGIN SELECT RAISE(ABORT, 'refused: schedules'); END;
-
-CREATE TEMP TRIGGER guard_schedule_fires_insert BEFORE INSERT ON main.schedule_fires
-BEGIN
-    SELECT RAISE(ABORT, 'refused: schedule_fires') WHERE NOT is_service();
-END;
-CREATE TEMP TRIGGER guard_schedule_fires_columns BEFORE UPDATE OF name, fire_at ON main.schedule_fires
-BEGIN SELECT RAISE(ABORT, 'refused: schedule_fires'); END;
-CREATE TEMP TRIGGER guard_schedule_fires_columns_user BEFORE UPDATE ON main.schedule_fires
-WHEN NOT is_service()
-BEGIN SELECT RAISE(ABORT, 'refused: schedule_fires'); END;
-CREATE TEMP TRIGGER guard_schedule_fires_delete BEFORE DELETE ON main.schedule_fires
-WHEN NOT is_service() AND NOT (OLD.name IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.schedules p WHERE p.name = OLD.name))
-BEGIN SELECT RAISE(ABORT, 'refused: schedule_fires'); END;
 
 -- The queue is the database's (trg_tasks_queue, trg_approvals_release): nobody inserts or deletes, and who works on a task moves it on.
 CREATE TEMP TRIGGER guard_task_queue_insert BEFORE INSERT ON main.task_queue WHEN NOT take_definer()

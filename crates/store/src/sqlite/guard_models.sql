@@ -1,0 +1,46 @@
+-- What an actor may write of work that a language model leads; run with guard_writes.sql, which says how.
+
+CREATE TEMP TRIGGER guard_model_turns_insert BEFORE INSERT ON main.model_turns
+BEGIN
+    SELECT RAISE(ABORT, 'refused: model_turns')
+    WHERE is_service() OR (EXISTS (SELECT 1 FROM tasks t WHERE t.id = NEW.task_id AND t.assigned_to = current_user_id())
+           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_model_turns_columns BEFORE UPDATE OF id, run_id, task_id, ordinal, model, request_sha256, request_bytes, attempt,
+    asked_at ON main.model_turns
+BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
+CREATE TEMP TRIGGER guard_model_turns_columns_service BEFORE UPDATE OF state, served_by, answer, input_tokens, cached_tokens, output_tokens,
+    cost_microusd, error, answered_at ON main.model_turns
+WHEN is_service()
+BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
+CREATE TEMP TRIGGER guard_model_turns_update BEFORE UPDATE OF state, served_by, answer, input_tokens, cached_tokens, output_tokens,
+    cost_microusd, error, answered_at ON main.model_turns
+WHEN NOT is_service()
+BEGIN
+    SELECT RAISE(IGNORE)
+    WHERE (EXISTS (SELECT 1 FROM tasks t WHERE t.id = OLD.task_id AND t.assigned_to = current_user_id())
+           AND has_permission(current_user_id(), 'task_create')) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_model_turns_delete BEFORE DELETE ON main.model_turns
+WHEN NOT ((OLD.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.runs p WHERE p.id = OLD.run_id))
+      OR (OLD.task_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id)))
+BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
+
+-- What was spent is added up by the database alone (trg_model_turns_spend).
+CREATE TEMP TRIGGER guard_model_spend_insert BEFORE INSERT ON main.model_spend WHEN NOT take_definer()
+BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
+CREATE TEMP TRIGGER guard_model_spend_update BEFORE UPDATE ON main.model_spend WHEN NOT take_definer()
+BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
+CREATE TEMP TRIGGER guard_model_spend_delete BEFORE DELETE ON main.model_spend
+BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
+
+CREATE TEMP TRIGGER guard_handbook_insert BEFORE INSERT ON main.handbook
+BEGIN
+    SELECT RAISE(ABORT, 'refused: handbook')
+    WHERE is_service() OR (NEW.created_by = current_user_id() AND has_permission(current_user_id(), 'handbook_edit')) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_handbook_update BEFORE UPDATE ON main.handbook
+WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
+BEGIN SELECT RAISE(ABORT, 'refused: handbook'); END;
+CREATE TEMP TRIGGER guard_handbook_delete BEFORE DELETE ON main.handbook
+BEGIN SELECT RAISE(ABORT, 'refused: handbook'); END;
