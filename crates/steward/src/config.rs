@@ -96,9 +96,9 @@ const KEYS: [Key; 17] = [
     Key { name: "models_file", environment: &["STEWARD_MODELS_FILE"] },
     Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
 ];
-/// Names in the environment that are no settings but known: who acts, how much is logged, and the mark of a server's
-/// process (a server may call Steward).
-const OTHER_NAMES: [&str; 3] = ["STEWARD_AS", "STEWARD_LOG", "STEWARD_SERVER_ID"];
+/// Names in the environment that are no settings but known: who acts, how much is logged, the mark of a server's process
+/// (a server may call Steward), and where a move goes.
+const OTHER_NAMES: [&str; 4] = ["STEWARD_AS", "STEWARD_LOG", "STEWARD_SERVER_ID", "STEWARD_MOVE_TO"];
 /// Names for tests of the program itself.
 const TEST_PREFIX: &str = "STEWARD_TEST_";
 
@@ -361,7 +361,8 @@ fn shown(text: &str) -> String {
     format!("{:?}", text.chars().take(60).collect::<String>())
 }
 
-fn has_password(url: &str) -> bool {
+/// Whether a URL holds a password.
+pub fn has_password(url: &str) -> bool {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
     authority.rsplit_once('@').is_some_and(|(who, _)| who.contains(':')) || url.contains("password=")
 }

@@ -250,7 +250,7 @@ async fn greet(store: &Store, address: std::net::SocketAddr, is_tls: bool) -> Re
 }
 
 /// Takes the data directory for this process; whoever comes second is told who was first.
-fn lock(data_dir: &Path) -> Result<File, Error> {
+pub(crate) fn lock(data_dir: &Path) -> Result<File, Error> {
     let path = data_dir.join("steward.lock");
     let unwritable = |e: std::io::Error| Error::DataDir { path: data_dir.to_owned(), reason: e.to_string() };
     let mut file = std::fs::OpenOptions::new()

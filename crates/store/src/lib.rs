@@ -36,6 +36,7 @@ pub mod mcp_servers;
 pub mod metrics;
 pub mod migrate;
 pub mod model_turns;
+pub mod moving;
 pub mod notification_channels;
 pub mod notification_outbox;
 pub mod notifications;

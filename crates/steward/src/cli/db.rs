@@ -2,13 +2,20 @@
 
 use store::migrate;
 
-use super::{Json, blocking, maintain, partitions, verify};
+use super::{Json, blocking, db_move, maintain, partitions, verify};
 use crate::{Error, Result, config::Config, output};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Bring the schema up to date, all or nothing; on SQLite a verified copy is made first
-    Migrate,
+    Migrate {
+        /// Only show the statements, the locks they take and about how long they last; nothing is changed
+        #[arg(long)]
+        dry_run: bool,
+        /// Answer the dry run in JSON
+        #[arg(long, requires = "dry_run")]
+        json: bool,
+    },
     /// Engine, version, applied and pending migrations
     Status(Json),
     /// What differs between the live schema and what the migrations make; exit 1 if anything
@@ -17,17 +24,21 @@ pub(super) enum Command {
     Partitions(Json),
     /// Look for damage: pages, rules, orphans, the queue, files, the audit chain; exit 1 if anything
     Verify(Json),
+    /// Move everything between SQLite and PostgreSQL, resumable and proven equal; the source stays as it is
+    Move(db_move::Args),
     /// Upkeep beside the running work: dead rows, figures for the planner, bloated indexes, free pages
     Maintain(Json),
 }
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     match command {
-        Command::Migrate => bring_up_to_date(config).await,
+        Command::Migrate { dry_run: true, json } => dry_run(&config, json).await,
+        Command::Migrate { .. } => bring_up_to_date(config).await,
         Command::Status(Json { json }) => status(&config, json).await,
         Command::Drift(Json { json }) => drift(&config, json).await,
         Command::Partitions(json) => partitions::run(&config, json).await,
         Command::Verify(json) => verify::run(config, json).await,
+        Command::Move(args) => db_move::run(&config, args).await,
         Command::Maintain(json) => maintain::run(config, json).await,
     }
 }
@@ -50,6 +61,51 @@ async fn bring_up_to_date(config: Config) -> Result<()> {
         config.database.describe(),
         report.applied.join(", ")
     ))
+}
+
+async fn dry_run(config: &Config, json: bool) -> Result<()> {
+    let plan = migrate::dry_run::dry_run(&config.database).await?;
+    if json {
+        return output::json(&plan);
+    }
+    if plan.migrations.is_empty() {
+        return output::line(format!("{} is up to date; there is nothing to do.", config.database.describe()));
+    }
+    if let Some(ms) = plan.copy_ms {
+        output::line(format!("First a verified copy is made, in about {}.", milliseconds(ms)))?;
+    }
+    for migration in &plan.migrations {
+        let how = if migration.is_online { "beside the running work" } else { "in a transaction" };
+        output::line(format!(
+            "\n{} {}, {how}, about {}",
+            migration.version,
+            migration.name,
+            milliseconds(migration.expected_ms)
+        ))?;
+        for statement in &migration.statements {
+            output::line(format!("  {}  [{}]", output::safe(&statement.text), milliseconds(statement.expected_ms)))?;
+            for lock in &statement.locks {
+                output::line(format!(
+                    "      {} on {} ({} rows, {} KiB): keeps out {}",
+                    lock.mode,
+                    lock.table,
+                    lock.rows,
+                    lock.size_bytes / 1024,
+                    lock.keeps_out
+                ))?;
+            }
+            for work in &statement.work {
+                output::line(format!("      {work}"))?;
+            }
+        }
+    }
+    output::line(
+        "\nLocks last until the migration's transaction ends. Nothing was changed; to do it: steward db migrate",
+    )
+}
+
+fn milliseconds(ms: u64) -> String {
+    if ms < 10_000 { format!("{ms} ms") } else { format!("{} s", ms / 1000) }
 }
 
 async fn status(config: &Config, json: bool) -> Result<()> {

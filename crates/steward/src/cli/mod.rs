@@ -9,6 +9,7 @@ mod backup;
 mod briefing;
 mod context;
 mod db;
+mod db_move;
 mod doctor;
 mod folders;
 mod handbook;
@@ -97,7 +98,7 @@ enum Command {
     },
     /// Make the first admin and the employee
     Setup(setup::Args),
-    /// The database: migrate, status, drift, verify, maintain, partitions
+    /// The database: migrate, status, drift, verify, maintain, partitions, move
     #[command(subcommand)]
     Db(db::Command),
     /// Backups, and getting them back

@@ -99,3 +99,27 @@ fn folders_that_cannot_be_used() {
         }
     }
 }
+
+#[test]
+fn a_dry_run_shows_and_changes_nothing() {
+    let desk = Desk::empty();
+    let out = desk.run(&["db", "migrate", "--dry-run"]).done();
+    assert!(out.contains("1 users, in a transaction") && out.contains("CREATE TABLE users"), "{out}");
+    let plan = desk.json(&["db", "migrate", "--dry-run"]);
+    assert!(plan["migrations"][0]["statements"].as_array().unwrap().len() > 2, "{plan}");
+    assert!(desk.json(&["db", "status"])["applied"].as_array().unwrap().is_empty());
+    desk.run(&["db", "migrate"]).done();
+    assert!(desk.run(&["db", "migrate", "--dry-run"]).done().contains("nothing to do"));
+}
+
+#[test]
+fn a_move_wants_another_engine_and_no_password_in_a_flag() {
+    let desk = Desk::set_up();
+    let there = desk.data().join("there.db");
+    let line = desk.run(&["db", "move", "--to", &format!("sqlite://{}", there.display())]).refused();
+    assert!(line.contains("from SQLite to PostgreSQL or back"), "{line}");
+    assert!(!there.exists());
+    let line = desk.run(&["db", "move", "--to", "postgres://a:secret@localhost/b"]).refused();
+    assert!(line.contains("STEWARD_MOVE_TO") && !line.contains("secret"), "{line}");
+    assert!(desk.run(&["db", "move"]).refused().contains("say where to"));
+}

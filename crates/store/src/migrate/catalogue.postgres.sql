@@ -1,4 +1,5 @@
 -- Everything the migrations make, as (what it is, how it is defined). The months of the log come and go by the clock.
+-- (A dump that was loaded again writes casts of a list otherwise: they go, so that a restored database has no drift.)
 -- Whoever migrates owns what is not app_definer's; its name differs from house to house, and it holds every right.
 WITH migrates AS (SELECT relowner AS role FROM pg_class WHERE oid = 'public.schema_migrations'::regclass),
 rel AS (
@@ -6,7 +7,8 @@ rel AS (
     FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relname !~ '^system_logs_\d{4}_\d{2}'
       AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
 )
-SELECT kind || ' ' || name, definition FROM (
+SELECT kind || ' ' || name, regexp_replace(regexp_replace(definition, '\(''([^'']*)''::character varying\)::text', '''\1''::character varying', 'g'),
+    '\((ARRAY\[[^]]*\])\)::text\[\]', '\1', 'g') FROM (
     SELECT 'table' AS kind, relname::text AS name, format('kind %s, owner %s, row security %s, forced %s, options %s', relkind,
         CASE WHEN relowner = (SELECT role FROM migrates) THEN 'who migrates' ELSE relowner::regrole::text END, relrowsecurity, relforcerowsecurity, reloptions::text) AS definition
     FROM rel WHERE relkind IN ('r', 'p', 'v')

@@ -11,7 +11,7 @@ use super::{MIGRATIONS, Migration, postgres, sqlite};
 use crate::{Error, prepared};
 
 /// The first `known` migrations and one more with this text.
-fn and(known: usize, text: &'static str) -> &'static [Migration] {
+pub(super) fn and(known: usize, text: &'static str) -> &'static [Migration] {
     let version = i32::try_from(known).unwrap() + 1;
     let further = Migration { version, name: "further", postgres: text, sqlite: text };
     Box::leak([&MIGRATIONS[..known], &[further]].concat().into_boxed_slice())

@@ -1,9 +1,17 @@
 //! Migrations: the same numbers, names and meanings on both databases, all or nothing.
 
 mod drift;
+pub mod dry_run;
 #[cfg(test)]
 mod failing;
+#[cfg(test)]
+mod holding;
+mod online;
 pub(crate) mod postgres;
+mod postgres_dry_run;
+#[cfg(test)]
+mod rules;
+mod split;
 mod sqlite;
 
 use jiff::Timestamp;
@@ -108,7 +116,9 @@ pub struct Report {
 }
 
 /// Applies what is missing, all or nothing. Two at once: one waits for the other. On SQLite a verified copy is made
-/// first, and if that fails nothing is changed.
+/// first, and if that fails nothing is changed. On PostgreSQL a migration asks for its locks briefly and again, so that
+/// nobody waits behind it for long; one that is marked `-- online` runs beside the work, and goes on where it stood when
+/// it was broken off.
 pub async fn migrate(config: &Config) -> Result<Report> {
     match &config.target {
         Target::Postgres(_) => postgres::migrate(config, MIGRATIONS).await,
@@ -162,7 +172,7 @@ fn pending(
     applied: &[Applied],
     all: &'static [Migration],
     text: impl Fn(&Migration) -> &'static str,
-) -> Result<Vec<Migration>> {
+) -> Result<Vec<&'static Migration>> {
     for row in applied {
         let Some(known) = all.iter().find(|m| m.version == row.version) else {
             return Err(Error::Schema(format!(
@@ -179,7 +189,13 @@ fn pending(
             )));
         }
     }
-    Ok(all.iter().filter(|m| !applied.iter().any(|a| a.version == m.version)).copied().collect())
+    Ok(all.iter().filter(|m| !applied.iter().any(|a| a.version == m.version)).collect())
+}
+
+fn half_moved() -> Error {
+    Error::Schema(
+        "this database is the unfinished target of a move; finish it with the same steward db move, or remove it and use the source, which is as it was".to_owned(),
+    )
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

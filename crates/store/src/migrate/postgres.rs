@@ -1,12 +1,17 @@
-//! Migrations of PostgreSQL: one transaction under an advisory lock.
+//! Migrations of PostgreSQL: in transactions under an advisory lock, which step back where a table is in use.
 
-use std::collections::BTreeMap;
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, error::SqlState};
 
-use super::{Applied, MIGRATIONS, Migration, Report, Status, drift::compare, pending};
+use super::{Applied, MIGRATIONS, Migration, Report, Status, drift::compare, half_moved, online, pending};
 use crate::{
     Config, Error, Result, Target,
+    moving::NOTES,
     postgres::{session_settings, tls, translate},
 };
 
@@ -42,7 +47,7 @@ pub(crate) async fn connect(config: &Config, database: Option<&str>) -> Result<C
     Ok(client)
 }
 
-async fn applied(client: &Client) -> Result<Vec<Applied>> {
+pub(super) async fn applied(client: &Client) -> Result<Vec<Applied>> {
     let fail = |e| translate("schema_migrations", &e);
     let exists: bool = client
         .query_one("SELECT to_regclass('public.schema_migrations') IS NOT NULL", &[])
@@ -68,61 +73,190 @@ async fn applied(client: &Client) -> Result<Vec<Applied>> {
         .collect()
 }
 
+/// How long a migration asks for a lock before it steps back: whoever comes after it waits behind it for as long.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often it asks, with a pause between in which the others go on.
+const LOCK_TRIES: u32 = 30;
+const LOCK_PAUSE: Duration = Duration::from_secs(1);
+/// How long a second node waits for the first.
+const TURN: Duration = Duration::from_secs(3600);
+const TURN_PAUSE: Duration = Duration::from_millis(100);
+const KEY: &str = "hashtextextended('steward.migrate', 0)";
+
 pub(super) async fn migrate(config: &Config, all: &'static [Migration]) -> Result<Report> {
     let mut client = connect(config, None).await?;
+    refuse_half_moved(&client).await?;
     apply(&mut client, all).await
 }
 
-async fn apply(client: &mut Client, all: &'static [Migration]) -> Result<Report> {
-    let fail = |e: tokio_postgres::Error| translate("migrate", &e);
+/// What one transaction came to.
+enum Turn {
+    /// These migrations stand now.
+    Applied(Vec<&'static str>),
+    /// The next one runs outside a transaction.
+    Online(&'static Migration),
+    /// Another node migrates.
+    Taken,
+    /// Somebody holds a table that this needs.
+    Held(String),
+}
+
+/// Applies what is missing: what can be in one transaction together, all of it in an empty database. Everything waits its
+/// turn without a transaction of its own, or a build of another node would wait for it as well.
+pub(super) async fn apply(client: &mut Client, all: &'static [Migration]) -> Result<Report> {
+    require_version(client).await?;
+    let mut names: Vec<String> = Vec::new();
+    let (mut held, began) = (0, Instant::now());
+    loop {
+        match in_a_transaction(client, all).await.map_err(|e| after(&names, e))? {
+            Turn::Applied(done) if done.is_empty() => return Ok(Report { applied: names, copy: None }),
+            Turn::Applied(done) => names.extend(done.into_iter().map(str::to_owned)),
+            Turn::Online(migration) => {
+                if online_in_turn(client, all, migration).await.map_err(|e| after(&names, e))? {
+                    names.push(migration.name.to_owned());
+                }
+            }
+            Turn::Taken if began.elapsed() < TURN => tokio::time::sleep(TURN_PAUSE).await,
+            Turn::Taken => {
+                return Err(Error::Busy("another node has been migrating this database for an hour".to_owned()));
+            }
+            Turn::Held(what) if held < LOCK_TRIES => {
+                held += 1;
+                tracing::info!(what, tries = held, "a migration waits for a table that is in use");
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Turn::Held(what) => {
+                return Err(after(
+                    &names,
+                    Error::Busy(format!(
+                        "a table that the migration needs was in use whenever it asked, {LOCK_TRIES} times ({what}); nothing was changed; end the long transaction (pg_stat_activity shows it) or choose a quieter moment"
+                    )),
+                ));
+            }
+        }
+    }
+}
+
+/// An error with what stands already.
+fn after(names: &[String], error: Error) -> Error {
+    match error {
+        Error::Schema(said) if !names.is_empty() => {
+            Error::Schema(format!("{said} (applied before it, and standing: {})", names.join(", ")))
+        }
+        other => other,
+    }
+}
+
+async fn require_version(client: &Client) -> Result<()> {
     let major: i32 = client
         .query_one("SELECT current_setting('server_version_num')::int / 10000", &[])
         .await
         .and_then(|r| r.try_get(0))
-        .map_err(fail)?;
+        .map_err(|e| translate("migrate", &e))?;
     if major < 15 {
         return Err(Error::Schema(format!(
             "Steward needs PostgreSQL 15 or newer; this server is version {major}; nothing was changed"
         )));
     }
+    Ok(())
+}
+
+/// Applies the missing migrations up to the first that runs outside a transaction.
+async fn in_a_transaction(client: &mut Client, all: &'static [Migration]) -> Result<Turn> {
+    let fail = |e: tokio_postgres::Error| translate("migrate", &e);
     let tx = client.transaction().await.map_err(fail)?;
-    // A second node waits here until the first is done, and then finds nothing missing.
-    tx.execute("SELECT pg_advisory_xact_lock(hashtextextended('steward.migrate', 0))", &[]).await.map_err(fail)?;
-    let missing = pending(&applied(tx.client()).await?, all, |m| m.postgres)?;
-    if missing.is_empty() {
-        return Ok(Report { applied: Vec::new(), copy: None });
+    let turn = format!("SELECT pg_try_advisory_xact_lock({KEY})");
+    if !tx.query_one(&turn, &[]).await.and_then(|r| r.try_get(0)).map_err(fail)? {
+        return Ok(Turn::Taken);
     }
-    tx.batch_execute(
-        "CREATE TABLE IF NOT EXISTS public.schema_migrations (version INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, \
+    let before = applied(tx.client()).await?;
+    let missing = pending(&before, all, |m| m.postgres)?;
+    // Where nothing stands nobody is held up.
+    let (is_new, lock_ms) = (before.is_empty(), if before.is_empty() { 0 } else { LOCK_TIMEOUT.as_millis() });
+    match missing.first() {
+        None => return Ok(Turn::Applied(Vec::new())),
+        Some(first) if !is_new && online::is_online(first.postgres) => return Ok(Turn::Online(first)),
+        Some(_) => {}
+    }
+    tx.batch_execute(&format!(
+        "SET LOCAL lock_timeout = {lock_ms}; \
+         CREATE TABLE IF NOT EXISTS public.schema_migrations (version INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, \
          checksum VARCHAR(64) NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT CURRENT_TIMESTAMP)",
-    )
+    ))
     .await
     .map_err(fail)?;
     let mut names = Vec::new();
     for migration in missing {
-        tx.batch_execute(migration.postgres).await.map_err(|e| {
+        let text = match online::is_online(migration.postgres) {
+            true if is_new => Cow::Owned(online::within_a_transaction(migration.postgres)?),
+            true => break,
+            false => Cow::Borrowed(migration.postgres),
+        };
+        if let Err(e) = tx.batch_execute(&text).await {
+            if matches!(e.code(), Some(&SqlState::LOCK_NOT_AVAILABLE | &SqlState::T_R_DEADLOCK_DETECTED)) {
+                return Ok(Turn::Held(format!("migration {} {}", migration.version, migration.name)));
+            }
             let said = translate(migration.name, &e);
             let detail = e.as_db_error().map(|d| d.message().to_owned()).unwrap_or_default();
-            Error::Schema(format!(
+            return Err(Error::Schema(format!(
                 "migration {} {} failed ({said} {detail}); the schema is as it was",
                 migration.version, migration.name
-            ))
-        })?;
-        tx.execute(
+            )));
+        }
+        note(tx.client(), migration).await?;
+        names.push(migration.name);
+    }
+    tx.batch_execute("GRANT SELECT ON public.schema_migrations TO app_user, app_service").await.map_err(fail)?;
+    tx.commit().await.map_err(fail)?;
+    Ok(Turn::Applied(names))
+}
+
+async fn note(client: &Client, migration: &Migration) -> Result<()> {
+    client
+        .execute(
             "INSERT INTO public.schema_migrations (version, name, checksum) VALUES ($1, $2, $3)",
             &[&migration.version, &migration.name, &migration.checksum(migration.postgres)],
         )
         .await
-        .map_err(fail)?;
-        names.push(migration.name.to_owned());
+        .map(drop)
+        .map_err(|e| translate("migrate", &e))
+}
+
+/// Takes an online migration's steps under the session's own lock; whether it was this node that did it.
+async fn online_in_turn(client: &Client, all: &'static [Migration], migration: &'static Migration) -> Result<bool> {
+    let fail = |e: tokio_postgres::Error| translate("migrate", &e);
+    let turn = format!("SELECT pg_try_advisory_lock({KEY})");
+    if !client.query_one(&turn, &[]).await.and_then(|r| r.try_get(0)).map_err(fail)? {
+        tokio::time::sleep(TURN_PAUSE).await;
+        return Ok(false);
     }
-    tx.batch_execute("GRANT SELECT ON public.schema_migrations TO app_user, app_service").await.map_err(fail)?;
-    tx.commit().await.map_err(fail)?;
-    Ok(Report { applied: names, copy: None })
+    let done = async {
+        let still = pending(&applied(client).await?, all, |m| m.postgres)?;
+        if still.first().is_none_or(|m| m.version != migration.version) {
+            return Ok(false);
+        }
+        online::apply(client, migration).await?;
+        note(client, migration).await?;
+        Ok(true)
+    }
+    .await;
+    let left = client.batch_execute(&format!("SELECT pg_advisory_unlock({KEY})")).await;
+    done.and_then(|did| left.map(|()| did).map_err(fail))
+}
+
+/// A database that a move has filled by half is nobody's yet.
+async fn refuse_half_moved(client: &Client) -> Result<()> {
+    let there: bool = client
+        .query_one(&format!("SELECT to_regclass('public.{NOTES}') IS NOT NULL"), &[])
+        .await
+        .and_then(|r| r.try_get(0))
+        .map_err(|e| translate("status", &e))?;
+    if there { Err(half_moved()) } else { Ok(()) }
 }
 
 pub(super) async fn status(config: &Config) -> Result<Status> {
     let client = connect(config, None).await?;
+    refuse_half_moved(&client).await?;
     let version = client
         .query_one("SHOW server_version", &[])
         .await
@@ -140,23 +274,36 @@ pub(super) async fn status(config: &Config) -> Result<Status> {
 
 pub(super) async fn drift(config: &Config) -> Result<Vec<String>> {
     let live = connect(config, None).await?;
+    let wanted = in_scratch(config, &live, "drift compares with", MIGRATIONS, async |client| catalogue(client).await);
+    let wanted = wanted.await?;
+    Ok(compare(&wanted, &catalogue(&live).await?))
+}
+
+/// Works in a database that these migrations make, and that is dropped afterwards.
+pub(super) async fn in_scratch<T>(
+    config: &Config,
+    live: &Client,
+    what_for: &str,
+    all: &'static [Migration],
+    work: impl AsyncFnOnce(&mut Client) -> Result<T>,
+) -> Result<T> {
     let scratch = format!("steward_drift_{}", uuid::Uuid::now_v7().simple());
     live.batch_execute(&format!("CREATE DATABASE {scratch} TEMPLATE template0")).await.map_err(|e| Error::Refused {
         what: format!(
-            "drift compares with a scratch database, and this role may not create one: {}",
+            "{what_for} a scratch database, and this role may not create one: {}",
             crate::postgres::chain(&e)
         ),
     })?;
-    let wanted = async {
+    let done = async {
         let mut client = connect(config, Some(&scratch)).await?;
-        apply(&mut client, MIGRATIONS).await?;
-        catalogue(&client).await
+        apply(&mut client, all).await?;
+        work(&mut client).await
     }
     .await;
     let dropped = live.batch_execute(&format!("DROP DATABASE {scratch} WITH (FORCE)")).await;
-    let found = catalogue(&live).await?;
+    let done = done?;
     dropped.map_err(|e| translate("drift", &e))?;
-    Ok(compare(&wanted?, &found))
+    Ok(done)
 }
 
 async fn catalogue(client: &Client) -> Result<BTreeMap<String, String>> {

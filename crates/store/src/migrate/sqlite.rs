@@ -4,14 +4,20 @@ use std::{
     collections::BTreeMap,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, TransactionBehavior, backup::StepResult};
+use rusqlite::{Connection, TransactionBehavior, backup::StepResult, fallible_iterator::FallibleIterator};
 
-use super::{Applied, MIGRATIONS, Migration, Report, Status, drift::compare, pending};
+use super::{
+    Applied, MIGRATIONS, Migration, Report, Status,
+    drift::compare,
+    dry_run::{Plan, Planned, Statement},
+    half_moved, pending, split,
+};
 use crate::{
     Error, Result,
+    moving::NOTES,
     sqlite::{Access, connect, refuse_affected_version, translate},
     value::{now, time_text},
 };
@@ -56,6 +62,7 @@ pub(super) fn migrate(path: &Path, all: &'static [Migration]) -> Result<Report> 
             .map_err(|e| Error::Storage(format!("the folder {} can't be made: {e}", folder.display())))?;
     }
     let (mut connection, _context) = connect(path, Access::Migrate, WAIT)?;
+    refuse_half_moved(&connection)?;
     // Looked at without a lock first, so that a start with nothing to do waits for no writer.
     if pending(&applied(&connection)?, all, |m| m.sqlite)?.is_empty() {
         return Ok(Report { applied: Vec::new(), copy: None });
@@ -154,8 +161,79 @@ fn fill_and_check(path: &Path, target: &Path) -> Result<()> {
     std::fs::File::open(target).and_then(|f| f.sync_all()).map_err(|e| refuse("can't be made durable", &e))
 }
 
+/// Applies what is missing to a copy, and throws it away.
+pub(super) fn dry_run(path: &Path, all: &'static [Migration]) -> Result<Plan> {
+    let before = if path.exists() { applied(&read_only(path)?)? } else { Vec::new() };
+    let missing = pending(&before, all, |m| m.sqlite)?;
+    if missing.is_empty() {
+        return Ok(Plan { migrations: Vec::new(), copy_ms: None });
+    }
+    let began = Instant::now();
+    let copy = before.last().map(|last| verified_copy(path, last.version)).transpose()?.map(Discarded);
+    let copy_ms = copy.as_ref().map(|_| elapsed_ms(began));
+    let place = copy.as_ref().map_or(Path::new(":memory:"), |c| c.0.as_path());
+    let (mut connection, _context) = connect(place, Access::Migrate, WAIT)?;
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(fail)?;
+    let mut migrations = Vec::new();
+    for migration in missing {
+        let mut statements = Vec::new();
+        let mut batch = rusqlite::Batch::new(&tx, migration.sqlite);
+        let failed = |e: rusqlite::Error| {
+            Error::Schema(format!(
+                "migration {} {} would fail ({e}); nothing was changed",
+                migration.version, migration.name
+            ))
+        };
+        while let Some(mut statement) = batch.next().map_err(failed)? {
+            let began = Instant::now();
+            let text = statement.expanded_sql().unwrap_or_default();
+            let mut rows = statement.query([]).map_err(failed)?;
+            while rows.next().map_err(failed)?.is_some() {}
+            drop(rows);
+            let (text, expected_ms) = (split::shortened(&text), elapsed_ms(began));
+            statements.push(Statement { text, locks: Vec::new(), work: Vec::new(), expected_ms });
+        }
+        let expected_ms = statements.iter().map(|s| s.expected_ms).sum();
+        let (version, name) = (migration.version, migration.name);
+        migrations.push(Planned { version, name, is_online: false, statements, expected_ms });
+    }
+    drop(tx);
+    Ok(Plan { migrations, copy_ms })
+}
+
+fn elapsed_ms(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A copy that nobody needs any more.
+struct Discarded(PathBuf);
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        for end in ["", "-wal", "-shm"] {
+            let mut name = self.0.clone().into_os_string();
+            name.push(end);
+            if let Err(e) = std::fs::remove_file(&name)
+                && e.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(file = %name.display(), error = %e, "the copy of a dry run could not be removed");
+            }
+        }
+    }
+}
+
+/// A database that a move has filled by half is nobody's yet.
+fn refuse_half_moved(connection: &Connection) -> Result<()> {
+    if connection.table_exists(None, NOTES).map_err(fail)? { Err(half_moved()) } else { Ok(()) }
+}
+
 pub(super) fn status(path: &Path) -> Result<Status> {
-    let applied = if path.exists() { applied(&read_only(path)?)? } else { Vec::new() };
+    let applied = if path.exists() {
+        let connection = read_only(path)?;
+        refuse_half_moved(&connection)?;
+        applied(&connection)?
+    } else {
+        Vec::new()
+    };
     let missing = pending(&applied, MIGRATIONS, |m| m.sqlite)?;
     Ok(Status {
         engine: "SQLite",
