@@ -4,6 +4,7 @@
 mod cluster;
 mod data;
 mod error;
+mod http;
 mod measure;
 mod pgbench;
 mod plans;
@@ -24,6 +25,7 @@ use crate::{
     cluster::Cluster,
     data::Size,
     error::Result,
+    http::Served,
     measure::{Line, Plan},
     postgres::{FULL_IN_BOTH, PAGE, Postgres},
     sqlite::Sqlite,
@@ -48,7 +50,7 @@ struct Arguments {
     /// How long a turn is.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..100))]
     seconds: Option<u16>,
-    /// One part alone: read, page, create, claim, logs, verify, plans, sqlite, wake. The results file stays as it is.
+    /// One part alone: read, page, create, claim, logs, verify, plans, sqlite, wake, http. The results file stays as it is.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Where the table goes; by default results/latest.md beside this program's sources.
@@ -105,7 +107,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     println!("{machine}");
     let mut lines = Vec::new();
     let mut plans = plans::Report::default();
-    if arguments.wants("sqlite") || arguments.wants("wake") || arguments.wants("plans") {
+    if ["sqlite", "wake", "plans", "http"].into_iter().any(|part| arguments.wants(part)) {
         let tasks = if arguments.quick { 10_000 } else { 100_000 };
         data::load_sqlite(&file, tasks).await?;
         println!("SQLite: {tasks} tasks loaded after {} s", began.elapsed().as_secs());
@@ -130,6 +132,16 @@ async fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     on_sqlite(arguments, &file, plan, &mut lines).await?;
+    if arguments.wants("http") {
+        let tasks = if arguments.quick { 10_000 } else { 100_000 };
+        let sides = [
+            ("PostgreSQL", cluster.url(big.name), big),
+            ("SQLite", format!("sqlite://{}", file.display()), http::size(tasks)),
+        ];
+        for (engine, url, size) in sides {
+            add(&mut lines, Served { engine, url, size, folder: folder.path(), plan }.measure().await?);
+        }
+    }
     if arguments.wants("wake") {
         wake(&cluster, &file, plan, &mut lines).await?;
     }

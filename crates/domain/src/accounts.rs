@@ -1,5 +1,7 @@
 //! People and their log-ins: the first admin, passwords, sessions.
 
+pub mod people;
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use rand::RngCore;

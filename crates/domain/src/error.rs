@@ -11,6 +11,12 @@ pub enum Error {
     /// There is no such thing, or the actor may not see it.
     #[error("there is no {0} here, or you may not see it")]
     NotFound(String),
+    /// It is not as whoever changes it has read it. Nothing was changed.
+    #[error("it was changed since you read it; nothing was changed")]
+    Changed {
+        /// The row as it stands.
+        current: Box<serde_json::Value>,
+    },
     /// Somebody else was first, or the state does not allow it.
     #[error("{0}")]
     Conflict(String),
@@ -60,6 +66,11 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// The row is another than was expected.
+    pub fn changed(current: &impl serde::Serialize) -> Self {
+        Self::Changed { current: Box::new(serde_json::to_value(current).unwrap_or_default()) }
+    }
+
     /// A wrong value of a field.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), message: message.into() }

@@ -22,6 +22,7 @@ pub mod sign_in;
 pub mod tasks;
 pub mod telling;
 pub mod tokens;
+pub mod watcher_changes;
 pub mod watchers;
 pub mod webhooks;
 pub mod work;

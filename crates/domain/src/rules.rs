@@ -1,5 +1,6 @@
 //! The policy's rows as the rules that [`crate::policy::decide`] asks, and the making of rules.
 
+use serde_json::{Value as Json, json};
 use store::{
     Actor, Run, Store,
     policies::{self, NewPolicy, Policy},
@@ -8,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Result,
-    policy::{self, Effect, Rule},
+    policy::{self, Call, Effect, PolicyError, Rule, Verdict},
 };
 
 /// The active rules in order. A row whose effect is unknown counts as `ask`.
@@ -38,10 +39,89 @@ fn effect(text: &str) -> Option<Effect> {
     }
 }
 
+/// Changes a rule: `change` is given the row and answers it as it shall be. What can't be read is refused.
+pub async fn change(
+    store: &Store,
+    actor: &Actor,
+    id: Uuid,
+    change: impl FnOnce(Policy) -> Result<Policy> + Send + 'static,
+) -> Result<Policy> {
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let after = change(find(tx, &actor, id).await?)?;
+                let effect = effect(&after.effect).ok_or_else(unknown_effect)?;
+                let rule = Rule {
+                    id: after.id,
+                    position: after.position,
+                    name: after.name.clone(),
+                    server: after.server.clone(),
+                    tool: after.tool.clone(),
+                    condition: after.condition.clone(),
+                    outside: after.outside,
+                    effect,
+                    approval_ttl_minutes: after.approval_ttl_minutes,
+                };
+                policy::validate(&rule).map_err(|e| wrong(&e))?;
+                if !policies::update(&actor, tx, &after).await? {
+                    return Err(store::Error::Refused { what: "policies".to_owned() }.into());
+                }
+                find(tx, &actor, id).await
+            })
+        })
+        .await
+}
+
+/// Removes a rule.
+pub async fn remove(store: &Store, actor: &Actor, id: Uuid) -> Result<()> {
+    find(store, actor, id).await?;
+    if policies::delete(actor, store, id).await? {
+        return Ok(());
+    }
+    Err(store::Error::Refused { what: "policies".to_owned() }.into())
+}
+
+/// A rule by id.
+pub async fn find(on: impl Run, actor: &Actor, id: Uuid) -> Result<Policy> {
+    let all = policies::list(actor, on).await?;
+    all.into_iter().find(|rule| rule.id == id).ok_or_else(|| Error::NotFound(format!("rule {id}")))
+}
+
+/// Which rule decides a call; nothing is called. With a task the call is judged as work on it, whose content may come
+/// from outside.
+pub async fn test(
+    store: &Store,
+    actor: &Actor,
+    (server, tool): (&str, &str),
+    arguments: &Json,
+    task: Option<Uuid>,
+    outside: bool,
+) -> Result<Verdict> {
+    let (task, outside) = match task {
+        None => (json!({}), outside),
+        Some(id) => {
+            let task = crate::tasks::get(store, actor, id).await?;
+            let is_outside = store::tasks::provenance(actor, store, id).await?.is_some_and(|p| p.outside);
+            (serde_json::to_value(&task).unwrap_or_default(), outside || is_outside)
+        }
+    };
+    let rules = rules_of(policies::list(actor, store).await?);
+    Ok(policy::decide(&rules, &Call { server, tool, arguments, outside, task: &task }))
+}
+
+fn unknown_effect() -> Error {
+    Error::invalid("effect", "the effect must be allow, ask or deny")
+}
+
+/// The field that a rule's error is about, as far as it says.
+fn wrong(error: &PolicyError) -> Error {
+    Error::invalid(error.field(), error.to_string())
+}
+
 /// Adds a rule after checking that it can be read; without a position it goes last.
 pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Option<i32>) -> Result<Uuid> {
-    let effect =
-        effect(&new.effect).ok_or_else(|| Error::invalid("effect", "the effect must be allow, ask or deny"))?;
+    let effect = effect(&new.effect).ok_or_else(unknown_effect)?;
     new.position = match position {
         Some(position) => position,
         None => policies::list(actor, on).await?.last().map_or(10, |last| last.position.saturating_add(10)),
@@ -57,7 +137,7 @@ pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Opti
         effect,
         approval_ttl_minutes: new.approval_ttl_minutes,
     };
-    policy::validate(&rule).map_err(|e| Error::invalid("policy", e.to_string()))?;
+    policy::validate(&rule).map_err(|e| wrong(&e))?;
     Ok(policies::create(actor, on, &new).await?)
 }
 

@@ -53,9 +53,7 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
             "a server's name needs 1 to 100 letters, digits, dots, dashes or underscores",
         ));
     }
-    if new.command.trim().is_empty() {
-        return Err(Error::invalid("command", "the program that starts the server is missing; give it with --command"));
-    }
+    check_command(&new.command)?;
     let environment = if new.environment.is_empty() {
         None
     } else {
@@ -80,6 +78,63 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
             })
         })
         .await
+}
+
+/// How a server shall be started, where that changes.
+#[derive(Debug, Clone, Default)]
+pub struct ServerChange {
+    /// Program and arguments.
+    pub launch: Option<(String, Vec<String>)>,
+    /// The whole environment in place of the one that stands; sealed before it is stored.
+    pub environment: Option<BTreeMap<String, String>>,
+    /// Whether it is to run.
+    pub is_active: Option<bool>,
+}
+
+/// Changes a server: `change` is given the row and answers what shall become of it.
+pub async fn change(
+    store: &Store,
+    vault: &Vault,
+    actor: &Actor,
+    id: Uuid,
+    change: impl FnOnce(&Server) -> Result<ServerChange> + Send + 'static,
+) -> Result<Server> {
+    let (actor, vault) = (actor.clone(), vault.clone());
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let mut server = find(tx, &actor, id).await?;
+                let wanted = change(&server)?;
+                if let Some((command, args)) = wanted.launch {
+                    check_command(&command)?;
+                    (server.command, server.args) = (command, args);
+                }
+                server.is_active = wanted.is_active.unwrap_or(server.is_active);
+                let sealed = match wanted.environment {
+                    None => None,
+                    Some(given) if given.is_empty() => Some(None),
+                    Some(given) => Some(Some(vault.seal_json(&purpose(&server.name), &json!(given))?)),
+                };
+                if !mcp_servers::update(&actor, tx, &server, sealed).await? {
+                    return Err(store::Error::Refused { what: "mcp_servers".to_owned() }.into());
+                }
+                find(tx, &actor, id).await
+            })
+        })
+        .await
+}
+
+/// A server by id.
+pub async fn find(on: impl store::Run, actor: &Actor, id: Uuid) -> Result<Server> {
+    let all = mcp_servers::list(actor, on).await?;
+    all.into_iter().find(|server| server.id == id).ok_or_else(|| Error::NotFound(format!("server {id}")))
+}
+
+fn check_command(command: &str) -> Result<()> {
+    if command.trim().is_empty() {
+        return Err(Error::invalid("command", "the program that starts the server is missing; give it with --command"));
+    }
+    Ok(())
 }
 
 fn reading_rule(server: &str) -> NewPolicy {

@@ -5,7 +5,7 @@ use serde_json::json;
 use store::{
     Actor, Run, Store,
     notifications::{self, NewNotification},
-    tasks::{self, Task},
+    tasks::{self, NewTask, Task},
 };
 use uuid::Uuid;
 
@@ -14,6 +14,93 @@ use crate::{Error, Result};
 /// A task that the actor may see.
 pub async fn get(store: &Store, actor: &Actor, id: Uuid) -> Result<Task> {
     tasks::get(actor, store, id).await?.ok_or_else(|| Error::NotFound(format!("task {id}")))
+}
+
+/// Checks what a task's columns must be beyond what the database says of each.
+fn check(task: &Task) -> Result<()> {
+    check_title(&task.title)?;
+    if !task.metadata.is_object() {
+        return Err(Error::invalid("metadata", "the metadata must be an object"));
+    }
+    Ok(())
+}
+
+fn check_title(title: &str) -> Result<()> {
+    let length = title.chars().count();
+    if (1..=255).contains(&length) && !title.trim().is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid("title", format!("the title has {length} characters; it needs 1 to 255, not all of them white")))
+}
+
+/// Makes a task of the actor's. What a program writes is not a person's word, and so counts as content from outside.
+pub async fn create(
+    store: &Store,
+    actor: &Actor,
+    new: NewTask,
+    source: &'static str,
+    is_program: bool,
+) -> Result<Task> {
+    check_title(&new.title)?;
+    if !new.metadata.is_object() {
+        return Err(Error::invalid("metadata", "the metadata must be an object"));
+    }
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let id = tasks::create(&actor, tx, &new).await?;
+                tasks::add_provenance(&actor, tx, id, is_program, source, json!({})).await?;
+                tasks::get(&actor, tx, id).await?.ok_or_else(|| Error::NotFound(format!("task {id}")))
+            })
+        })
+        .await
+}
+
+/// Changes a task: `change` is given the locked row and answers it as it shall be. Status and assignee may be among what
+/// it changes; they go the way of [`set_status`] and of the specification's `assign_task`.
+pub async fn change(
+    store: &Store,
+    actor: &Actor,
+    id: Uuid,
+    change: impl FnOnce(Task) -> Result<Task> + Send + 'static,
+) -> Result<Task> {
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                let before = lock(&actor, tx, id).await?;
+                let (status, assignee) = (before.status.clone(), before.assigned_to);
+                let after = change(before)?;
+                check(&after)?;
+                if !tasks::update(&actor, tx, &after).await? {
+                    return Err(store::Error::Refused { what: "tasks".to_owned() }.into());
+                }
+                let (wanted, wanted_assignee) = (after.status.clone(), after.assigned_to);
+                if wanted != status {
+                    move_to(&actor, tx, Task { status, ..after }, &wanted, None).await?;
+                }
+                // Last: whoever gives a task away may not be able to change it any more.
+                if wanted_assignee != assignee {
+                    tasks::assign(&actor, tx, id, wanted_assignee).await?;
+                }
+                tasks::get(&actor, tx, id).await?.ok_or_else(|| Error::NotFound(format!("task {id}")))
+            })
+        })
+        .await
+}
+
+/// Gives a task to somebody, or takes it from everybody, and answers it.
+pub async fn assign(store: &Store, actor: &Actor, id: Uuid, assignee: Option<Uuid>) -> Result<Task> {
+    // Looked up first, so that an unknown task is told from one that is not the actor's to give away.
+    get(store, actor, id).await?;
+    if let Some(assignee) = assignee
+        && store::users::names(actor, store, vec![assignee]).await?.is_empty()
+    {
+        return Err(Error::invalid("assigned_to", format!("there is no user {assignee}")));
+    }
+    tasks::assign(actor, store, id, assignee).await?;
+    get(store, actor, id).await
 }
 
 /// Begins, completes, fails or cancels a task. Completing an overdue one reschedules it to today and keeps the first

@@ -110,7 +110,8 @@ pub async fn may_reach_private(store: &Store, actor: &Actor) -> Result<bool> {
     Ok(users::allowed(actor, store, "watcher_admin").await?)
 }
 
-async fn check(store: &Store, actor: &Actor, config: &Json) -> Result<()> {
+/// Refuses settings that no watcher may have, or that only an administrator gives.
+pub async fn check(store: &Store, actor: &Actor, config: &Json) -> Result<()> {
     let Some(settings) = config.as_object() else {
         return Err(Error::invalid("config", "the settings must be a JSON object, such as {\"url\": \"https://…\"}"));
     };

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod error;
+mod hands;
 mod known_passwords;
 mod logging;
 mod output;

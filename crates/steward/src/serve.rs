@@ -24,7 +24,7 @@ use workers::{
     logs::LogQueue, notifier::Notifier, servers, silence, watching,
 };
 
-use crate::{Error, config::Config};
+use crate::{Error, config::Config, hands::Hands};
 
 /// Which parts run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -89,6 +89,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         let state = web::State {
             store: store.clone(),
             vault: vault.clone(),
+            hands: Arc::new(Hands { library: Library::open(&config.data_dir.join("playbooks")) }),
             version: env!("CARGO_PKG_VERSION"),
             allowed_hosts: config.allowed_hosts.clone(),
             playbooks: playbooks(&data_dir),

@@ -1,6 +1,8 @@
 //! The terminal as people and scripts meet it: the real program, on a data folder of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "cli/api.rs"]
+mod api;
 #[path = "cli/approvals.rs"]
 mod approvals;
 #[path = "cli/audit.rs"]

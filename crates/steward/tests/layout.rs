@@ -40,6 +40,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("axum", "web"),
     ("axum-extra", "web"),
     ("tower-http", "web"),
+    ("utoipa-axum", "web"),
     ("maud", "web"),
 ];
 

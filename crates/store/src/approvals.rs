@@ -21,6 +21,7 @@ row! {
         /// `tool_call` or `outcome_unknown`.
         pub action_type: String,
         /// What is asked: `summary`, `server`, `tool`, `arguments`, `reason`, `outside` …
+        #[schema(value_type = Option<Object>)]
         pub details: Option<Json>,
         /// `pending`, `approved`, `rejected` or `expired` (which means no).
         pub status: String,

@@ -16,7 +16,8 @@ pub use self::{
 use crate::{
     Actor, Result, Run, Store,
     statement::statements,
-    value::{FromRow, Row, Scalar, page, row},
+    tasks::{Cursor, from_place},
+    value::{FromRow, Row, Scalar, page as most, row},
 };
 
 row! {
@@ -33,10 +34,13 @@ row! {
         /// The row's id.
         pub entity_id: Option<Uuid>,
         /// What changed: before.
+        #[schema(value_type = Option<Object>)]
         pub old_values: Option<Json>,
         /// What changed: after.
+        #[schema(value_type = Option<Object>)]
         pub new_values: Option<Json>,
         /// From where.
+        #[schema(value_type = Option<String>)]
         pub ip_address: Option<IpAddr>,
         /// By which program.
         pub user_agent: Option<String>,
@@ -81,16 +85,28 @@ pub async fn list(
     entity_id: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<AuditRow>> {
-    match (entity_type, entity_id) {
-        (Some(kind), Some(id)) => on.list(actor, &LIST_OF_ENTITY, vec![kind.into(), id.into(), page(limit)]).await,
-        // Whoever sees all of the trail walks it by time; a text of its own keeps that apart from one entity's few rows.
-        _ => on.list(actor, &LIST, vec![page(limit), entity_type.into(), entity_id.into()]).await,
-    }
+    self::page(actor, on, entity_type, entity_id, None, limit).await
+}
+
+/// The same from a place on.
+pub async fn page(
+    actor: &Actor,
+    on: impl Run,
+    entity_type: Option<&str>,
+    entity_id: Option<Uuid>,
+    cursor: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<AuditRow>> {
+    let mut params = from_place(cursor, limit);
+    params.extend([entity_type.into(), entity_id.into()]);
+    // Whoever sees all of the trail walks it by time; a text of its own keeps that apart from one entity's few rows.
+    let of_one = entity_type.is_some() && entity_id.is_some();
+    on.list(actor, if of_one { &LIST_OF_ENTITY } else { &LIST }, params).await
 }
 
 /// Links of the chain with their rows, from behind a position on, at most `limit` (0–1000).
 pub async fn links(actor: &Actor, on: impl Run, after: i64, limit: i64) -> Result<Vec<Link>> {
-    on.list(actor, &CHAIN, vec![after.into(), page(limit)]).await
+    on.list(actor, &CHAIN, vec![after.into(), most(limit)]).await
 }
 
 /// The first and the last position between which all rows of a time stand; none where there is no such row. A row is

@@ -2,9 +2,10 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook, log_keeping,
-    login_tries, mcp_servers, model_turns, notification_channels, notification_outbox, notifications, policies, run,
-    runs, schedules, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook,
+    idempotency_keys, log_keeping, login_tries, mcp_servers, model_turns, notification_channels, notification_outbox,
+    notifications, policies, run, runs, schedules, second_factors, sessions, statement::Statement, system_logs,
+    task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -19,6 +20,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         events::ALL,
         file_attachments::ALL,
         handbook::ALL,
+        idempotency_keys::ALL,
         log_keeping::ALL,
         login_tries::ALL,
         mcp_servers::ALL,

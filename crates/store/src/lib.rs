@@ -27,6 +27,7 @@ pub mod events;
 mod every;
 pub mod file_attachments;
 pub mod handbook;
+pub mod idempotency_keys;
 #[cfg(feature = "limit")]
 pub mod limit;
 pub mod log_keeping;

@@ -50,6 +50,7 @@ row! {
         /// Its arguments.
         pub args: Vec<String>,
         /// Its environment, sealed (see [`crate::vault`]).
+        #[schema(value_type = Option<Object>)]
         pub environment: Option<Json>,
         /// When last changed.
         pub updated_at: Timestamp,
@@ -65,6 +66,7 @@ row! {
         /// What the server says it does.
         pub description: Option<String>,
         /// JSON Schema of its arguments.
+        #[schema(value_type = serde_json::Value)]
         pub input_schema: Json,
         /// SHA-256 of all the server says of it.
         pub definition_sha256: String,
@@ -96,6 +98,8 @@ statements! {
     LIST: Server = "mcp_servers/list";
     NAMED: Server = "mcp_servers/named";
     LAUNCHES: ServerLaunch = "mcp_servers/secrets";
+    UPDATE: Server = "mcp_servers/update";
+    UPDATE_ALL: Server = "mcp_servers/update_all";
     SET_ACTIVE: Server = "mcp_servers/set_active";
     SET_STATUS: Server = "mcp_servers/set_status";
     DELETE: Server = "mcp_servers/delete";
@@ -145,6 +149,20 @@ pub async fn named(actor: &Actor, on: impl Run, name: &str) -> Result<Option<Ser
 /// What is needed to start the servers that are to run. For Steward itself only.
 pub async fn launches(actor: &Actor, on: impl Run) -> Result<Vec<ServerLaunch>> {
     on.list(actor, &LAUNCHES, Vec::new()).await
+}
+
+/// Writes how a server is started and whether it is to run; `environment` is sealed, and stays as it is where none is
+/// given. False: none such, or not allowed.
+pub async fn update(actor: &Actor, on: impl Run, server: &Server, environment: Option<Option<Json>>) -> Result<bool> {
+    let mut params =
+        vec![server.id.into(), (&server.command).into(), server.args.clone().into(), server.is_active.into()];
+    let statement = if let Some(environment) = environment {
+        params.push(environment.into());
+        &UPDATE_ALL
+    } else {
+        &UPDATE
+    };
+    Ok(on.execute(actor, statement, params).await? > 0)
 }
 
 /// Says whether a server is to run. False: none such, or not allowed.

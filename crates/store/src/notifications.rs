@@ -7,7 +7,8 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
-    value::{Scalar, page, row},
+    tasks::{Cursor, from_place},
+    value::{Scalar, page as most_rows, row},
 };
 
 row! {
@@ -28,6 +29,7 @@ row! {
         /// `unread`, `read` or `archived`.
         pub status: String,
         /// What it is about: `task_id`, `approval_id` …
+        #[schema(value_type = Option<Object>)]
         pub data: Option<Json>,
         /// When read.
         pub read_at: Option<Timestamp>,
@@ -138,20 +140,35 @@ pub async fn sent(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
 
 /// The actor's own that went or go out by other ways than the web, newest first.
 pub async fn list_ways(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<Notification>> {
-    on.list(actor, &LIST_WAYS, vec![page(limit)]).await
+    on.list(actor, &LIST_WAYS, vec![most_rows(limit)]).await
 }
 
 /// The actor's own notifications that are due, newest first.
 pub async fn list(actor: &Actor, on: impl Run, status: Option<&str>, limit: i64) -> Result<Vec<Notification>> {
-    match status {
-        Some(status) => on.list(actor, &LIST_STATUS, vec![page(limit), status.into()]).await,
-        None => on.list(actor, &LIST, vec![page(limit)]).await,
-    }
+    self::page(actor, on, status, None, limit).await
+}
+
+/// The same from a place on.
+pub async fn page(
+    actor: &Actor,
+    on: impl Run,
+    status: Option<&str>,
+    cursor: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Notification>> {
+    let mut params = from_place(cursor, limit);
+    let statement = if let Some(status) = status {
+        params.push(status.into());
+        &LIST_STATUS
+    } else {
+        &LIST
+    };
+    on.list(actor, statement, params).await
 }
 
 /// How many of the actor's own are due and unread, counted up to `most` (1–1000).
 pub async fn unread(actor: &Actor, on: impl Run, most: i64) -> Result<i64> {
-    Ok(on.one::<Scalar<i64>>(actor, &UNREAD, vec![page(most)]).await?.0)
+    Ok(on.one::<Scalar<i64>>(actor, &UNREAD, vec![most_rows(most)]).await?.0)
 }
 
 /// Marks one of the actor's own as `unread`, `read` or `archived`. False: none such.

@@ -69,6 +69,7 @@ statements! {
     CREATE: Policy = "policies/create";
     LIST: Policy = "policies/list";
     SET_RISK: Policy = "policies/set_risk";
+    UPDATE: Policy = "policies/update";
     DELETE: Policy = "policies/delete";
 }
 
@@ -105,6 +106,23 @@ pub async fn shown(actor: &Actor, store: &Store) -> Result<Vec<Policy>> {
     let Some(user) = actor.user_id() else { return list(actor, store).await };
     let on = [Change::User(user), Change::Policies];
     store.cache.kept(store, (Kind::Policies, &user.to_string()), &on, Box::pin(list(actor, store))).await
+}
+
+/// Writes all of a rule but who made it. False: none such, or not allowed.
+pub async fn update(actor: &Actor, on: impl Run, rule: &Policy) -> Result<bool> {
+    let params = vec![
+        rule.id.into(),
+        rule.position.into(),
+        (&rule.name).into(),
+        (&rule.server).into(),
+        (&rule.tool).into(),
+        rule.condition.clone().into(),
+        rule.outside.into(),
+        (&rule.effect).into(),
+        rule.approval_ttl_minutes.into(),
+        rule.is_active.into(),
+    ];
+    Ok(on.execute(actor, &UPDATE, params).await? > 0)
 }
 
 /// Removes a rule. False: none such, or not allowed.

@@ -54,6 +54,7 @@ row! {
         /// When its user last showed who it is.
         pub authenticated_at: Timestamp,
         /// From where it began.
+        #[schema(value_type = Option<String>)]
         pub ip_address: Option<IpAddr>,
         /// With which program.
         pub user_agent: Option<String>,

@@ -33,10 +33,12 @@ row! {
         /// Which request.
         pub request_id: Option<String>,
         /// From where.
+        #[schema(value_type = Option<String>)]
         pub ip_address: Option<IpAddr>,
         /// By which program.
         pub user_agent: Option<String>,
         /// Further fields.
+        #[schema(value_type = Option<Object>)]
         pub metadata: Option<Json>,
     }
 }

@@ -41,6 +41,7 @@ row! {
         /// Minutes it took.
         pub actual_duration: Option<i32>,
         /// Anything else: `playbook`, `file`, `failure_reason`, `summary`, `original_due_date` …
+        #[schema(value_type = Object)]
         pub metadata: Json,
         /// Tasks that must be completed first.
         pub dependencies: Vec<Uuid>,
@@ -83,6 +84,7 @@ row! {
         /// `watcher:inbox`, `desk`, `terminal` …
         pub source: String,
         /// What is known of it.
+        #[schema(value_type = Object)]
         pub detail: Json,
         /// When written.
         pub created_at: Timestamp,
@@ -90,7 +92,7 @@ row! {
 }
 
 /// A task to be made; its creator is the actor.
-#[derive(Debug, Clone, serde::Deserialize, PartialEq)]
+#[derive(Debug, Clone, serde::Deserialize, PartialEq, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTask {
     /// Title, 1–255 characters.
@@ -112,6 +114,7 @@ pub struct NewTask {
     pub estimated_duration: Option<i32>,
     /// Anything else.
     #[serde(default = "empty_object")]
+    #[schema(value_type = Object)]
     pub metadata: Json,
     /// Tasks that must be completed first.
     #[serde(default)]
@@ -161,7 +164,7 @@ pub struct TaskFilter {
 }
 
 /// A task that a search found.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
 pub struct FoundTask {
     /// The task.
     #[serde(flatten)]
@@ -171,7 +174,7 @@ pub struct FoundTask {
 }
 
 /// Where a task matches: plain text in pieces, never markup.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct TaskSnippet {
     /// The whole title.
     pub title: Vec<Piece>,

@@ -34,6 +34,7 @@ row! {
         /// Last log-in.
         pub last_login: Option<Timestamp>,
         /// The user's own settings.
+        #[schema(value_type = Object)]
         pub preferences: serde_json::Value,
         /// Whether it is a program, which never decides.
         pub is_agent: bool,
@@ -127,6 +128,7 @@ statements! {
     CREDENTIALS: Credentials = "users/credentials";
     PEOPLE: User = "users/people_with_role";
     LOCK_ADMINS: User = "users/lock_admins";
+    UPDATE: User = "users/update";
     SET_ROLE: User = "users/set_role";
     SET_STATUS: User = "users/set_status" wakes;
     SET_PASSWORD: User = "users/set_password";
@@ -201,6 +203,21 @@ pub async fn people_with_role(actor: &Actor, on: impl Run, role: &str) -> Result
 /// two who take the role from each other one comes second and sees it.
 pub async fn lock_admins(actor: &Actor, on: impl Run) -> Result<Vec<User>> {
     on.list(actor, &LOCK_ADMINS, Vec::new()).await
+}
+
+/// Writes name, address, given and family name and settings. False: no such user, or not the actor's to change.
+pub async fn update(actor: &Actor, on: impl Run, account: &Account) -> Result<bool> {
+    let params = vec![
+        account.id.into(),
+        (&account.username).into(),
+        (&account.email).into(),
+        account.first_name.clone().into(),
+        account.last_name.clone().into(),
+        account.preferences.clone().into(),
+    ];
+    let done = on.execute(actor, &UPDATE, params).await? > 0;
+    tell(on, account.id, done).await;
+    Ok(done)
 }
 
 /// Gives a user a role. False: no such user, or not allowed.

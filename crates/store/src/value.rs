@@ -218,11 +218,12 @@ pub trait FromRow: Sized {
     fn from_row(row: &Row) -> Result<Self>;
 }
 
-/// Declares a row struct: the fields are the columns, and the struct is the payload.
+/// Declares a row struct: the fields are the columns, and the struct is the payload. Its comments are what the API's
+/// description says of it.
 macro_rules! row {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$fmeta:meta])* pub $field:ident: $t:ty),* $(,)? }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         pub struct $name { $($(#[$fmeta])* pub $field: $t),* }
         impl $crate::value::FromRow for $name {
             const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),*];

@@ -20,6 +20,7 @@ row! {
         /// What it watches: `folder`, `imap`, `feed` …
         pub watcher_type: String,
         /// What its kind needs.
+        #[schema(value_type = Option<Object>)]
         pub config: Option<Json>,
         /// Whether it is to run.
         pub is_active: bool,
@@ -42,6 +43,7 @@ statements! {
     CREATE: Watcher = "watchers/create";
     LIST: Watcher = "watchers/list";
     GET: Watcher = "watchers/get";
+    UPDATE: Watcher = "watchers/update";
     SET_ACTIVE: Watcher = "watchers/set_active";
     SET_CONFIG: Watcher = "watchers/set_config";
     REPORT: Watcher = "watchers/report";
@@ -68,6 +70,13 @@ pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Watcher>> {
 /// One watcher.
 pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Watcher>> {
     on.optional(actor, &GET, vec![id.into()]).await
+}
+
+/// Writes a watcher's name, settings and whether it is to run. False: none such, or not allowed.
+pub async fn update(actor: &Actor, on: impl Run, watcher: &Watcher) -> Result<bool> {
+    let params =
+        vec![watcher.id.into(), (&watcher.name).into(), watcher.config.clone().into(), watcher.is_active.into()];
+    Ok(on.execute(actor, &UPDATE, params).await? > 0)
 }
 
 /// Says whether a watcher is to run. False: none such, or not allowed.

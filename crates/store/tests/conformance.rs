@@ -17,6 +17,8 @@ mod briefing;
 mod events;
 #[path = "conformance/files_and_logs.rs"]
 mod files_and_logs;
+#[path = "conformance/idempotency_keys.rs"]
+mod idempotency_keys;
 #[path = "conformance/mcp_servers.rs"]
 mod mcp_servers;
 #[path = "conformance/models.rs"]

@@ -10,6 +10,8 @@ mod common;
 mod functions;
 #[path = "permissions/list.rs"]
 mod list;
+#[path = "permissions/rows.rs"]
+mod rows;
 #[path = "permissions/telling.rs"]
 mod telling;
 #[path = "permissions/thinking.rs"]

@@ -36,6 +36,7 @@ async fn main() -> Done {
     let state = web::State {
         store: store.clone(),
         vault,
+        hands: std::sync::Arc::new(Hands),
         version: "0.1.0",
         allowed_hosts: Vec::new(),
         playbooks: web::Playbooks::new(|| {
@@ -392,5 +393,15 @@ impl Desk<'_> {
         };
         let known = self.tools.iter().find(|t| t.name == tool).ok_or("no such tool")?;
         Ok(self.worker().ask(self.store, work, None, Self::call(step, tool, &arguments), &verdict, known).await?)
+    }
+}
+
+/// The example has no workers: no kind of watcher is refused.
+#[derive(Debug)]
+struct Hands;
+
+impl web::Hands for Hands {
+    fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
+        Ok(())
     }
 }

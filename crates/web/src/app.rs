@@ -12,10 +12,20 @@ use axum::{
 use domain::guessing::DeviceKey;
 use jiff::Timestamp;
 use store::{Actor, Store};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{State, api, assets, desk, events::Events, fault::Fault, guard, health, hooks, hosts::Hosts, rate::Rates};
+use crate::{
+    State, api, assets, desk, docs,
+    events::Events,
+    fault::{Fault, Result},
+    guard,
+    hands::Settings,
+    health, hooks,
+    hosts::Hosts,
+    rate::Rates,
+};
 
 /// Bodies hold at most this much.
 pub(crate) const BODY_BYTES: usize = 256 * 1024;
@@ -34,6 +44,8 @@ pub(crate) struct Inner {
     pub calls: hooks::Calls,
     pub rates: Rates,
     pub started_at: Timestamp,
+    /// Whoever verifies the audit trail holds it.
+    pub verifying: Semaphore,
     /// Answers by class: 1xx … 5xx.
     pub answers: [AtomicU64; 5],
 }
@@ -58,6 +70,7 @@ impl App {
             calls: hooks::Calls::default(),
             rates: Rates::default(),
             started_at: store::now(),
+            verifying: Semaphore::new(1),
             answers: std::array::from_fn(|_| AtomicU64::new(0)),
         };
         Self(Arc::new(inner))
@@ -65,6 +78,13 @@ impl App {
 
     pub fn store(&self) -> &Store {
         &self.state.store
+    }
+
+    /// Refuses settings that a watcher of this kind can't use.
+    pub async fn check_watcher(&self, settings: Settings) -> Result<()> {
+        let hands = Arc::clone(&self.state.hands);
+        let checked = tokio::task::spawn_blocking(move || hands.check_watcher(&settings)).await;
+        Ok(checked.map_err(|e| Fault::internal(e.to_string()))??)
     }
 }
 
@@ -86,7 +106,8 @@ pub(crate) async fn names(
 pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(desk::routes())
-        .nest("/v1", api::routes())
+        .merge(api::routes(&app))
+        .route("/docs", get(docs::page))
         .route("/hooks/{id}", post(hooks::receive).layer(DefaultBodyLimit::max(hooks::HOOK_BYTES)))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

@@ -16,6 +16,9 @@ use crate::{
     session::{Client, Signed},
 };
 
+/// How deep a body's arrays and objects may stand in one another.
+const DEPTH: usize = 32;
+
 /// The fields of a form.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fields(pub Vec<(String, String)>);
@@ -44,7 +47,7 @@ impl Fields {
     }
 }
 
-fn too_large() -> Fault {
+pub(crate) fn too_large() -> Fault {
     Fault::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "too_large",
@@ -126,8 +129,59 @@ fn read_json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T
         ));
     }
     let text = if bytes.is_empty() { b"{}" } else { bytes };
-    serde_json::from_slice(text).map_err(|e| match e.classify() {
-        Category::Data => Fault::invalid("body", format!("the body does not fit: {e}")),
-        Category::Io | Category::Syntax | Category::Eof => Fault::malformed(format!("the body is no JSON: {e}")),
-    })
+    if depth(text) > DEPTH {
+        return Err(Fault::malformed(format!("the body is nested more than {DEPTH} deep")));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|e| match e.inner().classify() {
+        Category::Data => misfit(&e.path().to_string(), e.inner()),
+        Category::Io | Category::Syntax | Category::Eof => {
+            Fault::malformed(format!("the body is no JSON: {}", e.inner()))
+        }
+    })?;
+    reader.end().map_err(|e| Fault::malformed(format!("the body is no JSON: {e}")))?;
+    Ok(value)
+}
+
+/// A value as what it should be; what does not fit is named.
+pub(crate) fn fit<T: DeserializeOwned>(value: serde_json::Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|e| misfit(&e.path().to_string(), e.inner()))
+}
+
+fn misfit(path: &str, e: &serde_json::Error) -> Fault {
+    Fault::invalid(if path == "." { "body" } else { path }, format!("the body does not fit: {e}"))
+}
+
+/// How deep arrays and objects stand in one another, texts left out.
+fn depth(json: &[u8]) -> usize {
+    let (mut now, mut most, mut is_text, mut is_escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match (is_text, byte) {
+            (true, _) if is_escaped => is_escaped = false,
+            (true, b'\\') => is_escaped = true,
+            (_, b'"') => is_text = !is_text,
+            (false, b'[' | b'{') => {
+                now += 1;
+                most = most.max(now);
+            }
+            (false, b']' | b'}') => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::depth;
+
+    #[test]
+    fn depth_is_counted_outside_texts() {
+        for (json, expected) in
+            [("1", 0), ("[]", 1), (r#"{"a":[{"b":1},[]]}"#, 3), (r#"["[[[", "\\\"[["]"#, 1), ("]]]", 0)]
+        {
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
+        }
+        assert_eq!(depth("[".repeat(500).as_bytes()), 500);
+    }
 }

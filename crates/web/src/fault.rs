@@ -5,12 +5,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A result of a handler.
 pub(crate) type Result<T, E = Fault> = std::result::Result<T, E>;
 
 /// A wrong field.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
     /// Its name.
     pub field: String,
@@ -34,19 +36,43 @@ pub(crate) struct Fault {
     pub code_for: Option<Box<uuid::Uuid>>,
     /// For the log alone.
     pub cause: Option<Box<str>>,
+    /// How a row stands that is not as it was read, and what changed it.
+    pub stands: Option<Box<Stands>>,
 }
 
-/// RFC 9457.
-#[derive(Debug, Serialize)]
+/// How a row stands now.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub(crate) struct Stands {
+    /// The row.
+    #[schema(value_type = Object)]
+    current: Value,
+    /// Its latest changes as the audit trail has them, newest first: `at`, `user_id`, `action`, `from`, `to`.
+    #[schema(value_type = Vec<Object>)]
+    changes: Vec<Value>,
+}
+
+/// A refusal or a failure (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem<'a> {
+    /// `about:blank`: the code says more.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status.
     status: u16,
+    /// What happened and why, for people.
     detail: &'a str,
+    /// What happened, for programs; stable.
     code: &'static str,
+    /// The request's id in the log.
     request_id: &'a str,
+    /// Which fields are wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(required = false)]
     errors: &'a [FieldError],
+    /// How the row stands that is not as it was read.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    stands: Option<&'a Stands>,
 }
 
 impl Fault {
@@ -60,6 +86,7 @@ impl Fault {
             retry_after_s: None,
             code_for: None,
             cause: None,
+            stands: None,
         }
     }
 
@@ -122,6 +149,17 @@ impl Fault {
         Self::new(StatusCode::BAD_REQUEST, "malformed", detail).advice("Nothing was changed.")
     }
 
+    pub fn refused(what: &str) -> Self {
+        store::Error::Refused { what: what.to_owned() }.into()
+    }
+
+    pub fn changed(current: Value, changes: Vec<Value>) -> Self {
+        let detail = "it was changed since you read it; nothing was changed";
+        let mut fault = Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail);
+        fault.stands = Some(Box::new(Stands { current, changes }));
+        fault.advice("Look at how it stands now, and send the change again with its tag.")
+    }
+
     pub fn conflict(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", detail).advice("Look at how it stands now.")
     }
@@ -177,6 +215,7 @@ impl Fault {
             code: self.code,
             request_id,
             errors: &self.errors,
+            stands: self.stands.as_deref(),
         }
     }
 
@@ -185,7 +224,7 @@ impl Fault {
         self.status.canonical_reason().unwrap_or("Error")
     }
 
-    fn busy(detail: String, code: &'static str, retry_after_s: u32) -> Self {
+    pub fn busy(detail: String, code: &'static str, retry_after_s: u32) -> Self {
         let mut fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail);
         fault.retry_after_s = Some(retry_after_s);
         fault.advice("Try again in a moment.")
@@ -251,6 +290,7 @@ impl From<domain::Error> for Fault {
                 Self::new(StatusCode::NOT_FOUND, "not_found", text).advice("Check the address, or begin at Today.")
             }
             E::Conflict(_) | E::LeaseLost | E::Duplicate => Self::conflict(text),
+            E::Changed { current } => Self::changed(*current, Vec::new()),
             E::Invalid { field, message } => Self::invalid(field, message),
             E::LogInRefused => {
                 Self::new(StatusCode::UNAUTHORIZED, "log_in_refused", text).advice("Check both and try again.")
@@ -301,6 +341,7 @@ mod tests {
             domain::Error::invalid("due_date", "this is no time"),
             domain::Error::LogInRefused,
             domain::Error::LeaseLost,
+            domain::Error::changed(&serde_json::json!({"id": 1})),
             domain::Error::Duplicate,
         ];
         let lines: Vec<String> = errors

@@ -12,9 +12,11 @@ mod body;
 mod cache_figures;
 mod database_figures;
 mod desk;
+mod docs;
 mod events;
 mod fault;
 mod guard;
+mod hands;
 mod health;
 mod hooks;
 mod hosts;
@@ -31,8 +33,14 @@ use std::{fmt, sync::Arc};
 
 use store::{Store, Vault};
 
+pub use hands::{Hands, Settings};
 pub use serve::{serve, serve_tls};
 pub use tls::{Tls, TlsFiles};
+
+/// The description of the API: OpenAPI 3.1.
+pub fn openapi() -> &'static serde_json::Value {
+    &api::openapi::DOCUMENT
+}
 
 /// What the pages and the API work with.
 #[derive(Debug, Clone)]
@@ -41,6 +49,8 @@ pub struct State {
     pub store: Store,
     /// Seals secrets and keeps attachments.
     pub vault: Vault,
+    /// What other parts of the program do for the web.
+    pub hands: Arc<dyn Hands>,
     /// Version shown and told.
     pub version: &'static str,
     /// Names under which the desk may be reached besides loopback and the address it listens on, as in
@@ -51,7 +61,7 @@ pub struct State {
 }
 
 /// A playbook as a list shows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, utoipa::ToSchema)]
 pub struct PlaybookEntry {
     /// Name.
     pub name: String,

@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use store::tasks::Cursor;
 use uuid::Uuid;
 
-use crate::fault::{Fault, Result};
+use crate::{
+    access::Need,
+    fault::{Fault, Result},
+    session::Client,
+};
 
 /// Fields that an address or a form may have.
 pub(crate) const FIELDS: usize = 64;
@@ -30,7 +34,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
         if pairs.len() > FIELDS {
             return Err(Fault::malformed(format!("the address has more than {FIELDS} fields")));
         }
-        Ok(Self(pairs))
+        // A page's form sends every field, filled in or not; a program sends what it means.
+        let is_page = parts.extensions.get::<Client>().is_some_and(|client| client.need == Need::Page);
+        Ok(Self(if is_page { pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect() } else { pairs }))
     }
 }
 
@@ -51,9 +57,9 @@ impl Params {
         Ok(())
     }
 
-    /// A field's value; an empty one counts as none.
+    /// A field's value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
+        self.0.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// A field that must be one of `known`.
@@ -81,11 +87,7 @@ impl Params {
 
     /// After which row the page begins.
     pub fn cursor(&self) -> Result<Option<Cursor>> {
-        self.get("cursor")
-            .map(|text| {
-                read_cursor(text).ok_or_else(|| Fault::invalid("cursor", "the cursor is not one that a list here gave"))
-            })
-            .transpose()
+        self.get("cursor").map(|text| read_cursor(text).ok_or_else(wrong_cursor)).transpose()
     }
 
     /// A moment in a field.
@@ -102,6 +104,15 @@ impl Params {
     }
 }
 
+pub(crate) fn wrong_cursor() -> Fault {
+    Fault::invalid("cursor", "the cursor is not one that a list here gave")
+}
+
+/// A place in a list as a cursor.
+pub(crate) fn cursor_text((time, id): &Cursor) -> String {
+    format!("{}.{id}", time.as_microsecond())
+}
+
 fn read_cursor(text: &str) -> Option<Cursor> {
     let (time, id) = text.split_once('.')?;
     Some((Timestamp::from_microsecond(time.parse().ok()?).ok()?, id.parse().ok()?))
@@ -112,11 +123,25 @@ pub(crate) fn page<T>(mut rows: Vec<T>, limit: i64, key: impl Fn(&T) -> Cursor) 
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
-    let next = rows.last().filter(|_| has_more).map(|last| {
-        let (time, id) = key(last);
-        format!("{}.{id}", time.as_microsecond())
-    });
+    let next = rows.last().filter(|_| has_more).map(|last| cursor_text(&key(last)));
     (rows, next)
+}
+
+/// Words in the address. What can't be read leads nowhere.
+#[derive(Debug, Clone)]
+pub(crate) struct Place<T>(pub T);
+
+impl<T: serde::de::DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+    type Rejection = Fault;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        // No name has a NUL, and PostgreSQL takes none.
+        if parts.uri.path().contains("%00") {
+            return Err(Fault::not_found("such thing"));
+        }
+        let Path(place) =
+            Path::<T>::from_request_parts(parts, state).await.map_err(|_| Fault::not_found("such thing"))?;
+        Ok(Self(place))
+    }
 }
 
 /// The id in the address. What is no id leads nowhere, as an unknown one does.
@@ -164,6 +189,7 @@ mod tests {
         assert!(params(&[("statsu", "x")]).only(&["status"]).is_err());
         assert!(params(&[("status", "x"), ("status", "y")]).only(&["status"]).is_err());
         assert!(params(&[("status", "x")]).one_of("status", &["pending"]).is_err());
-        assert_eq!(params(&[("status", "")]).one_of("status", &["pending"]).unwrap(), None);
+        assert_eq!(params(&[]).one_of("status", &["pending"]).unwrap(), None);
+        assert!(params(&[("status", "")]).one_of("status", &["pending"]).is_err());
     }
 }

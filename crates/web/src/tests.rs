@@ -8,6 +8,8 @@ mod hooks;
 mod house;
 mod logs;
 mod pages;
+mod rights;
+mod rows;
 mod second_factor;
 mod serve;
 mod sessions;

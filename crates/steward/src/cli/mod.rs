@@ -47,7 +47,7 @@ use crate::{
     Result,
     config::{Config, Flags},
     known_passwords::KnownInFile,
-    logging,
+    logging, output,
     serve::{self, Only},
 };
 
@@ -108,6 +108,8 @@ enum Command {
     Acting(Acting),
     /// Look for what is wrong, and say how to mend it
     Doctor(doctor::Args),
+    /// Print the description of the API (OpenAPI 3.1)
+    Openapi,
 }
 
 /// Commands that a person carries out on the database.
@@ -207,6 +209,10 @@ fn deepest_settings_file(matches: &ArgMatches) -> Option<PathBuf> {
 /// Carries an invocation out.
 pub async fn run(invocation: Invocation) -> Result<()> {
     let Invocation { cli, settings_file } = invocation;
+    // It needs neither settings nor a database.
+    if matches!(cli.command, Some(Command::Openapi)) {
+        return output::json(web::openapi());
+    }
     let flags = cli.flags;
     let config = blocking(move || Config::load(&flags, settings_file.as_deref())).await?;
     if let Some(file) = config.known_passwords_file.clone() {
@@ -225,6 +231,7 @@ pub async fn run(invocation: Invocation) -> Result<()> {
         Some(Command::Setup(args)) => setup::run(config, args).await,
         Some(Command::Db(command)) => db::run(config, command).await,
         Some(Command::Backup(command)) => backup::run(config, command).await,
+        Some(Command::Openapi) => Ok(()),
         Some(Command::Doctor(args)) => doctor::run(config, acting_as.as_deref(), args).await,
         // A file can be checked without a database.
         Some(Command::Acting(Acting::Playbook(playbook::Command::Check(args)))) => playbook::check(args).await,

@@ -7,7 +7,10 @@ fn schedules_are_listed_changed_and_run() {
     let desk = Desk::set_up();
     let list = desk.json(&["schedule", "list"]);
     let names: Vec<_> = list.as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["attachments", "cleanup-sessions", "log-partitions", "log-retention", "statistics"]);
+    assert_eq!(
+        names,
+        ["attachments", "cleanup-sessions", "idempotency-keys", "log-partitions", "log-retention", "statistics"]
+    );
     let out =
         desk.run(&["schedule", "set", "statistics", "--cron", "15 5 * * 1", "--time-zone", "Europe/Berlin"]).done();
     assert!(out.contains("statistics runs at 15 5 * * 1 in Europe/Berlin, next at "), "{out}");

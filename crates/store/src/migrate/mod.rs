@@ -77,6 +77,7 @@ migrations! {
     26 "risk" "0026_risk",
     27 "second_factors" "0027_second_factors",
     28 "models" "0028_models",
+    29 "idempotency_keys" "0029_idempotency_keys",
 }
 
 /// A migration that stands in a database.

@@ -65,6 +65,27 @@ async fn servers(db: &Db) {
     }
     assert_eq!(refusal(mcp_servers::set_active(&db.service, on, files, false).await), "refused");
     assert_eq!(refusal(mcp_servers::delete(&db.service, on, files).await), "refused");
+    let mut changed = mcp_servers::named(&db.ada, on, "files").await.unwrap().unwrap();
+    (changed.command, changed.args) = ("node".to_owned(), vec!["b".to_owned()]);
+    for actor in [&db.bob, &db.employee, &db.admin_agent, &db.obs, &db.nobody] {
+        for environment in [None, Some(Some(json!({ "sealed": "forged" })))] {
+            assert!(!mcp_servers::update(actor, on, &changed, environment).await.unwrap(), "{actor:?}");
+        }
+    }
+    let environment = |launches: Vec<mcp_servers::ServerLaunch>| launches[1].environment.clone();
+    assert!(mcp_servers::update(&db.ada, on, &changed, None).await.unwrap());
+    assert_eq!(
+        environment(mcp_servers::launches(&db.service, on).await.unwrap()),
+        Some(json!({ "sealed": "s3cret" })),
+        "what is not given stays"
+    );
+    let other = json!({ "sealed": "other" });
+    assert!(mcp_servers::update(&db.ada, on, &changed, Some(Some(other.clone()))).await.unwrap());
+    assert_eq!(environment(mcp_servers::launches(&db.service, on).await.unwrap()), Some(other));
+    assert!(mcp_servers::update(&db.ada, on, &changed, Some(None)).await.unwrap());
+    assert_eq!(environment(mcp_servers::launches(&db.service, on).await.unwrap()), None);
+    let row = mcp_servers::named(&db.bob, on, "files").await.unwrap().unwrap();
+    assert_eq!((row.command, row.args), (changed.command, changed.args));
     assert!(mcp_servers::set_active(&db.ada, on, files, false).await.unwrap());
     assert_eq!(mcp_servers::launches(&db.service, on).await.unwrap().len(), 1);
     assert!(mcp_servers::delete(&db.ada, on, files).await.unwrap());

@@ -59,6 +59,16 @@ async fn telling_and_reading(db: &Db) {
         "also an administrator reads only her own"
     );
     assert_eq!(notifications::list(&db.bob, on, None, 1).await.unwrap().len(), 1);
+    for status in [None, Some("unread")] {
+        let (mut walked, mut place) = (Vec::new(), None);
+        for _ in 0..4 {
+            let page = notifications::page(&db.bob, on, status, place, 1).await.unwrap();
+            let Some(row) = page.first() else { break };
+            place = Some((row.created_at, row.id));
+            walked.push(row.id);
+        }
+        assert_eq!(walked, [served, told, own], "page by page");
+    }
 
     assert!(notifications::set_status(&db.bob, on, told, "read").await.unwrap());
     let read = notifications::list(&db.bob, on, Some("read"), 10).await.unwrap();

@@ -72,6 +72,18 @@ async fn rules_of_tools(db: &Db) {
     ] {
         assert_eq!(refusal(policies::create(&db.ada, on, &wrong).await), rule);
     }
+    let mut changed = rows[1].clone();
+    (changed.position, changed.effect, changed.condition, changed.is_active) = (30, "deny".to_owned(), None, false);
+    for actor in [&db.bob, &db.employee, &db.admin_agent, &db.obs, &db.nobody] {
+        assert!(!policies::update(actor, on, &changed).await.unwrap(), "{actor:?}");
+    }
+    assert_eq!(refusal(policies::update(&db.service, on, &changed).await), "refused");
+    assert!(policies::update(&db.ada, on, &changed).await.unwrap());
+    let row = policies::list(&db.bob, on).await.unwrap().pop().unwrap();
+    assert_eq!((row.id, row.position, row.effect.as_str()), (changed.id, 30, "deny"));
+    assert_eq!((row.condition, row.is_active), (None, false));
+    "first".clone_into(&mut changed.name);
+    assert_eq!(refusal(policies::update(&db.ada, on, &changed).await), "policies_name_key");
     for actor in [&db.bob, &db.employee, &db.admin_agent, &db.obs, &db.nobody] {
         assert!(!policies::delete(actor, on, first).await.unwrap(), "{actor:?}");
     }
@@ -87,6 +99,12 @@ async fn rules_of_tools(db: &Db) {
     assert_eq!((row.policy_id, row.policy_reason.as_deref()), (None, Some("nothing matches")));
 }
 
+/// The schedule that the scenarios change.
+async fn statistics(db: &Db) -> schedules::Schedule {
+    let all = schedules::list(&db.service, &db.store).await.unwrap();
+    all.into_iter().find(|s| s.name == "statistics").unwrap()
+}
+
 async fn jobs_fire_once(db: &Db) {
     let (on, service) = (&db.store, &db.service);
     let jobs = schedules::list(service, on).await.unwrap();
@@ -95,6 +113,7 @@ async fn jobs_fire_once(db: &Db) {
         [
             ("attachments", "30 3 * * *"),
             ("cleanup-sessions", "0 2 * * *"),
+            ("idempotency-keys", "20 * * * *"),
             ("log-partitions", "30 2 * * *"),
             ("log-retention", "0 3 * * *"),
             ("statistics", "0 4 * * *")
@@ -154,7 +173,7 @@ async fn only_an_administrator_changes_a_schedule(db: &Db) {
     assert!(schedules::set(&db.ada, on, "statistics", &change, None).await.unwrap());
     assert!(!schedules::set(&db.ada, on, "unknown", &change, None).await.unwrap());
     assert!(schedules::request(&db.ada, on, "statistics").await.unwrap());
-    let row = schedules::list(&db.ada, on).await.unwrap().swap_remove(4);
+    let row = statistics(db).await;
     assert_eq!((row.cron.as_str(), row.time_zone.as_str(), row.is_active), ("5 4 * * *", "UTC", false));
     // What was asked for can be taken, and leaves the times as they are.
     let at = row.requested_at.unwrap();
@@ -173,7 +192,7 @@ async fn old_fires_go(db: &Db) {
     let (on, service) = (&db.store, &db.service);
     for number in 0..105 {
         schedules::request(&db.ada, on, "statistics").await.unwrap();
-        let at = schedules::list(service, on).await.unwrap().swap_remove(4).requested_at.unwrap();
+        let at = statistics(db).await.requested_at.unwrap();
         let held = schedules::fire(service, on, "statistics", at, "a", seconds(60)).await.unwrap().unwrap();
         assert!(schedules::finish(service, on, &held, true, &number.to_string(), 1).await.unwrap());
     }

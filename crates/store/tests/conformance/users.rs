@@ -66,6 +66,18 @@ async fn changing_users(db: &Db) {
         assert_eq!(refusal(users::make_agent(other, on, cat, "employee").await), "refused");
         assert_eq!(refusal(users::touch_login(other, on, cat).await), "refused");
     }
+    let mut row = users::account(&db.ada, on, cat).await.unwrap().unwrap();
+    (row.email, row.last_name, row.preferences) =
+        ("kat@example.org".to_owned(), Some("Katz".to_owned()), serde_json::json!({ "zone": "Europe/Berlin" }));
+    for other in [&db.bob, &db.cat, &db.obs, &db.sus, &db.employee, &db.admin_agent, &db.nobody] {
+        assert!(!users::update(other, on, &row).await.unwrap(), "{other:?}");
+    }
+    assert_eq!(refusal(users::update(&db.service, on, &row).await), "refused");
+    assert!(users::update(&db.ada, on, &row).await.unwrap());
+    let own = users::account(&db.cat, on, cat).await.unwrap().unwrap();
+    assert_eq!((&own.email, &own.last_name, &own.preferences), (&row.email, &row.last_name, &row.preferences));
+    "BOB@example.org".clone_into(&mut row.email);
+    assert_eq!(refusal(users::update(&db.ada, on, &row).await), "idx_users_email");
     assert!(users::set_role(&db.ada, on, cat, "observer").await.unwrap());
     assert!(users::set_password(&db.ada, on, cat, "new").await.unwrap());
     assert!(users::set_password(&db.service, on, cat, "newer").await.unwrap());

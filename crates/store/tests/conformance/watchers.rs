@@ -57,6 +57,18 @@ async fn a_watcher_acts_for_its_maker(db: &Db) {
     assert!(watchers::set_active(&db.ada, on, inbox, false).await.unwrap());
     assert!(!watchers::get(&db.bob, on, inbox).await.unwrap().unwrap().is_active);
     assert!(watchers::set_active(&db.bob, on, inbox, true).await.unwrap());
+    let mut changed = watchers::get(&db.bob, on, inbox).await.unwrap().unwrap();
+    (changed.name, changed.config, changed.is_active) = ("post".to_owned(), Some(json!({"path": "/post"})), false);
+    for actor in [&db.cat, &db.obs, &db.sus, &db.employee, &db.nobody] {
+        assert!(!watchers::update(actor, on, &changed).await.unwrap(), "{actor:?}");
+    }
+    assert!(watchers::update(&db.bob, on, &changed).await.unwrap());
+    let row = watchers::get(&db.bob, on, inbox).await.unwrap().unwrap();
+    assert_eq!((&row.name, &row.config, row.is_active), (&changed.name, &changed.config, false));
+    changed.name = "x".repeat(101);
+    assert_eq!(refusal(watchers::update(&db.bob, on, &changed).await), "length");
+    (changed.name, changed.is_active) = ("inbox".to_owned(), true);
+    assert!(watchers::update(&db.bob, on, &changed).await.unwrap());
     watchers::create(&db.bob, on, "Alpha", "folder", json!({})).await.unwrap();
     assert_eq!(
         watchers::list(&db.bob, on).await.unwrap().iter().map(|w| w.name.clone()).collect::<Vec<_>>(),

@@ -63,6 +63,7 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("daily_activity", "level = 'info'", &[]),
     ("file_attachments", "id = '{attachment}'", &[("id", "{new}")]),
     ("handbook", "version = 1", &[("version", "2")]),
+    ("idempotency_keys", "user_id = '{creator}' AND key = 'key'", &[("key", "raw")]),
     ("login_tries", "key = '{link}'", &[("key", "{hex}")]),
     ("mcp_servers", "id = '{server}'", &[("id", "{new}"), ("name", "raw")]),
     ("model_spend", "model = 'main'", &[("model", "raw")]),

@@ -32,6 +32,9 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "notifications.list" => {
             seen(notifications::list(me, tx, None, 1000).await?.iter().any(|n| n.id == w.notification))
         }
+        "notifications.page" => {
+            seen(notifications::page(me, tx, None, None, 1000).await?.iter().any(|n| n.id == w.notification))
+        }
         "notifications.put_copy" => {
             let of = notifications::get(&Actor::service(), tx, w.notification).await?.expect("the notification");
             notifications::put_copy(me, tx, Uuid::now_v7(), "sms", &of, None).await.map(done)?

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     access,
     common::{in_seconds, new_approval, new_user, seconds},
+    rows::{account, rule, server, watcher},
     telling, thinking,
     world::{World, new_attachment, new_call, new_line, new_policy, new_step},
 };
@@ -44,6 +45,8 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
+        "api_tokens" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
+        "idempotency_keys" => Box::pin(crate::rows::of_keys(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
     }
 }
@@ -68,6 +71,8 @@ async fn of_people_and_tasks(verb: &str, tx: &Transaction, w: &World) -> Result<
         "users.credentials" => seen(users::credentials(me, tx, "cat").await?.is_some()),
         "users.people_with_role" => seen(!users::people_with_role(me, tx, "admin").await?.is_empty()),
         "users.lock_admins" => seen(!users::lock_admins(me, tx).await?.is_empty()),
+        "users.update (one's own)" => done(users::update(me, tx, &account(myself)).await?),
+        "users.update (another's)" => done(users::update(me, tx, &account(w.other)).await?),
         "users.set_role (one's own)" => done(users::set_role(me, tx, myself, "admin").await?),
         "users.set_role (another's)" => done(users::set_role(me, tx, w.other, "admin").await?),
         "users.set_status (one's own)" => done(users::set_status(me, tx, myself, "active").await?),
@@ -185,6 +190,7 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "watchers.create" => watchers::create(me, tx, "n", "folder", json!({})).await.map(|_| done(true))?,
         "watchers.list" => seen(watchers::list(me, tx).await?.iter().any(|x| x.id == w.watcher)),
         "watchers.get" => seen(watchers::get(me, tx, w.watcher).await?.is_some()),
+        "watchers.update" => done(watchers::update(me, tx, &watcher(w.watcher)).await?),
         "watchers.set_active" => done(watchers::set_active(me, tx, w.watcher, false).await?),
         "watchers.set_config" => done(watchers::set_config(me, tx, w.watcher, json!({ "x": 1 })).await?),
         "watchers.report" => done(watchers::report(me, tx, w.watcher, Some("e")).await?),
@@ -201,6 +207,7 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "mcp_servers.list" => seen(!mcp_servers::list(me, tx).await?.is_empty()),
         "mcp_servers.named" => seen(mcp_servers::named(me, tx, "files").await?.is_some()),
         "mcp_servers.launches" => seen(mcp_servers::launches(me, tx).await?.iter().any(|l| l.environment.is_some())),
+        "mcp_servers.update" => done(mcp_servers::update(me, tx, &server(w.server), None).await?),
         "mcp_servers.set_active" => done(mcp_servers::set_active(me, tx, w.server, false).await?),
         "mcp_servers.set_status" => {
             mcp_servers::set_status(me, tx, w.server, "active", None, None).await.map(|()| done(true))?
@@ -219,6 +226,7 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "policies.create" => policies::create(me, tx, &new_policy("new")).await.map(|_| done(true))?,
         "policies.list" => seen(!policies::list(me, tx).await?.is_empty()),
         "policies.set_risk" => done(policies::set_risk(me, tx, w.policy, "high").await?),
+        "policies.update" => done(policies::update(me, tx, &rule(w.policy)).await?),
         "policies.delete" => done(policies::delete(me, tx, w.policy).await?),
         other => panic!("{other} is in VERBS and not tried"),
     })
@@ -269,6 +277,9 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         }
         "audit_trail.list (the creator's session)" => {
             seen(!audit_trail::list(me, tx, Some("session"), Some(w.session), 10).await?.is_empty())
+        }
+        "audit_trail.page (the task's)" => {
+            seen(!audit_trail::page(me, tx, Some("task"), Some(task), None, 10).await?.is_empty())
         }
         "audit_trail.positions" => seen(audit_trail::positions(me, tx, None, None).await?.is_some()),
         "audit_trail.links" => seen(!audit_trail::links(me, tx, 0, 1).await?.is_empty()),

@@ -9,7 +9,7 @@ use store::{
     approvals,
     approvals::ApprovalCall,
     file_attachments::{self, NewAttachment},
-    handbook, login_tries, mcp_servers,
+    handbook, idempotency_keys, login_tries, mcp_servers,
     model_turns::{self, NewTurn, TurnEnd},
     notification_channels, notifications,
     notifications::NewNotification,
@@ -243,6 +243,8 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let on = &db.store;
     let creator = if relation == "creator" { actor } else { &db.bob };
     let worker = if relation == "assignee" { actor } else { &db.employee };
+    // Of the creators, bob stands in most worlds: his key is taken once.
+    idempotency_keys::begin(&db.service, on, id(creator), "key", &"7".repeat(64)).await.unwrap();
     let word = format!("word{number}");
     let new = |title: &str| NewTask {
         assigned_to: worker.user_id(),

@@ -5,7 +5,7 @@ use tokio_postgres::Client;
 use crate::fresh::{another, explain, with_postgres};
 use crate::violations::{ADA, BOB, EVE, FIXTURE, OWEN};
 
-/// Every right there is, for everybody: as it is kept, and as users, agents and role_permissions say (the rule as
+/// Every right there is, for everybody: as it is kept, and as users, agents and `role_permissions` say (the rule as
 /// `has_permission` once asked it).
 const DIFFERENCES: &str = "
     SELECT u.username || ' ' || p.permission

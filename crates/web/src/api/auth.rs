@@ -10,8 +10,13 @@ use axum_extra::extract::cookie::CookieJar;
 use domain::sign_in;
 use serde::{Deserialize, Serialize};
 use store::sessions::{self, OpenSession, Session};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::List;
+use super::{
+    Nothing,
+    answer::{self, List},
+};
 use crate::{
     app::App,
     body::{OpenJson, SignedJson},
@@ -21,34 +26,47 @@ use crate::{
     session::{self, Client, Signed},
 };
 
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(logout))
+        .routes(routes!(present))
+        .routes(routes!(open, end_others))
+        .routes(routes!(end_one))
+        .routes(routes!(reauthenticate))
+        .routes(routes!(change_password))
+}
+
 /// What a log-in needs.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LogIn {
+pub(super) struct LogIn {
     /// Name or address.
     #[serde(alias = "username", alias = "email")]
     login: String,
+    /// Password.
     password: String,
     /// A code of the second factor, or a recovery code.
     #[serde(default)]
     code: Option<String>,
 }
 
-/// The body that carries nothing.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
-
 /// Who is logged in, and what the session's forms carry.
-#[derive(Debug, Serialize)]
-pub(crate) struct Present {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Present {
+    /// The session with its user.
     #[serde(flatten)]
     session: Session,
+    /// What the forms of the desk's pages send as `csrf`.
     csrf_token: String,
 }
 
-/// `POST /v1/auth/login`
-pub(crate) async fn login(
+/// Log in
+///
+/// The answer sets the cookie `steward_session`.
+#[utoipa::path(post, path = "/auth/login", tag = "Sessions", request_body = LogIn,
+    responses((status = 200, description = "The session", body = Present)))]
+async fn login(
     State(app): State<App>,
     headers: HeaderMap,
     OpenJson(client, body): OpenJson<LogIn>,
@@ -60,8 +78,10 @@ pub(crate) async fn login(
     Ok((jar, Json(Present { session, csrf_token: origin::form_token(&token) })).into_response())
 }
 
-/// `POST /v1/auth/logout`
-pub(crate) async fn logout(
+/// End this session
+#[utoipa::path(post, path = "/auth/logout", tag = "Sessions", request_body = Nothing,
+    responses((status = 204, description = "It is over")))]
+async fn logout(
     State(app): State<App>,
     client: Client,
     SignedJson(me, Nothing {}): SignedJson<Nothing>,
@@ -70,39 +90,46 @@ pub(crate) async fn logout(
     Ok((StatusCode::NO_CONTENT, CookieJar::new().add(session::no_cookie(&client))).into_response())
 }
 
-/// `GET /v1/auth/session`
-pub(crate) async fn session(me: Signed) -> Json<Present> {
+/// Who is logged in
+#[utoipa::path(get, path = "/auth/session", tag = "Sessions",
+    responses((status = 200, description = "The session", body = Present)))]
+async fn present(me: Signed) -> Json<Present> {
     Json(Present { session: me.session, csrf_token: me.form_token })
 }
 
 /// One of one's sessions.
-#[derive(Debug, Serialize)]
-pub(crate) struct Mine {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Mine {
+    /// The session.
     #[serde(flatten)]
     session: OpenSession,
     /// Whether it is the one that asks.
     is_this: bool,
 }
 
-/// `GET /v1/auth/sessions`: one's own that are open, the last used first.
-pub(crate) async fn sessions(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<Mine>>> {
+/// Your sessions that are open, the last used first
+#[utoipa::path(get, path = "/auth/sessions", tag = "Sessions",
+    responses((status = 200, description = "The sessions", body = List<Mine>)))]
+async fn open(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
     params.only(&[])?;
     let found = sign_in::open_sessions(app.store(), &me.actor).await?;
     let mine = |session: OpenSession| Mine { is_this: session.id == me.session.id, session };
-    Ok(List::whole(found.into_iter().map(mine).collect()))
+    answer::whole(found.into_iter().map(mine).collect())
 }
 
-/// `DELETE /v1/auth/sessions`: ends all of one's own but the one that asks.
-pub(crate) async fn end_others(
-    State(app): State<App>,
-    SignedJson(me, Nothing {}): SignedJson<Nothing>,
-) -> Result<StatusCode> {
+/// End all of your sessions but this one
+#[utoipa::path(delete, path = "/auth/sessions", tag = "Sessions",
+    responses((status = 204, description = "They are over")))]
+async fn end_others(State(app): State<App>, SignedJson(me, Nothing {}): SignedJson<Nothing>) -> Result<StatusCode> {
     sessions::revoke_others(&me.actor, app.store(), me.user_id(), me.session.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /v1/auth/sessions/{id}`: ends one of one's own.
-pub(crate) async fn end_one(
+/// End one of your sessions
+#[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "Sessions",
+    params(("id" = Uuid, Path, description = "The session")),
+    responses((status = 204, description = "It is over")))]
+async fn end_one(
     State(app): State<App>,
     Id(id): Id,
     SignedJson(me, Nothing {}): SignedJson<Nothing>,
@@ -112,14 +139,19 @@ pub(crate) async fn end_one(
 }
 
 /// What shows again who it is.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Again {
+pub(super) struct Again {
+    /// Your password.
     password: String,
 }
 
-/// `POST /v1/auth/reauthenticate`: shows again who it is; decisions of high risk need that within ten minutes.
-pub(crate) async fn reauthenticate(
+/// Show again who you are
+///
+/// Decisions of high risk need that within ten minutes.
+#[utoipa::path(post, path = "/auth/reauthenticate", tag = "Sessions", request_body = Again,
+    responses((status = 204, description = "It is you")))]
+async fn reauthenticate(
     State(app): State<App>,
     headers: HeaderMap,
     SignedJson(me, again): SignedJson<Again>,
@@ -129,16 +161,21 @@ pub(crate) async fn reauthenticate(
 }
 
 /// A new password for oneself.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewPassword {
+pub(super) struct NewPassword {
+    /// The one that stands.
     current_password: String,
     /// 15 to 1000 characters.
     new_password: String,
 }
 
-/// `POST /v1/auth/password`: ends all of one's sessions but the one that asks.
-pub(crate) async fn change_password(
+/// Give yourself a new password
+///
+/// It ends all of your sessions but this one.
+#[utoipa::path(post, path = "/auth/password", tag = "Sessions", request_body = NewPassword,
+    responses((status = 204, description = "It is changed")))]
+async fn change_password(
     State(app): State<App>,
     headers: HeaderMap,
     SignedJson(me, said): SignedJson<NewPassword>,

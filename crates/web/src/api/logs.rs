@@ -1,17 +1,22 @@
 //! The log: reading it with filters and a search, and lines that programs hand in.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use domain::redact;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{
     system_logs::{self, Filter, LEVELS, LogLine, NewLogLine},
-    value::time_text,
+    value::{FromRow, time_text},
 };
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use super::List;
+use super::{
+    answer::{Fields, List},
+    pages::Page,
+};
 use crate::{
     app::App,
     body::SignedJson,
@@ -33,9 +38,24 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// Characters of a query.
 const QUERY_CHARS: usize = 1000;
 
-/// `GET /v1/logs`: newest first; `level` and heavier ones, `from` inclusive, `to` exclusive.
-pub(crate) async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<LogLine>>> {
-    params.only(&["level", "module", "task_id", "user_id", "from", "to", "search", "limit", "cursor"])?;
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, add))
+}
+
+/// Lines of the log that you may see, newest first
+#[utoipa::path(get, path = "/logs", tag = "Logs", params(
+    ("level" = Option<String>, Query, description = "Lines of this weight and heavier ones"),
+    ("module" = Option<String>, Query, description = "Lines of this part of Steward"),
+    ("task_id" = Option<Uuid>, Query, description = "Lines about this task"),
+    ("user_id" = Option<Uuid>, Query, description = "Lines about this user"),
+    ("from" = Option<Timestamp>, Query, description = "Lines of then and later"),
+    ("to" = Option<Timestamp>, Query, description = "Lines from before then"),
+    ("search" = Option<String>, Query, description = "Words in the message", max_length = 1000),
+    Page,
+), responses((status = 200, description = "A page of lines", body = List<LogLine>)))]
+async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&["level", "module", "task_id", "user_id", "from", "to", "search", "limit", "cursor", "fields"])?;
+    let fields = Fields::of(&params, &[LogLine::COLUMNS])?;
     let limit = params.limit()?;
     let filter = Filter {
         level: params.one_of("level", &LEVELS)?.and_then(system_logs::level),
@@ -53,7 +73,7 @@ pub(crate) async fn list(State(app): State<App>, me: Signed, params: Params) -> 
         Some(query) => system_logs::search(&me.actor, app.store(), query, &filter, limit + 1).await?,
         None => system_logs::find(&me.actor, app.store(), &filter, limit + 1).await?,
     };
-    Ok(List::page(page(rows, limit, |line| (line.timestamp, line.id))))
+    fields.page(page(rows, limit, |line| (line.timestamp, line.id)))
 }
 
 fn time(params: &Params, name: &str) -> Result<Option<Timestamp>> {
@@ -62,41 +82,54 @@ fn time(params: &Params, name: &str) -> Result<Option<Timestamp>> {
 }
 
 /// A batch of lines, 1–1000.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Batch {
+pub(super) struct Batch {
+    /// The lines.
+    #[schema(min_items = 1, max_items = 1000)]
     lines: Vec<Line>,
 }
 
 /// A line as a program hands it in.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Line {
     /// When; now where it is missing.
     #[serde(default)]
     timestamp: Option<Timestamp>,
+    /// Its weight.
     level: String,
+    /// Which part of the program.
     #[serde(default)]
     module: Option<String>,
+    /// What happened.
     message: String,
+    /// The task it is about.
     #[serde(default)]
     task_id: Option<Uuid>,
     /// The program's own request; this one where it is missing.
     #[serde(default)]
     request_id: Option<String>,
+    /// Further fields, at most 16 KiB.
     #[serde(default)]
+    #[schema(value_type = Object)]
     metadata: Map<String, Value>,
 }
 
 /// What was written.
-#[derive(Debug, Serialize)]
-pub(crate) struct Written {
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Written {
+    /// Lines that were written.
     written: u64,
 }
 
-/// `POST /v1/logs`: all lines are written, or none. They stand in the name of whoever hands them in, without the secrets
-/// that are known by name or look.
-pub(crate) async fn add(
+/// Hand in lines
+///
+/// All are written, or none. They stand in the name of whoever hands them in, without the secrets that are known by name
+/// or look.
+#[utoipa::path(post, path = "/logs", tag = "Logs", request_body = Batch,
+    responses((status = 201, description = "How many were written", body = Written)))]
+async fn add(
     State(app): State<App>,
     SignedJson(me, Batch { lines }): SignedJson<Batch>,
 ) -> Result<(StatusCode, Json<Written>)> {

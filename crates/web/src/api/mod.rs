@@ -1,76 +1,113 @@
 //! The JSON API under `/v1`: rows as they are in the store, lists with a cursor, problem documents for refusals.
+//!
+//! A route and its description are one line (`routes!`), so that neither can be without the other.
 
+mod answer;
 mod approvals;
+mod audit;
 mod auth;
-mod lists;
+mod briefing;
+mod changes;
+mod conditional;
+mod facts;
+mod idempotency;
 mod logs;
+mod notifications;
+pub(crate) mod openapi;
+mod pages;
+mod patch;
+mod playbooks;
+mod policies;
+mod runs;
+mod schedules;
 mod second_factor;
+mod servers;
+mod status;
+mod task_moves;
 mod tasks;
 mod tokens;
+mod users;
+mod watchers;
+
+use std::sync::LazyLock;
 
 use axum::{
-    Json, Router,
-    routing::{delete, get, post},
+    Router,
+    body::Bytes,
+    http::{HeaderValue, header},
+    middleware,
+    response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::Deserialize;
+use tower_http::compression::{
+    CompressionLayer, Predicate,
+    predicate::{DefaultPredicate, SizeAbove},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{app::App, events};
+use crate::{app::App, events, fault::Problem};
 
-/// The API's addresses, below `/v1`.
-pub(crate) fn routes() -> Router<App> {
-    Router::new()
-        .route("/auth/login", post(auth::login))
-        .route("/auth/logout", post(auth::logout))
-        .route("/auth/session", get(auth::session))
-        .route("/auth/sessions", get(auth::sessions).delete(auth::end_others))
-        .route("/auth/sessions/{id}", delete(auth::end_one))
-        .route("/auth/reauthenticate", post(auth::reauthenticate))
-        .route(
-            "/auth/second-factor",
-            get(second_factor::state).post(second_factor::begin).delete(second_factor::remove),
-        )
-        .route("/auth/second-factor/confirm", post(second_factor::confirm))
-        .route("/auth/second-factor/recovery-codes", post(second_factor::renew_codes))
-        .route("/auth/password", post(auth::change_password))
-        .route("/events", get(events::events))
-        .route("/tokens", get(tokens::list).post(tokens::create))
-        .route("/tokens/{id}", delete(tokens::revoke).get(tokens::get))
-        .route("/tasks", get(tasks::list).post(tasks::create))
-        .route("/tasks/search", get(tasks::search))
-        .route("/tasks/{id}", get(tasks::get))
-        .route("/tasks/{id}/complete", post(tasks::complete))
-        .route("/tasks/{id}/runs", get(tasks::runs))
-        .route("/tasks/{id}/attachments", get(tasks::attachments))
-        .route("/approvals", get(approvals::list))
-        .route("/approvals/{id}", get(approvals::get))
-        .route("/approvals/{id}/decision", post(approvals::decide))
-        .route("/notifications", get(lists::notifications))
-        .route("/watchers", get(lists::watchers))
-        .route("/servers", get(lists::servers))
-        .route("/servers/{id}/tools", get(lists::tools))
-        .route("/policies", get(lists::policies))
-        .route("/logs", get(logs::list).post(logs::add))
-        .route("/audit", get(lists::audit))
-        .route("/status", get(lists::status))
-        .route("/briefing", get(lists::briefing))
+/// Answers smaller than this are not worth the work of making them smaller.
+const COMPRESSED_BYTES: u64 = 1024;
+
+/// The body that carries nothing.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// What every operation may answer.
+#[derive(utoipa::OpenApi)]
+#[openapi(components(schemas(Problem)))]
+struct Refusals;
+
+/// Every route with its description.
+fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
+    let api = OpenApiRouter::new()
+        .merge(auth::routes())
+        .merge(second_factor::routes())
+        .merge(tokens::routes())
+        .merge(events::routes())
+        .merge(tasks::routes())
+        .merge(task_moves::routes())
+        .merge(runs::routes())
+        .merge(approvals::routes())
+        .merge(watchers::routes())
+        .merge(servers::routes())
+        .merge(policies::routes())
+        .merge(playbooks::routes())
+        .merge(notifications::routes())
+        .merge(users::routes())
+        .merge(schedules::routes())
+        .merge(logs::routes())
+        .merge(audit::routes())
+        .merge(status::routes())
+        .merge(briefing::routes())
+        .routes(routes!(description));
+    OpenApiRouter::with_openapi(<Refusals as utoipa::OpenApi>::openapi()).nest("/v1", api).split_for_parts()
 }
 
-/// A page of a list.
-#[derive(Debug, Serialize)]
-pub(crate) struct List<T> {
-    data: Vec<T>,
-    /// Where the next page begins; none on the last one.
-    next: Option<String>,
+/// The API's addresses.
+pub(crate) fn routes(app: &App) -> Router<App> {
+    let small = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES));
+    described()
+        .0
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
+        .layer(middleware::from_fn(conditional::conditional))
+        .layer(CompressionLayer::new().compress_when(small))
 }
 
-impl<T> List<T> {
-    /// A page with the next one's cursor.
-    fn page((data, next): (Vec<T>, Option<String>)) -> Json<Self> {
-        Json(Self { data, next })
-    }
-
-    /// A list that is whole.
-    fn whole(data: Vec<T>) -> Json<Self> {
-        Json(Self { data, next: None })
-    }
+/// This description
+#[utoipa::path(get, path = "/openapi.json", tag = "System",
+    responses((status = 200, description = "The API in OpenAPI 3.1", body = Object)))]
+async fn description() -> Response {
+    /// Written and hashed once.
+    static WRITTEN: LazyLock<(Bytes, HeaderValue)> = LazyLock::new(|| {
+        let text = Bytes::from(openapi::DOCUMENT.to_string());
+        let tag = answer::tag_of(&text);
+        (text, tag)
+    });
+    let (text, tag) = WRITTEN.clone();
+    let headers = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json")), (header::ETAG, tag)];
+    (headers, text).into_response()
 }

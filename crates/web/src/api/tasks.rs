@@ -1,20 +1,29 @@
-//! Tasks, their runs and their files.
+//! Tasks: finding, making and changing them.
 
 use axum::{
-    Json,
     extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
 };
+use domain::Error;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::Value;
 use store::{
-    file_attachments::{self, Attachment},
-    runs::{self, Step, TaskRun},
     tasks::{self, FoundTask, NewTask, Task, TaskFilter},
+    value::FromRow,
 };
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
-use super::List;
+use super::{
+    answer::{self, Fields, IfMatch, List},
+    changes,
+    facts::{PRIORITIES, TASK_STATUSES},
+    pages::Page,
+    patch::Patch,
+};
 use crate::{
     app::App,
     body::SignedJson,
@@ -23,134 +32,234 @@ use crate::{
     session::Signed,
 };
 
-/// What a task can be.
-const STATUSES: [&str; 5] = ["pending", "in_progress", "completed", "failed", "cancelled"];
-
-/// `GET /v1/tasks`
-pub(crate) async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<Task>>> {
-    params.only(&["status", "limit", "cursor"])?;
-    let (status, limit) = (params.one_of("status", &STATUSES)?, params.limit()?);
-    let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
-    Ok(List::page(page(rows, limit, |t| (t.created_at, t.id))))
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(search)).routes(routes!(get, change, remove))
 }
 
-/// What a task can be as to its priority.
-const PRIORITIES: [&str; 4] = ["low", "medium", "high", "critical"];
+/// Pages of the store that one request reads at most while it looks for rows that pass its filters.
+const PAGES: usize = 10;
 
-/// `GET /v1/tasks/search?q=…`: best first, each with what matches marked.
-pub(crate) async fn search(State(app): State<App>, me: Signed, params: Params) -> Result<Json<List<FoundTask>>> {
-    params.only(&["q", "status", "priority", "assigned_to", "created_from", "created_before", "tag", "limit"])?;
+/// Tasks that you may see, newest first
+///
+/// A page may hold fewer rows than `limit` although more follow, where filters leave out many: go on while `next` is there.
+#[utoipa::path(get, path = "/tasks", tag = "Tasks", params(
+    ("status" = Option<String>, Query, description = "Tasks of this status"),
+    ("priority" = Option<String>, Query, description = "Tasks of this priority"),
+    ("assigned_to" = Option<Uuid>, Query, description = "Tasks that this user works on"),
+    ("created_by" = Option<Uuid>, Query, description = "Tasks that this user wants done"),
+    ("tag" = Option<String>, Query, description = "Tasks with this label"),
+    Page,
+), responses((status = 200, description = "A page of tasks", body = List<Task>)))]
+async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&["status", "priority", "assigned_to", "created_by", "tag", "limit", "cursor", "fields"])?;
+    let (status, limit, fields) =
+        (params.one_of("status", TASK_STATUSES)?, params.limit()?, Fields::of(&params, &[Task::COLUMNS])?);
+    let priority = params.one_of("priority", PRIORITIES)?;
+    let (assigned_to, created_by, tag) = (params.id("assigned_to")?, params.id("created_by")?, params.get("tag"));
+    let passes = |t: &Task| {
+        priority.is_none_or(|p| t.priority == p)
+            && assigned_to.is_none_or(|id| t.assigned_to == Some(id))
+            && created_by.is_none_or(|id| t.created_by == Some(id))
+            && tag.is_none_or(|tag| t.tags.iter().any(|t| t == tag))
+    };
+    if priority.is_none() && assigned_to.is_none() && created_by.is_none() && tag.is_none() {
+        let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
+        return fields.page(page(rows, limit, |t| (t.created_at, t.id)));
+    }
+    // The walk goes along the index; what filters leave out costs at most so many pages.
+    let (mut found, mut place, wanted) = (Vec::new(), params.cursor()?, usize::try_from(limit).unwrap_or(usize::MAX));
+    for _ in 0..PAGES {
+        let rows = tasks::list(&me.actor, app.store(), status, place, limit + 1).await?;
+        let has_more = rows.len() > wanted;
+        for task in rows.into_iter().take(wanted) {
+            if found.len() == wanted {
+                break;
+            }
+            place = Some((task.created_at, task.id));
+            if passes(&task) {
+                found.push(task);
+            }
+        }
+        if !has_more && found.len() < wanted {
+            place = None;
+        }
+        if place.is_none() || found.len() == wanted {
+            break;
+        }
+    }
+    fields.page((found, place.map(|place| crate::params::cursor_text(&place))))
+}
+
+/// Tasks that match a search, best first
+///
+/// What may be typed: words, `"a phrase"`, `begin*`, `-without`. Nothing is a syntax error. Each task comes with what
+/// matches, marked, as plain text in pieces.
+#[utoipa::path(get, path = "/tasks/search", tag = "Tasks", params(
+    ("q" = Option<String>, Query, description = "What to look for in titles and descriptions"),
+    ("status" = Option<String>, Query, description = "Tasks of this status"),
+    ("priority" = Option<String>, Query, description = "Tasks of this priority"),
+    ("assigned_to" = Option<Uuid>, Query, description = "Tasks that this user works on"),
+    ("created_from" = Option<Timestamp>, Query, description = "Tasks made then or later"),
+    ("created_before" = Option<Timestamp>, Query, description = "Tasks made before then"),
+    ("tag" = Option<String>, Query, description = "Tasks with this label"),
+    ("limit" = Option<i64>, Query, description = "How many at most, 1 to 200", minimum = 1, maximum = 200),
+    ("fields" = Option<String>, Query, description = "Only these fields of each row, separated by commas"),
+), responses((status = 200, description = "The best matches; there is no further page", body = List<FoundTask>)))]
+async fn search(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&[
+        "q",
+        "status",
+        "priority",
+        "assigned_to",
+        "created_from",
+        "created_before",
+        "tag",
+        "limit",
+        "fields",
+    ])?;
     let filter = TaskFilter {
-        status: params.one_of("status", &STATUSES)?.map(str::to_owned),
-        priority: params.one_of("priority", &PRIORITIES)?.map(str::to_owned),
+        status: params.one_of("status", TASK_STATUSES)?.map(str::to_owned),
+        priority: params.one_of("priority", PRIORITIES)?.map(str::to_owned),
         assigned_to: params.id("assigned_to")?,
         created_from: params.time("created_from")?,
         created_before: params.time("created_before")?,
         tag: params.get("tag").map(str::to_owned),
     };
+    let fields = Fields::of(&params, &[Task::COLUMNS, &["snippet"]])?;
     let limit = i32::try_from(params.limit()?).unwrap_or(i32::MAX);
     let found = tasks::find(&me.actor, app.store(), params.get("q").unwrap_or_default(), &filter, limit).await?;
-    Ok(List::whole(found))
+    fields.page((found, None))
 }
 
-/// `POST /v1/tasks`
-pub(crate) async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewTask>) -> Result<Response> {
-    let length = new.title.chars().count();
-    if !(1..=255).contains(&length) {
-        return Err(Fault::invalid("title", format!("the title has {length} characters; it needs 1 to 255")));
-    }
-    if !new.metadata.is_object() {
-        return Err(Fault::invalid("metadata", "the metadata must be an object"));
-    }
-    let actor = me.actor.clone();
-    // What a program writes is not a person's word, and so counts as content from outside.
-    let is_program = me.is_program();
-    let id = app
-        .store()
-        .transaction(move |tx| {
-            Box::pin(async move {
-                let id = tasks::create(&actor, tx, &new).await?;
-                tasks::add_provenance(&actor, tx, id, is_program, "api", json!({})).await?;
-                Ok::<_, store::Error>(id)
-            })
-        })
-        .await?;
-    let task = domain::tasks::get(app.store(), &me.actor, id).await?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, format!("/v1/tasks/{id}"))], Json(task)).into_response())
+/// Make a task
+///
+/// It is yours. What a program makes is marked as content from outside, which no rule lets act by itself unless it says so.
+#[utoipa::path(post, path = "/tasks", tag = "Tasks", request_body = NewTask,
+    responses((status = 201, description = "The new task", body = Task)))]
+async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewTask>) -> Result<Response> {
+    let task = domain::tasks::create(app.store(), &me.actor, new, "api", me.is_program()).await?;
+    answer::created(&format!("/v1/tasks/{}", task.id), &task)
 }
 
-/// `GET /v1/tasks/{id}`
-pub(crate) async fn get(State(app): State<App>, me: Signed, Id(id): Id) -> Result<Json<Task>> {
-    Ok(Json(domain::tasks::get(app.store(), &me.actor, id).await?))
+/// One task
+#[utoipa::path(get, path = "/tasks/{id}", tag = "Tasks", params(
+    ("id" = Uuid, Path, description = "The task"),
+    ("fields" = Option<String>, Query, description = "Only these fields, separated by commas"),
+), responses((status = 200, description = "The task", body = Task)))]
+async fn get(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&["fields"])?;
+    let fields = Fields::of(&params, &[Task::COLUMNS])?;
+    fields.row(&domain::tasks::get(app.store(), &me.actor, id).await?)
 }
 
-/// What may be said with a completion.
-#[derive(Debug, Deserialize)]
+/// What can be changed of a task; what is not named stays, and `null` takes away what may be missing.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Completion {
-    /// What came of it.
+pub(super) struct TaskEdit {
+    /// Title, 1–255 characters.
+    title: String,
+    /// What is to be done.
     #[serde(default)]
-    summary: Option<String>,
+    description: Option<String>,
+    /// How it stands. It moves as the verbs move it: `pending` and `in_progress` to any, the others back to `pending`.
+    status: String,
+    /// How much it matters.
+    priority: String,
+    /// Whose work it is; changing it needs the permission to assign.
+    #[serde(default)]
+    assigned_to: Option<Uuid>,
+    /// When due.
+    #[serde(default)]
+    due_date: Option<Timestamp>,
+    /// Minutes it should take; at most 1440 for a critical task.
+    #[serde(default)]
+    estimated_duration: Option<i32>,
+    /// Minutes it took.
+    #[serde(default)]
+    actual_duration: Option<i32>,
+    /// Anything else; merged key by key.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    metadata: Value,
+    /// Tasks that must be completed first; the whole list.
+    #[serde(default)]
+    dependencies: Vec<Uuid>,
+    /// Labels; the whole list.
+    #[serde(default)]
+    tags: Vec<String>,
 }
 
-/// The completed task, and what else the person must know.
-#[derive(Debug, Serialize)]
-pub(crate) struct Completed {
-    #[serde(flatten)]
-    task: Task,
-    notice: Option<String>,
-}
-
-/// `POST /v1/tasks/{id}/complete`
-pub(crate) async fn complete(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, said): SignedJson<Completion>,
-) -> Result<Json<Completed>> {
-    if said.summary.as_ref().is_some_and(|s| s.chars().count() > 4000) {
-        return Err(Fault::invalid("summary", "the summary is longer than 4000 characters; shorten it"));
+fn patched(patch: &Patch, task: Task) -> domain::Result<Task> {
+    let edit = TaskEdit {
+        title: task.title,
+        description: task.description,
+        status: task.status,
+        priority: task.priority,
+        assigned_to: task.assigned_to,
+        due_date: task.due_date,
+        estimated_duration: task.estimated_duration,
+        actual_duration: task.actual_duration,
+        metadata: task.metadata,
+        dependencies: task.dependencies,
+        tags: task.tags,
+    };
+    let e = patch.apply(&edit)?;
+    for (field, value, known) in [("status", &e.status, TASK_STATUSES), ("priority", &e.priority, PRIORITIES)] {
+        if !known.contains(&value.as_str()) {
+            return Err(Error::invalid(field, format!("{field} must be one of: {}", known.join(", "))));
+        }
     }
-    let notice = domain::tasks::set_status(app.store(), &me.actor, id, "completed", said.summary).await?;
-    let task = domain::tasks::get(app.store(), &me.actor, id).await?;
-    Ok(Json(Completed { task, notice }))
+    let metadata = if e.metadata.is_null() { Value::Object(serde_json::Map::new()) } else { e.metadata };
+    Ok(Task {
+        title: e.title,
+        description: e.description,
+        status: e.status,
+        priority: e.priority,
+        assigned_to: e.assigned_to,
+        due_date: e.due_date,
+        estimated_duration: e.estimated_duration,
+        actual_duration: e.actual_duration,
+        metadata,
+        dependencies: e.dependencies,
+        tags: e.tags,
+        ..task
+    })
 }
 
-/// A run with its journal.
-#[derive(Debug, Serialize)]
-pub(crate) struct Journal {
-    #[serde(flatten)]
-    run: TaskRun,
-    steps: Vec<Step>,
-}
-
-/// Runs that are answered with their steps; a task has more only after many failures.
-const RUNS: usize = 20;
-
-/// `GET /v1/tasks/{id}/runs`
-pub(crate) async fn runs(
+/// Change a task
+#[utoipa::path(patch, path = "/tasks/{id}", tag = "Tasks", params(("id" = Uuid, Path, description = "The task")),
+    request_body = TaskEdit, responses((status = 200, description = "The task as it stands now", body = Task)))]
+async fn change(
     State(app): State<App>,
-    me: Signed,
     Id(id): Id,
-    params: Params,
-) -> Result<Json<List<Journal>>> {
-    params.only(&[])?;
-    domain::tasks::get(app.store(), &me.actor, id).await?;
-    let mut found = Vec::new();
-    for run in runs::list(&me.actor, app.store(), id).await?.into_iter().take(RUNS) {
-        let steps = runs::steps(&me.actor, app.store(), run.id).await?;
-        found.push(Journal { run, steps });
+    headers: HeaderMap,
+    SignedJson(me, body): SignedJson<Value>,
+) -> Result<Response> {
+    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
+    let changed = domain::tasks::change(app.store(), &me.actor, id, move |task| {
+        expected.check(&task)?;
+        patched(&patch, task)
+    });
+    match changed.await {
+        Ok(task) => answer::row(&task),
+        Err(e) => Err(changes::told(&app, &me, "task", id, e).await),
     }
-    Ok(List::whole(found))
 }
 
-/// `GET /v1/tasks/{id}/attachments`
-pub(crate) async fn attachments(
+/// Delete a task of your own
+///
+/// Its runs, approvals and files go with it; the audit trail keeps what was done.
+#[utoipa::path(delete, path = "/tasks/{id}", tag = "Tasks", params(("id" = Uuid, Path, description = "The task")),
+    responses((status = 204, description = "It is gone")))]
+async fn remove(
     State(app): State<App>,
-    me: Signed,
     Id(id): Id,
-    params: Params,
-) -> Result<Json<List<Attachment>>> {
-    params.only(&[])?;
+    SignedJson(me, super::Nothing {}): SignedJson<super::Nothing>,
+) -> Result<Response> {
     domain::tasks::get(app.store(), &me.actor, id).await?;
-    Ok(List::whole(file_attachments::list(&me.actor, app.store(), id).await?))
+    if !tasks::delete(&me.actor, app.store(), id).await? {
+        return Err(Fault::new(StatusCode::FORBIDDEN, "refused", "you may delete only tasks that you made")
+            .advice("Cancel it instead, or ask whoever made it."));
+    }
+    Ok(answer::done())
 }

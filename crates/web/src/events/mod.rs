@@ -24,6 +24,7 @@ use store::{
 };
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use self::hub::Join;
@@ -168,9 +169,20 @@ fn kinds(params: &Params) -> Result<Option<Vec<&'static str>>> {
     words.split(',').take(KINDS.len()).map(of).collect::<Result<_>>().map(Some)
 }
 
-/// `GET /v1/events`: a stream that goes on until the reader, its log-in or Steward ends. `Last-Event-ID` (or `after`)
-/// goes on behind an event; `kinds` names the kinds that are told, separated by commas.
-pub(crate) async fn events(State(app): State<App>, me: Signed, headers: HeaderMap, params: Params) -> Result<Response> {
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(events))
+}
+
+/// What happens, as it happens
+///
+/// A stream of server-sent events that goes on until the reader, its log-in or Steward ends; each says which row changed,
+/// of those that you may see. `Last-Event-ID` (or `after`) goes on behind an event.
+#[utoipa::path(get, path = "/events", tag = "Events", params(
+    ("after" = Option<i64>, Query, description = "The id of the last event you have", minimum = 0),
+    ("kinds" = Option<String>, Query, description = "The kinds that are told, separated by commas: `task`, `approval` …"),
+    ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event you have, as browsers send it"),
+), responses((status = 200, description = "The stream", body = String, content_type = "text/event-stream")))]
+async fn events(State(app): State<App>, me: Signed, headers: HeaderMap, params: Params) -> Result<Response> {
     params.only(&["after", "kinds"])?;
     let (resumed, kinds) = (resumed(&headers, &params)?, kinds(&params)?);
     let place = Arc::clone(&app.events.places).try_acquire_owned().map_err(|_| too_many())?;

@@ -1,5 +1,7 @@
 //! A house to test in: a database, a router, a browser that keeps its cookie, and an employee that asks.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
@@ -30,6 +32,23 @@ pub(super) struct House {
     pub store: Store,
     router: Router,
     pub state: State,
+}
+
+/// Watchers of folders only.
+#[derive(Debug)]
+struct Hands;
+
+impl crate::Hands for Hands {
+    fn check_watcher(&self, settings: &crate::Settings) -> domain::Result<()> {
+        if settings.watcher_type != "folder" {
+            return Err(domain::Error::invalid("watcher_type", "there is no such kind of watcher"));
+        }
+        if settings.config["path"].is_string() {
+            Ok(())
+        } else {
+            Err(domain::Error::invalid("config", "the folder's path is missing"))
+        }
+    }
 }
 
 /// What came back.
@@ -74,7 +93,14 @@ impl House {
                 })
                 .to_vec()
         });
-        let state = State { store: store.clone(), vault, version: "0.0.0-test", allowed_hosts: Vec::new(), playbooks };
+        let state = State {
+            store: store.clone(),
+            vault,
+            hands: Arc::new(Hands),
+            version: "0.0.0-test",
+            allowed_hosts: Vec::new(),
+            playbooks,
+        };
         let router =
             app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap(), CancellationToken::new()));
         Self { folder, store, router, state }
@@ -115,6 +141,12 @@ impl House {
         let bytes = axum::body::to_bytes(body, 4 << 20).await.unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer { status: parts.status, headers: parts.headers, text, bytes: bytes.len() }
+    }
+
+    /// The answer's headers and its bytes as they were sent.
+    pub async fn send_raw(&self, request: Request<Body>) -> (HeaderMap, Vec<u8>) {
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        (parts.headers, axum::body::to_bytes(body, 4 << 20).await.unwrap().to_vec())
     }
 
     /// A session of a user, without a log-in.
@@ -235,7 +267,7 @@ fn move_call() -> PlannedCall {
 
 /// A browser with (or without) a session's cookie.
 pub(super) struct Browser<'a> {
-    house: &'a House,
+    pub house: &'a House,
     pub cookie: Option<String>,
     /// An API token to show.
     pub bearer: Option<String>,

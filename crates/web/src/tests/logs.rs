@@ -79,7 +79,7 @@ async fn wrong_lines_are_named_and_nothing_is_written() {
         (with("metadata", json!({"x": "y".repeat(17_000)})), "lines[1].metadata"),
         (with("timestamp", json!("2020-01-01T00:00:00Z")), "lines[1].timestamp"),
         (with("timestamp", json!("9000-01-01T00:00:00Z")), "lines[1].timestamp"),
-        (with("user_id", json!(Uuid::now_v7())), "body"),
+        (with("user_id", json!(Uuid::now_v7())), "lines[1].user_id"),
     ] {
         let refused = client.post_json("/v1/logs", &body).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}: {}", refused.text);

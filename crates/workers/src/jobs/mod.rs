@@ -5,7 +5,7 @@ mod attachments;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use store::{Actor, Store, Vault, schedules, sessions};
+use store::{Actor, Store, Vault, idempotency_keys as keys, schedules, sessions};
 use tokio_util::sync::CancellationToken;
 
 pub use self::attachments::sweep;
@@ -71,6 +71,7 @@ impl Jobs {
             .with(Job::new("cleanup-sessions", 10 * MINUTE, |c| Box::pin(cleanup_sessions(c))))
             .with(Job::new("log-partitions", 10 * MINUTE, |c| Box::pin(log_partitions(c))))
             .with(Job::new("attachments", 30 * MINUTE, |c| Box::pin(attachments::run(c))))
+            .with(Job::new("idempotency-keys", 10 * MINUTE, |c| Box::pin(idempotency_keys(c))))
             .with(Job::new("statistics", 30 * MINUTE, |c| Box::pin(statistics(c))))
     }
 
@@ -96,6 +97,20 @@ impl Jobs {
 async fn cleanup_sessions(context: JobContext) -> Result<String> {
     let removed = sessions::cleanup(&Actor::service(), &context.store).await?;
     Ok(format!("{removed} sessions removed"))
+}
+
+/// Keys removed in one transaction, short for those who wait to write.
+const KEYS: i64 = 500;
+
+async fn idempotency_keys(context: JobContext) -> Result<String> {
+    let (mut removed, before) = (0, store::now() - keys::KEPT);
+    while !context.stop.is_cancelled() {
+        match keys::clean(&Actor::service(), &context.store, before, KEYS).await? {
+            0 => break,
+            some => removed += some,
+        }
+    }
+    Ok(format!("{removed} answers whose day is over removed"))
 }
 
 async fn log_partitions(context: JobContext) -> Result<String> {

@@ -1,0 +1,1 @@
+SELECT {columns} FROM idempotency_keys WHERE user_id = $1 AND key = $2

@@ -1,0 +1,117 @@
+//! What you were told.
+
+use axum::{extract::State, response::Response};
+use serde::{Deserialize, Serialize};
+use store::{
+    notifications::{self, Notification},
+    value::FromRow,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    Nothing,
+    answer::{self, Fields, List},
+    facts::NOTIFICATION_STATUSES,
+    pages::Page,
+};
+use crate::{
+    app::App,
+    body::SignedJson,
+    fault::{Fault, Result},
+    params::{Id, Params, page},
+    session::Signed,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(mark_all_read))
+        .routes(routes!(mark))
+        .routes(routes!(read))
+        .routes(routes!(archive))
+}
+
+/// What you were told, newest first
+#[utoipa::path(get, path = "/notifications", tag = "Notifications", params(
+    ("status" = Option<String>, Query, description = "Those of this status"), Page,
+), responses((status = 200, description = "A page of notifications", body = List<Notification>)))]
+async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&["status", "limit", "cursor", "fields"])?;
+    let (status, limit) = (params.one_of("status", NOTIFICATION_STATUSES)?, params.limit()?);
+    let fields = Fields::of(&params, &[Notification::COLUMNS])?;
+    let rows = notifications::page(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
+    fields.page(page(rows, limit, |n| (n.created_at, n.id)))
+}
+
+/// How a notification shall stand.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NotificationEdit {
+    /// `unread`, `read` or `archived`.
+    status: String,
+}
+
+async fn set(app: &App, me: &Signed, id: Uuid, status: &str) -> Result<Response> {
+    if notifications::set_status(&me.actor, app.store(), id, status).await? {
+        return Ok(answer::done());
+    }
+    Err(Fault::not_found("notification"))
+}
+
+/// Mark a notification as unread, read or archived
+#[utoipa::path(patch, path = "/notifications/{id}", tag = "Notifications",
+    params(("id" = Uuid, Path, description = "The notification")), request_body = NotificationEdit,
+    responses((status = 204, description = "It is marked")))]
+async fn mark(
+    State(app): State<App>,
+    Id(id): Id,
+    SignedJson(me, edit): SignedJson<NotificationEdit>,
+) -> Result<Response> {
+    if !NOTIFICATION_STATUSES.contains(&edit.status.as_str()) {
+        return Err(Fault::invalid("status", format!("status must be one of: {}", NOTIFICATION_STATUSES.join(", "))));
+    }
+    set(&app, &me, id, &edit.status).await
+}
+
+/// Mark a notification as read
+#[utoipa::path(post, path = "/notifications/{id}/read", tag = "Notifications",
+    params(("id" = Uuid, Path, description = "The notification")), request_body = Nothing,
+    responses((status = 204, description = "It is marked")))]
+async fn read(State(app): State<App>, Id(id): Id, SignedJson(me, Nothing {}): SignedJson<Nothing>) -> Result<Response> {
+    set(&app, &me, id, "read").await
+}
+
+/// Put a notification away
+#[utoipa::path(post, path = "/notifications/{id}/archive", tag = "Notifications",
+    params(("id" = Uuid, Path, description = "The notification")), request_body = Nothing,
+    responses((status = 204, description = "It is put away")))]
+async fn archive(
+    State(app): State<App>,
+    Id(id): Id,
+    SignedJson(me, Nothing {}): SignedJson<Nothing>,
+) -> Result<Response> {
+    set(&app, &me, id, "archived").await
+}
+
+/// How many were marked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Marked {
+    /// Notifications that were unread until now.
+    marked: usize,
+}
+
+/// Notifications marked in one request.
+const MARKED: i64 = 200;
+
+/// Mark your unread notifications as read, at most 200 at once
+#[utoipa::path(post, path = "/notifications/read", tag = "Notifications", request_body = Nothing,
+    responses((status = 200, description = "How many were marked", body = Marked)))]
+async fn mark_all_read(State(app): State<App>, SignedJson(me, Nothing {}): SignedJson<Nothing>) -> Result<Response> {
+    let mut marked = 0;
+    for unread in notifications::page(&me.actor, app.store(), Some("unread"), None, MARKED).await? {
+        marked += usize::from(notifications::set_status(&me.actor, app.store(), unread.id, "read").await?);
+    }
+    answer::json(axum::http::StatusCode::OK, &Marked { marked })
+}

@@ -1,0 +1,259 @@
+//! The rules that say which calls run, ask or are refused.
+
+use axum::{extract::State, http::HeaderMap, response::Response};
+use domain::{
+    policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect},
+    rules,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::{
+    policies::{self, NewPolicy, Policy},
+    value::FromRow,
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::{
+    Nothing,
+    answer::{self, Fields, IfMatch, List},
+    changes,
+    pages::{Page, cut},
+    patch::Patch,
+};
+use crate::{
+    app::App,
+    body::SignedJson,
+    fault::Result,
+    params::{Id, Params},
+    session::Signed,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(test)).routes(routes!(get, change, remove))
+}
+
+/// The rules in order
+///
+/// The first active one that matches a call decides; where none does, a person is asked.
+#[utoipa::path(get, path = "/policies", tag = "Policies", params(Page),
+    responses((status = 200, description = "A page of rules", body = List<Policy>)))]
+async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&["limit", "cursor", "fields"])?;
+    let fields = Fields::of(&params, &[Policy::COLUMNS])?;
+    fields.page(cut(policies::list(&me.actor, app.store()).await?, &params, |p| p.id.to_string())?)
+}
+
+/// A rule to be added.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRule {
+    /// Its place; the lowest is tried first. Without it the rule goes last.
+    #[serde(default)]
+    position: Option<i32>,
+    /// Name, unique, 1–100 characters.
+    name: String,
+    /// A pattern over the server's name: `*`, `?`, `{a,b}`.
+    #[serde(default = "any")]
+    server: String,
+    /// A pattern over the tool's name: `*`, `?`, `{a,b}`.
+    #[serde(default = "any")]
+    tool: String,
+    /// A condition in CEL over `args`, `task`, `server`, `tool` and `outside`; none always holds.
+    #[serde(default)]
+    condition: Option<String>,
+    /// Whether an allowing rule reaches work on content from outside too.
+    #[serde(default)]
+    outside: bool,
+    /// What happens with the calls it matches.
+    effect: String,
+    /// Minutes a person has to decide; no decision means no.
+    #[serde(default = "a_day")]
+    approval_ttl_minutes: i32,
+}
+
+fn any() -> String {
+    "*".to_owned()
+}
+
+fn a_day() -> i32 {
+    DEFAULT_APPROVAL_TTL_MINUTES
+}
+
+/// Add a rule; for administrators
+#[utoipa::path(post, path = "/policies", tag = "Policies", request_body = NewRule,
+    responses((status = 201, description = "The new rule", body = Policy)))]
+async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewRule>) -> Result<Response> {
+    let rule = NewPolicy {
+        position: 0,
+        name: new.name,
+        server: new.server,
+        tool: new.tool,
+        condition: new.condition,
+        outside: new.outside,
+        effect: new.effect,
+        approval_ttl_minutes: new.approval_ttl_minutes,
+    };
+    let id = rules::add(app.store(), &me.actor, rule, new.position).await?;
+    answer::created(&format!("/v1/policies/{id}"), &rules::find(app.store(), &me.actor, id).await?)
+}
+
+/// One rule
+#[utoipa::path(get, path = "/policies/{id}", tag = "Policies", params(("id" = Uuid, Path, description = "The rule")),
+    responses((status = 200, description = "The rule", body = Policy)))]
+async fn get(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    answer::row(&rules::find(app.store(), &me.actor, id).await?)
+}
+
+/// What can be changed of a rule; what is not named stays.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleEdit {
+    /// Its place; the lowest is tried first.
+    position: i32,
+    /// Name, unique, 1–100 characters.
+    name: String,
+    /// A pattern over the server's name.
+    server: String,
+    /// A pattern over the tool's name.
+    tool: String,
+    /// A condition in CEL; `null` takes it away.
+    #[serde(default)]
+    condition: Option<String>,
+    /// Whether an allowing rule reaches work on content from outside too.
+    outside: bool,
+    /// What happens with the calls it matches.
+    effect: String,
+    /// Minutes a person has to decide.
+    approval_ttl_minutes: i32,
+    /// Whether it counts.
+    is_active: bool,
+}
+
+fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
+    let e = patch.apply(&RuleEdit {
+        position: rule.position,
+        name: rule.name,
+        server: rule.server,
+        tool: rule.tool,
+        condition: rule.condition,
+        outside: rule.outside,
+        effect: rule.effect,
+        approval_ttl_minutes: rule.approval_ttl_minutes,
+        is_active: rule.is_active,
+    })?;
+    Ok(Policy {
+        position: e.position,
+        name: e.name,
+        server: e.server,
+        tool: e.tool,
+        condition: e.condition,
+        outside: e.outside,
+        effect: e.effect,
+        approval_ttl_minutes: e.approval_ttl_minutes,
+        is_active: e.is_active,
+        ..rule
+    })
+}
+
+/// Change a rule; for administrators
+#[utoipa::path(patch, path = "/policies/{id}", tag = "Policies", params(("id" = Uuid, Path, description = "The rule")),
+    request_body = RuleEdit, responses((status = 200, description = "The rule as it stands now", body = Policy)))]
+async fn change(
+    State(app): State<App>,
+    Id(id): Id,
+    headers: HeaderMap,
+    SignedJson(me, body): SignedJson<Value>,
+) -> Result<Response> {
+    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
+    let changed = rules::change(app.store(), &me.actor, id, move |rule| {
+        expected.check(&rule)?;
+        patched(&patch, rule)
+    });
+    match changed.await {
+        Ok(rule) => answer::row(&rule),
+        Err(e) => Err(changes::told(&app, &me, "policy", id, e).await),
+    }
+}
+
+/// Remove a rule; for administrators
+#[utoipa::path(delete, path = "/policies/{id}", tag = "Policies", params(("id" = Uuid, Path, description = "The rule")),
+    responses((status = 204, description = "It is gone")))]
+async fn remove(
+    State(app): State<App>,
+    Id(id): Id,
+    SignedJson(me, Nothing {}): SignedJson<Nothing>,
+) -> Result<Response> {
+    rules::remove(app.store(), &me.actor, id).await?;
+    Ok(answer::done())
+}
+
+/// A call to be judged.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trial {
+    /// The server's name.
+    server: String,
+    /// The tool's name.
+    tool: String,
+    /// The call's arguments.
+    #[serde(default = "nothing", alias = "args")]
+    #[schema(value_type = Object)]
+    arguments: Value,
+    /// The task the call belongs to, for rules that look at it and for where its content comes from.
+    #[serde(default)]
+    task_id: Option<Uuid>,
+    /// The work is on content from outside.
+    #[serde(default)]
+    outside: bool,
+}
+
+fn nothing() -> Value {
+    Value::Object(serde_json::Map::new())
+}
+
+/// What would happen with a call.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Judged {
+    /// `allow`, `ask` or `deny`.
+    #[schema(value_type = String)]
+    effect: Effect,
+    /// The rule that decides; none where no rule matches.
+    rule_id: Option<Uuid>,
+    /// Its name.
+    rule: Option<String>,
+    /// Why.
+    reason: String,
+    /// Minutes that an approval would wait.
+    approval_ttl_minutes: i32,
+}
+
+/// Say which rule decides a call
+///
+/// Nothing is called.
+#[utoipa::path(post, path = "/policies/test", tag = "Policies", request_body = Trial,
+    responses((status = 200, description = "What would happen", body = Judged)))]
+async fn test(State(app): State<App>, SignedJson(me, trial): SignedJson<Trial>) -> Result<Response> {
+    let verdict = rules::test(
+        app.store(),
+        &me.actor,
+        (&trial.server, &trial.tool),
+        &trial.arguments,
+        trial.task_id,
+        trial.outside,
+    )
+    .await?;
+    let (rule_id, rule) = verdict.rule.unzip();
+    answer::json(
+        axum::http::StatusCode::OK,
+        &Judged {
+            effect: verdict.effect,
+            rule_id,
+            rule,
+            reason: verdict.reason,
+            approval_ttl_minutes: verdict.approval_ttl_minutes,
+        },
+    )
+}

@@ -1,0 +1,71 @@
+//! The runs of a task with their journals, and its files.
+
+use axum::{extract::State, response::Response};
+use serde::Serialize;
+use store::{
+    file_attachments::{self, Attachment},
+    runs::{self, Step, TaskRun},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::answer::{self, List};
+use crate::{
+    app::App,
+    fault::{Fault, Result},
+    params::{Id, Params},
+    session::Signed,
+};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_task)).routes(routes!(attachment))
+}
+
+/// A run with its journal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Journal {
+    /// The run.
+    #[serde(flatten)]
+    run: TaskRun,
+    /// Its steps in order.
+    steps: Vec<Step>,
+}
+
+/// Runs that are answered with their steps; a task has more only after many failures.
+const RUNS: usize = 20;
+
+/// What was done for a task
+///
+/// Its latest 20 runs, each with its steps: the calls, what decided them, and what came of them.
+#[utoipa::path(get, path = "/tasks/{id}/runs", tag = "Tasks", params(("id" = Uuid, Path, description = "The task")),
+    responses((status = 200, description = "The runs", body = List<Journal>)))]
+async fn list(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    domain::tasks::get(app.store(), &me.actor, id).await?;
+    let mut found = Vec::new();
+    for run in runs::list(&me.actor, app.store(), id).await?.into_iter().take(RUNS) {
+        let steps = runs::steps(&me.actor, app.store(), run.id).await?;
+        found.push(Journal { run, steps });
+    }
+    answer::whole(found)
+}
+
+/// Files on a task
+#[utoipa::path(get, path = "/tasks/{id}/attachments", tag = "Attachments",
+    params(("id" = Uuid, Path, description = "The task")),
+    responses((status = 200, description = "The files' rows, at most 200", body = List<Attachment>)))]
+async fn of_task(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    domain::tasks::get(app.store(), &me.actor, id).await?;
+    answer::whole(file_attachments::list(&me.actor, app.store(), id).await?)
+}
+
+/// One file's row
+#[utoipa::path(get, path = "/attachments/{id}", tag = "Attachments",
+    params(("id" = Uuid, Path, description = "The file")),
+    responses((status = 200, description = "The file's row, without its content", body = Attachment)))]
+async fn attachment(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    let found = file_attachments::get(&me.actor, app.store(), id).await?;
+    answer::row(&found.ok_or_else(|| Fault::not_found("attachment"))?)
+}
