@@ -7,15 +7,21 @@
 //! S3-compatible storage. What a database gives and takes is the one thing in which the two engines differ.
 
 pub mod bundle;
+pub mod engine;
 pub mod error;
+mod files;
 pub mod keys;
 pub mod manifest;
 pub mod place;
 pub mod postgres;
+pub mod safe;
 pub mod sealed;
+pub mod ship;
 
 pub use bundle::{Bundle, Writer};
+pub use engine::Engine;
 pub use error::{Error, Result};
 pub use keys::{Opener, Sealer};
 pub use manifest::{Contents, Manifest};
 pub use place::Place;
+pub use safe::Safe;

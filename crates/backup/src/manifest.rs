@@ -96,6 +96,9 @@ pub struct Contents {
     pub schema_version: i32,
     /// The Steward that wrote it.
     pub steward_version: String,
+    /// Whether a shipped log goes on from it.
+    #[serde(default)]
+    pub has_log: bool,
     /// The parts' names and sealed forms, the manifest first.
     pub parts: Vec<ClearPart>,
 }

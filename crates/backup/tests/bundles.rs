@@ -7,7 +7,7 @@ use backup::{
     Bundle, Error, Opener, Place, Writer, bundle,
     keys::Recipients,
     manifest::{Attachments, AuditHead, Facts},
-    place::S3Access,
+    place::Access,
 };
 use store::Vault;
 use tempfile::TempDir;
@@ -22,7 +22,7 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let vault = Vault::open(&dir.path().join("master.key"), &dir.path().join("attachments")).unwrap();
-        let place = Place::open(dir.path().join("kept").to_str().unwrap(), &S3Access::default()).unwrap();
+        let place = Place::open(dir.path().join("kept").to_str().unwrap(), &Access::default()).unwrap();
         Self { dir, vault, place }
     }
 

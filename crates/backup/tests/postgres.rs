@@ -9,7 +9,7 @@ use backup::{
     Bundle, Opener, Place, Writer,
     keys::Recipients,
     manifest::Attachments,
-    place::S3Access,
+    place::Access,
     postgres::{self, Against, PgBackRest},
 };
 use house::{House, cluster::Cluster};
@@ -31,7 +31,7 @@ impl Kept {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let vault = Vault::open(&folder.path().join("master.key"), &folder.path().join("attachments")).unwrap();
-        let place = Place::open(folder.path().join("kept").to_str().unwrap(), &S3Access::default()).unwrap();
+        let place = Place::open(folder.path().join("kept").to_str().unwrap(), &Access::default()).unwrap();
         Self { folder, vault, place }
     }
 

@@ -1,6 +1,7 @@
 //! Settings: flags, then environment, then `steward.toml`, then defaults. Whatever is unknown or wrong stops the start
 //! with its name; a URL is never shown, as it may hold a password.
 
+mod backups;
 mod file;
 mod log_level;
 mod models;
@@ -20,7 +21,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 use store::{Target, Vault};
 
-pub use self::log_level::LogLevel;
+pub use self::{backups::Backups, log_level::LogLevel};
 use crate::{Error, Result};
 
 /// Settings given as flags; each goes before environment and file.
@@ -69,6 +70,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Whole months of the log that are kept besides the present one, 0–1200; 0 keeps all.
     pub log_retention_months: u32,
+    /// Backups.
+    pub backups: Backups,
 }
 
 /// A key: its name in the file and its names in the environment.
@@ -77,7 +80,7 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 17] = [
+const KEYS: [Key; 29] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
@@ -95,6 +98,18 @@ const KEYS: [Key; 17] = [
     Key { name: "log_level", environment: &["STEWARD_LOG_LEVEL"] },
     Key { name: "models_file", environment: &["STEWARD_MODELS_FILE"] },
     Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
+    Key { name: "backup_target", environment: &["STEWARD_BACKUP_TARGET"] },
+    Key { name: "backup_recipients", environment: &["STEWARD_BACKUP_RECIPIENTS"] },
+    Key { name: "backup_keep_daily", environment: &["STEWARD_BACKUP_KEEP_DAILY"] },
+    Key { name: "backup_keep_weekly", environment: &["STEWARD_BACKUP_KEEP_WEEKLY"] },
+    Key { name: "backup_keep_monthly", environment: &["STEWARD_BACKUP_KEEP_MONTHLY"] },
+    Key { name: "backup_ship_log", environment: &["STEWARD_BACKUP_SHIP_LOG"] },
+    Key { name: "backup_spool_mb", environment: &["STEWARD_BACKUP_SPOOL_MB"] },
+    Key { name: "backup_ssh_config", environment: &["STEWARD_BACKUP_SSH_CONFIG"] },
+    Key { name: "backup_s3_endpoint", environment: &["STEWARD_BACKUP_S3_ENDPOINT"] },
+    Key { name: "backup_s3_region", environment: &["STEWARD_BACKUP_S3_REGION"] },
+    Key { name: "backup_s3_access_key_id", environment: &["STEWARD_BACKUP_S3_ACCESS_KEY_ID"] },
+    Key { name: "backup_s3_secret_access_key", environment: &["STEWARD_BACKUP_S3_SECRET_ACCESS_KEY"] },
 ];
 /// Names in the environment that are no settings but known: who acts, how much is logged, the mark of a server's process
 /// (a server may call Steward), and where a move goes.
@@ -238,6 +253,7 @@ impl Sources<'_> {
             log_level: log_level(get("log_level")?)?,
             log_retention_months: number(get("log_retention_months")?, "log_retention_months", 0..=1200)?
                 .map_or(13, |n| u32::try_from(n).unwrap_or(13)),
+            backups: backups::read(&get, &data_dir, |written| self.path(written))?,
             data_dir,
         })
     }

@@ -4,10 +4,11 @@ use std::{
     fs::{File, TryLockError},
     io::{Read, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
+use backup::{Engine, engine::SqliteEngine, ship::Shipping};
 use domain::accounts;
 use store::{Actor, Store, Vault, migrate, task_queue};
 use tokio::{
@@ -21,7 +22,7 @@ use tools::{Context, Limits, Supervisors};
 use uuid::Uuid;
 use workers::{
     archive_watch, briefings, employee::Employee, housekeeping, jobs::Jobs, library::Library, log_keeping,
-    logs::LogQueue, notifier::Notifier, servers, silence, watching,
+    logs::LogQueue, notifier::Notifier, safekeeping, servers, silence, watching,
 };
 
 use crate::{Error, config::Config, hands::Hands};
@@ -69,6 +70,14 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
             }
         }
         store::Target::Postgres(_) => migrate::require_current(&database).await?,
+    }
+    // Before the first connection: each looks for the mark when it is opened.
+    if let (Some(file), true) = (config.sqlite_file(), only != Some(Only::Web)) {
+        if config.ships_log() {
+            store::backup::ship(file)?;
+        } else {
+            store::backup::unship(file)?;
+        }
     }
     let store = Store::open(&database).await?;
     let vault = Vault::open(&config.master_key_file, &data_dir.join("attachments"))?;
@@ -183,12 +192,17 @@ async fn start_work(
     parts.spawn(silence::run(store.clone(), shutdown.clone()));
     parts.spawn(briefings::run(store.clone(), shutdown.clone()));
     parts.spawn(Notifier::new(store.clone(), vault.clone()).run(shutdown.clone()));
-    parts.spawn(housekeeping::run(
-        store.clone(),
-        vault.clone(),
-        log_keeping::jobs(Jobs::standard(), config.log_keeping()),
-        shutdown.clone(),
-    ));
+    let mut safe = config.safe()?;
+    if let Some(file) = config.sqlite_file().filter(|_| config.ships_log())
+        && let Some(recipients) = safe.recipients.clone()
+    {
+        let shipping = Shipping::open(file, &config.backup_dir(), recipients, config.backups.spool_limit_bytes)?;
+        let shipping = Arc::new(Mutex::new(shipping));
+        safe.engine = Engine::Sqlite(SqliteEngine::new(file.to_owned()).with_shipping(Arc::clone(&shipping)));
+        parts.spawn(safekeeping::ship_log(store.clone(), safe.clone(), shipping, shutdown.clone()));
+    }
+    let jobs = safekeeping::jobs(log_keeping::jobs(Jobs::standard(), config.log_keeping()), safe);
+    parts.spawn(housekeeping::run(store.clone(), vault.clone(), jobs, shutdown.clone()));
     let keeper = servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), servers_end.clone());
     let stop = shutdown.clone();
     parts.spawn(async move {

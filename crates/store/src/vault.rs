@@ -89,6 +89,12 @@ impl Vault {
         Ok(Self { key: Arc::new(SecretBox::new(key)), folder: folder.to_owned() })
     }
 
+    /// The same key with another folder of attachments: a restored one that is looked at.
+    #[must_use]
+    pub fn at(&self, folder: &Path) -> Self {
+        Self { key: Arc::clone(&self.key), folder: folder.to_owned() }
+    }
+
     fn cipher(&self) -> XChaCha20Poly1305 {
         XChaCha20Poly1305::new(self.key.expose_secret().into())
     }

@@ -9,6 +9,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A backup could not be made, restored or looked at.
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
     /// A server could not be started.
     #[error("the server {name} could not be started: {reason}")]
     Server {

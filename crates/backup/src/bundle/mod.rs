@@ -26,6 +26,16 @@ pub fn new_id(at: Timestamp) -> String {
     format!("{}-{}", at.strftime("%Y%m%dT%H%M%SZ"), hex::encode(bytes))
 }
 
+/// When a bundle of this id was begun.
+pub(crate) fn time_of(id: &str) -> Option<Timestamp> {
+    let (time, _) = id.split_once('-')?;
+    jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", time)
+        .ok()?
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|z| z.timestamp())
+}
+
 fn part_name(id: &str, index: u64) -> String {
     format!("{FOLDER}/{id}/{index:05}.part")
 }

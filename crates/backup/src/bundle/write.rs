@@ -113,6 +113,7 @@ impl Writer {
             engine: manifest.facts.engine.clone(),
             schema_version: manifest.facts.schema_version,
             steward_version: manifest.steward_version.clone(),
+            has_log: manifest.facts.log_position.is_some(),
             parts: std::iter::once(&own).chain(&self.parts).map(clear).collect(),
         };
         let text = serde_json::to_vec_pretty(&contents).map_err(|e| Error::Internal(e.to_string()))?;

@@ -7,8 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bytes::Bytes;
-
 use super::{
     Entry,
     pieces::{self, Pieces},
@@ -56,7 +54,8 @@ impl Directory {
         let folder = target.parent().unwrap_or(&self.0);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fail)?;
         // Its beginning with a dot keeps it out of every list.
-        let beside = folder.join(format!(".{}.{}", target.file_name().unwrap_or_default().to_string_lossy(), unique()));
+        let beside =
+            folder.join(format!(".{}.{}", target.file_name().unwrap_or_default().to_string_lossy(), super::unique()));
         let mut unfinished = Unfinished(Some(beside.clone()));
         let mut file =
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(fail)?;
@@ -153,12 +152,6 @@ impl Directory {
         });
         joined(gone.await)
     }
-}
-
-fn unique() -> String {
-    let mut bytes = [0_u8; 8];
-    rand::RngCore::fill_bytes(&mut rand::rng(), &mut bytes);
-    hex::encode(Bytes::copy_from_slice(&bytes))
 }
 
 /// Removes a file that was not finished.

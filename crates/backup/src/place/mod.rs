@@ -1,15 +1,16 @@
-//! Where bundles are kept: a directory, or S3-compatible storage. A name is a relative path of plain words; a thing is
+//! Where bundles are kept: a directory, S3-compatible storage, or a folder on an SFTP server. A name is a relative path of plain words; a thing is
 //! there whole or not at all.
 
 mod directory;
 pub mod pieces;
 mod s3;
+mod sftp;
 
 use bytes::Bytes;
 use secrecy::SecretString;
 
 use self::pieces::Pieces;
-pub use self::{directory::Directory, s3::S3};
+pub use self::{directory::Directory, s3::S3, sftp::Sftp};
 use crate::{Error, Result};
 
 /// Something that is kept at a place.
@@ -19,6 +20,15 @@ pub struct Entry {
     pub name: String,
     /// Bytes.
     pub size_bytes: u64,
+}
+
+/// How to reach a place, beside its URL.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// S3-compatible storage.
+    pub s3: S3Access,
+    /// A configuration of `ssh` for SFTP, in place of the user's own.
+    pub ssh_config: Option<std::path::PathBuf>,
 }
 
 /// How to reach S3-compatible storage, beside the URL.
@@ -41,17 +51,22 @@ pub enum Place {
     Directory(Directory),
     /// S3-compatible storage.
     S3(S3),
+    /// A folder on an SFTP server.
+    Sftp(Sftp),
 }
 
 impl Place {
-    /// The place that a setting names: a path, or `s3://BUCKET/PREFIX`.
-    pub fn open(target: &str, s3: &S3Access) -> Result<Self> {
+    /// The place that a setting names: a path, `s3://BUCKET/PREFIX`, or `sftp://[USER@]HOST[:PORT]/FOLDER`.
+    pub fn open(target: &str, access: &Access) -> Result<Self> {
         if let Some(rest) = target.strip_prefix("s3://") {
-            return Ok(Self::S3(S3::open(rest, s3)?));
+            return Ok(Self::S3(S3::open(rest, &access.s3)?));
+        }
+        if let Some(rest) = target.strip_prefix("sftp://") {
+            return Ok(Self::Sftp(Sftp::open(rest, access.ssh_config.clone())?));
         }
         if let Some((scheme, _)) = target.split_once("://") {
             return Err(Error::Config(format!(
-                "backups can't be kept at {scheme}://…; name a directory, or s3://BUCKET/PREFIX"
+                "backups can't be kept at {scheme}://…; name a directory, s3://BUCKET/PREFIX, or sftp://USER@HOST/FOLDER"
             )));
         }
         Ok(Self::Directory(Directory::new(target.into())))
@@ -62,6 +77,7 @@ impl Place {
         match self {
             Self::Directory(directory) => directory.describe(),
             Self::S3(s3) => s3.describe(),
+            Self::Sftp(sftp) => sftp.describe(),
         }
     }
 
@@ -69,7 +85,7 @@ impl Place {
     pub fn directory(&self) -> Option<&std::path::Path> {
         match self {
             Self::Directory(directory) => Some(directory.path()),
-            Self::S3(_) => None,
+            Self::S3(_) | Self::Sftp(_) => None,
         }
     }
 
@@ -79,6 +95,7 @@ impl Place {
         match self {
             Self::Directory(directory) => directory.put(name, pieces).await,
             Self::S3(s3) => s3.put(name, pieces).await,
+            Self::Sftp(sftp) => sftp.put(name, pieces).await,
         }
     }
 
@@ -96,6 +113,7 @@ impl Place {
         match self {
             Self::Directory(directory) => directory.get(name).await,
             Self::S3(s3) => s3.get(name).await,
+            Self::Sftp(sftp) => sftp.get(name).await,
         }
     }
 
@@ -121,6 +139,7 @@ impl Place {
         let mut found = match self {
             Self::Directory(directory) => directory.list(prefix).await,
             Self::S3(s3) => s3.list(prefix).await,
+            Self::Sftp(sftp) => sftp.list(prefix).await,
         }?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
@@ -132,8 +151,16 @@ impl Place {
         match self {
             Self::Directory(directory) => directory.remove(name).await,
             Self::S3(s3) => s3.remove(name).await,
+            Self::Sftp(sftp) => sftp.remove(name).await,
         }
     }
+}
+
+/// Sixteen digits that nobody else has.
+fn unique() -> String {
+    let mut bytes = [0_u8; 8];
+    rand::RngCore::fill_bytes(&mut rand::rng(), &mut bytes);
+    hex::encode(bytes)
 }
 
 /// Plain words between single slashes: a name from a list can't leave the place.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use object_store::{
     ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart,
-    aws::{AmazonS3, AmazonS3Builder},
+    aws::{AmazonS3, AmazonS3Builder, Checksum},
     path::Path,
 };
 use secrecy::ExposeSecret;
@@ -50,6 +50,8 @@ impl S3 {
             .with_bucket_name(bucket)
             .with_region(access.region.as_deref().unwrap_or("us-east-1"))
             .with_allow_http(is_plain)
+            // A bucket with locks takes nothing without a checksum.
+            .with_checksum_algorithm(Checksum::SHA256)
             .with_retry(RetryConfig { max_retries: TRIES, retry_timeout: TRYING, ..RetryConfig::default() })
             .with_client_options(ClientOptions::new().with_timeout(REQUEST).with_allow_http(is_plain));
         if let Some(endpoint) = &access.endpoint {

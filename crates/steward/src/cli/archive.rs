@@ -8,7 +8,7 @@ use std::{
 use ::backup::postgres::{Against, DEFAULT_FILE, Options, PgBackRest, Plan, Recovery, Standing, pour};
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{Target, backup::postgres::LibPq};
+use store::backup::postgres::LibPq;
 use tokio_util::sync::CancellationToken;
 
 use super::blocking;
@@ -35,13 +35,13 @@ pub(super) struct SetupArgs {
     /// Change it without asking
     #[arg(long)]
     yes: bool,
+    /// Answer in JSON (SQLite, where nothing is changed)
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Sets archiving up: says what it changes, asks, changes it, proves it.
 pub(super) async fn setup(config: &Config, args: SetupArgs) -> Result<()> {
-    if matches!(config.database.target, Target::Sqlite(_)) {
-        return Err(Error::refused("SQLite needs no archive of the server's: steward serve ships its log by itself"));
-    }
     let options = Options {
         file: args.archive,
         repository: args.repository,
@@ -82,15 +82,25 @@ pub(super) async fn setup(config: &Config, args: SetupArgs) -> Result<()> {
 /// What is brought back.
 #[derive(Debug, clap::Args)]
 pub(super) struct RestoreArgs {
-    /// Everything committed by this moment, as 2026-11-22T13:59:59Z; without it everything the archive holds
+    /// Everything committed by this moment, as 2026-11-22T13:59:59Z; without it everything that was kept
     #[arg(long, value_name = "TIME")]
     pub(super) to: Option<Timestamp>,
     /// A folder that is not there yet or empty, or postgres://… of a database that is not there yet or empty
     #[arg(long, value_name = "FOLDER|URL")]
     pub(super) into: String,
-    /// Put it in the place of a database that holds something; that one is kept under another name
+    /// Put it in the place of a database that holds something; that one is kept under another name. A folder that holds
+    /// data takes --force too, and what it holds is set aside in it
     #[arg(long)]
     pub(super) replace: bool,
+    /// The second word for a folder that holds data (SQLite)
+    #[arg(long, requires = "replace")]
+    pub(super) force: bool,
+    /// A certain backup; without it any moment
+    #[arg(long, value_name = "ID")]
+    pub(super) bundle: Option<String>,
+    /// Private keys of a recipient, as age-keygen makes them
+    #[arg(long, value_name = "FILE")]
+    pub(super) identity: Option<PathBuf>,
     /// pgBackRest's file of settings
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub(super) archive: PathBuf,

@@ -40,7 +40,7 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, value_parser};
 
-use workers::{jobs::Jobs, log_keeping, logs::LogQueue};
+use workers::{jobs::Jobs, log_keeping, logs::LogQueue, safekeeping};
 
 use self::context::Context;
 use crate::{
@@ -69,8 +69,8 @@ Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is 
 stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then defaults. Keys:
 database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
 known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s,
-connect_timeout_s, lease_s, log_level, log_retention_months, models_file, read_replica_url
-(STEWARD_ and the key).";
+connect_timeout_s, lease_s, log_level, log_retention_months, models_file, read_replica_url,
+backup_* (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
@@ -101,7 +101,7 @@ enum Command {
     /// The database: migrate, status, drift, verify, maintain, partitions, move
     #[command(subcommand)]
     Db(db::Command),
-    /// Backups, and getting them back
+    /// Backups: create, list, verify, restore, drill, setup
     #[command(subcommand)]
     Backup(backup::Command),
     #[command(flatten)]
@@ -266,7 +266,10 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
         Acting::Server(command) => server::run(ctx, command).await,
         Acting::Policy(command) => policy::run(ctx, command).await,
         Acting::Schedule(command) => {
-            schedule::run(ctx, command, log_keeping::jobs(Jobs::standard(), ctx.config.log_keeping())).await
+            let config = ctx.config.clone();
+            let safe = blocking(move || config.safe()).await?;
+            let jobs = safekeeping::jobs(log_keeping::jobs(Jobs::standard(), ctx.config.log_keeping()), safe);
+            schedule::run(ctx, command, jobs).await
         }
         Acting::Playbook(command) => playbook::run(ctx, command).await,
         Acting::Handbook(command) => handbook::run(ctx, command).await,

@@ -9,7 +9,16 @@ fn schedules_are_listed_changed_and_run() {
     let names: Vec<_> = list.as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        ["attachments", "cleanup-sessions", "idempotency-keys", "log-partitions", "log-retention", "statistics"]
+        [
+            "attachments",
+            "backup",
+            "backup-drill",
+            "cleanup-sessions",
+            "idempotency-keys",
+            "log-partitions",
+            "log-retention",
+            "statistics"
+        ]
     );
     let out =
         desk.run(&["schedule", "set", "statistics", "--cron", "15 5 * * 1", "--time-zone", "Europe/Berlin"]).done();

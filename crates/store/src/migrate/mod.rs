@@ -78,6 +78,7 @@ migrations! {
     27 "second_factors" "0027_second_factors",
     28 "models" "0028_models",
     29 "idempotency_keys" "0029_idempotency_keys",
+    30 "backup_schedules" "0030_backup_schedules",
 }
 
 /// A migration that stands in a database.

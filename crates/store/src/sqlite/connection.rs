@@ -20,7 +20,7 @@ use super::{
     translate,
 };
 use crate::{
-    Actor, Error, Principal, Result,
+    Actor, Error, Principal, Result, backup,
     run::{Transaction, TransactionEngine},
     signals::{Marks, SharedMarks, watch_changes},
     statement::Statement,
@@ -94,7 +94,7 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
     if access != Access::Read && path != Path::new(":memory:") {
         make_private(path);
     }
-    let connection = Connection::open_with_flags(path, flags)
+    let mut connection = Connection::open_with_flags(path, flags)
         .map_err(|e| Error::Storage(format!("{} can't be opened: {e}", path.display())))?;
     connection.busy_timeout(busy_timeout).map_err(fail)?;
     write_ahead(&connection, busy_timeout).map_err(fail)?;
@@ -104,6 +104,7 @@ pub(crate) fn connect(path: &Path, access: Access, busy_timeout: Duration) -> Re
              PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2000; PRAGMA journal_size_limit = 67108864; PRAGMA recursive_triggers = OFF;",
         )
         .map_err(fail)?;
+    backup::watch(&mut connection, path).map_err(fail)?;
     connection.set_prepared_statement_cache_capacity(128);
     let context: SharedContext = Arc::new(Mutex::new(nobody(value::time_text(value::now()))));
     functions::register(&connection, Arc::clone(&context)).map_err(fail)?;

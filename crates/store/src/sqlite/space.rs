@@ -35,6 +35,7 @@ impl Sqlite {
         let mut connection = Some(connection);
         let mut freed: u64 = 0;
         while let Some(held) = connection.take() {
+            let shipped = self.0.path.clone();
             let step = tokio::task::spawn_blocking(move || {
                 let fail = |e: rusqlite::Error| translate("space", &e);
                 let free = |held: &rusqlite::Connection| {
@@ -51,8 +52,11 @@ impl Sqlite {
                     .map_err(fail)?;
                 let went = before - free(&held)?;
                 if went <= 0 {
-                    // Whether readers keep the log from being emptied now is no matter: it is reused.
-                    held.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(fail)?;
+                    // Whether readers keep the log from being emptied now is no matter: it is reused. A log that is
+                    // shipped is emptied by whoever ships it.
+                    if !crate::backup::is_shipped(&shipped) {
+                        held.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(fail)?;
+                    }
                     return Ok::<_, Error>((None, 0));
                 }
                 let page: i64 = held.query_row("PRAGMA page_size", [], |r| r.get(0)).map_err(fail)?;

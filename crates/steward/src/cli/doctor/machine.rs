@@ -1,4 +1,4 @@
-//! The machine: folder, key, free space, playbooks, the desk's address, backups. All of it blocking.
+//! The machine: folder, key, free space, playbooks, the desk's address. All of it blocking.
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
@@ -18,7 +18,6 @@ pub(super) fn look(config: &Config) -> Findings {
     key(config, &mut findings);
     playbooks(config, &mut findings);
     address(config, &mut findings);
-    backups(&mut findings);
     findings
 }
 
@@ -127,14 +126,6 @@ fn address(config: &Config, findings: &mut Findings) {
             format!("see that only the proxy of {} reaches it", config.allowed_hosts.join(", ")),
         );
     }
-}
-
-fn backups(findings: &mut Findings) {
-    findings.warning(
-        "backup",
-        "not set up yet",
-        "until then copy the database (SQLite: stop Steward and copy the data folder; PostgreSQL: pg_dump) and keep the master key apart from it",
-    );
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `steward doctor`: looks at everything Steward stands on, and says what is or will soon be wrong and how to mend it.
 
 mod archive;
+mod backups;
 mod database;
 mod machine;
 mod work;
@@ -85,6 +86,7 @@ pub(super) async fn run(config: Config, acting_as: Option<&str>, args: Args) -> 
     if let Some(url) = &config.redis_url {
         database::redis(url, &mut findings).await;
     }
+    backups::look(&config, &mut findings).await;
     desk(&config, &mut findings).await;
     if database::schema(&config, &mut findings).await {
         database::look(&config, &mut findings).await;

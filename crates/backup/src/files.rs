@@ -1,0 +1,240 @@
+//! What belongs to a bundle beside the database: attachments, which are ciphertext already and are copied once for all
+//! bundles, and settings with playbooks, as one sealed tar.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use store::Vault;
+
+use crate::{
+    Bundle, Error, Place, Result, Writer,
+    error::{back, joined},
+    manifest::Attachments,
+    place::pieces,
+    sealed::Counting,
+};
+
+/// Where attachments lie at a place.
+pub(crate) const FOLDER: &str = "files";
+const LIST: &str = "attachments";
+const SETTINGS: &str = "settings.tar";
+/// Attachments in a bundle at most.
+const MOST: usize = 10_000_000;
+/// Bytes of settings and playbooks at most.
+const SETTINGS_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a line of the list at most.
+const LINE: u64 = 4096;
+
+/// An attachment, in the list that is a part of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) path: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) sha256: String,
+}
+
+/// Makes a file for its owner alone; one that is there is no place for it.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    let fail = |e| Error::file(format!("{} can't be made", path.display()), e);
+    if let Some(folder) = path.parent() {
+        make_folder(folder)?;
+    }
+    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fail)
+}
+
+pub(crate) fn make_folder(folder: &Path) -> Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(|e| Error::file(format!("the folder {} can't be made", folder.display()), e))
+}
+
+fn digest(mut source: impl Read) -> std::io::Result<(u64, String)> {
+    let mut counted = Counting::new(&mut source);
+    std::io::copy(&mut counted, &mut std::io::sink())?;
+    let (_, digested) = counted.end();
+    Ok((digested.size_bytes, digested.sha256))
+}
+
+/// Copies what the place does not have yet, and adds the list. `folder` is the vault's.
+pub(crate) async fn add_attachments(
+    writer: &mut Writer,
+    place: &Place,
+    vault: &Vault,
+    folder: &Path,
+) -> Result<Attachments> {
+    let there: BTreeMap<String, u64> = place.list(FOLDER).await?.into_iter().map(|e| (e.name, e.size_bytes)).collect();
+    let kept = vault.clone();
+    let listed = tokio::task::spawn_blocking(move || Ok(kept.older_than(std::time::Duration::ZERO, MOST)));
+    let mut list = Vec::new();
+    for path in joined(listed.await)? {
+        let file = folder.join(&path);
+        let hashing = file.clone();
+        let hashed = tokio::task::spawn_blocking(move || match File::open(&hashing).and_then(digest) {
+            Ok(found) => Ok(Some(found)),
+            // It was removed meanwhile.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::file(format!("the attachment {} can't be read", hashing.display()), e)),
+        });
+        let Some((size_bytes, sha256)) = joined(hashed.await)? else { continue };
+        let name = format!("{FOLDER}/{path}");
+        if there.get(&name) != Some(&size_bytes) && !upload(place, &name, &file).await? {
+            continue;
+        }
+        list.push(Kept { path, size_bytes, sha256 });
+    }
+    let sum = Attachments { count: list.len() as u64, size_bytes: list.iter().map(|k| k.size_bytes).sum() };
+    writer
+        .add(LIST, move |out| {
+            for kept in &list {
+                let line = serde_json::to_string(kept).map_err(|e| Error::Internal(e.to_string()))?;
+                writeln!(out, "{line}").map_err(|e| back(e, "the list of attachments can't be kept"))?;
+            }
+            Ok(())
+        })
+        .await?;
+    Ok(sum)
+}
+
+/// False: the file is gone.
+async fn upload(place: &Place, name: &str, file: &Path) -> Result<bool> {
+    let path = file.to_owned();
+    let opened = tokio::task::spawn_blocking(move || match File::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::file(format!("the attachment {} can't be read", path.display()), e)),
+    });
+    let Some(mut source) = joined(opened.await)? else { return Ok(false) };
+    let (mut writer, pieces) = pieces::channel();
+    let copying = tokio::task::spawn_blocking(move || {
+        std::io::copy(&mut source, &mut writer)
+            .and_then(|_| writer.finish())
+            .map_err(|e| back(e, "an attachment can't be read"))
+    });
+    let put = place.put(name, pieces).await;
+    let copied = joined(copying.await);
+    put?;
+    copied.map(|()| true)
+}
+
+async fn list(bundle: &Bundle) -> Result<Vec<Kept>> {
+    bundle
+        .read(LIST, |source| {
+            let mut list = Vec::new();
+            let mut lines = BufReader::new(source);
+            loop {
+                let mut line = String::new();
+                let got =
+                    lines.by_ref().take(LINE).read_line(&mut line).map_err(|e| back(e, "the list can't be read"))?;
+                if got == 0 || list.len() >= MOST {
+                    return Ok(list);
+                }
+                let kept = serde_json::from_str(line.trim_end()).map_err(|e| Error::Damaged {
+                    part: LIST.to_owned(),
+                    reason: format!("a line of it can't be read ({e})"),
+                })?;
+                list.push(kept);
+            }
+        })
+        .await
+}
+
+/// Fetches every attachment and compares it with the list; keeps them below `into`, where one is given.
+pub(crate) async fn fetch_attachments(bundle: &Bundle, place: &Place, into: Option<&Path>) -> Result<u64> {
+    let list = list(bundle).await?;
+    for kept in &list {
+        let name = format!("{FOLDER}/{}", kept.path);
+        let pieces = place.get(&name).await.map_err(|e| match e {
+            Error::Missing { .. } => {
+                Error::Missing { what: format!("the attachment {} of {}", kept.path, bundle.manifest().id) }
+            }
+            other => other,
+        })?;
+        let target = into.map(|folder| folder.join(&kept.path));
+        let fetched = tokio::task::spawn_blocking(move || {
+            let mut source = Counting::new(pieces.into_reader());
+            let fail = |e| back(e, "an attachment can't be fetched");
+            match target {
+                Some(path) => {
+                    let mut out = create(&path)?;
+                    std::io::copy(&mut source, &mut out).and_then(|_| out.sync_all()).map_err(fail)?;
+                }
+                None => drop(std::io::copy(&mut source, &mut std::io::sink()).map_err(fail)?),
+            }
+            Ok(source.end().1)
+        });
+        let was = joined(fetched.await)?;
+        if was.size_bytes != kept.size_bytes || was.sha256 != kept.sha256 {
+            return Err(Error::Damaged {
+                part: format!("attachment {} of {}", kept.path, bundle.manifest().id),
+                reason: "it is not the one that the list names".to_owned(),
+            });
+        }
+    }
+    Ok(list.len() as u64)
+}
+
+/// Names of attachments that a bundle needs.
+pub(crate) async fn needed(bundle: &Bundle) -> Result<Vec<String>> {
+    Ok(list(bundle).await?.into_iter().map(|kept| format!("{FOLDER}/{}", kept.path)).collect())
+}
+
+/// Adds settings and playbooks, and the master key where only recipients open the bundle.
+pub(crate) async fn add_settings(writer: &mut Writer, files: Vec<(String, PathBuf)>) -> Result<()> {
+    writer
+        .add(SETTINGS, move |out| {
+            let mut tar = tar::Builder::new(out);
+            let mut total = 0;
+            for (name, path) in files {
+                let fail = |e| Error::file(format!("{} can't be read", path.display()), e);
+                let bytes = match std::fs::read(&path) {
+                    Ok(bytes) => zeroize::Zeroizing::new(bytes),
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(fail(e)),
+                };
+                total += bytes.len() as u64;
+                if total > SETTINGS_BYTES {
+                    return Err(Error::refused(format!(
+                        "settings and playbooks are larger than {SETTINGS_BYTES} bytes; what is that large is hardly a playbook"
+                    )));
+                }
+                let mut head = tar::Header::new_gnu();
+                head.set_size(bytes.len() as u64);
+                head.set_mode(0o600);
+                tar.append_data(&mut head, &name, bytes.as_slice()).map_err(|e| back(e, "settings can't be kept"))?;
+            }
+            tar.into_inner().map(drop).map_err(|e| back(e, "settings can't be kept"))
+        })
+        .await
+}
+
+/// Unpacks settings and playbooks below `into`; answers the names.
+pub(crate) async fn fetch_settings(bundle: &Bundle, into: &Path) -> Result<Vec<String>> {
+    let folder = into.to_owned();
+    bundle
+        .read(SETTINGS, move |source| {
+            let fail = |e| back(e, "settings can't be unpacked");
+            let mut names = Vec::new();
+            let mut tar = tar::Archive::new(source.take(SETTINGS_BYTES * 2));
+            for entry in tar.entries().map_err(fail)? {
+                let mut entry = entry.map_err(fail)?;
+                let name = entry.path().map_err(fail)?.to_string_lossy().into_owned();
+                let is_plain = name.split('/').all(|word| !word.is_empty() && word != "." && word != "..");
+                if !is_plain || !entry.header().entry_type().is_file() {
+                    return Err(Error::Damaged { part: SETTINGS.to_owned(), reason: format!("it holds {name:?}") });
+                }
+                let mut out = create(&folder.join(&name))?;
+                std::io::copy(&mut entry, &mut out).map_err(fail)?;
+                names.push(name);
+            }
+            Ok(names)
+        })
+        .await
+}

@@ -1,0 +1,214 @@
+//! The safe: making bundles, looking at them, bringing them back, trying that out, and letting the old ones go.
+
+mod drill;
+mod restore;
+mod retention;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use store::Vault;
+
+pub use self::{
+    drill::Drilled,
+    restore::{Restored, Wish},
+    retention::Keep,
+};
+use crate::{
+    Bundle, Contents, Engine, Error, Opener, Place, Result, Writer, bundle, error::joined, files, keys::Recipients,
+    manifest::Facts,
+};
+
+/// Unfinished bundles younger than this may be in the making.
+const YOUNG: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
+/// What is backed up, and where to.
+#[derive(Debug, Clone)]
+pub struct Safe {
+    /// Where bundles are kept.
+    pub place: Place,
+    /// For whom they are sealed; none where this node has no key to seal with.
+    pub recipients: Option<Recipients>,
+    /// The database.
+    pub engine: Engine,
+    /// The vault; none where the master key is not at hand.
+    pub vault: Option<Vault>,
+    /// Where the vault keeps attachments.
+    pub attachments_dir: PathBuf,
+    /// The master key's file; a part of bundles that only recipients can open.
+    pub master_key_file: PathBuf,
+    /// The folder of data: its `steward.toml` and `playbooks` go into bundles.
+    pub data_dir: PathBuf,
+    /// Where copies are made on their way; on the database's own disk or another.
+    pub scratch_dir: PathBuf,
+    /// How many are kept.
+    pub keep: Keep,
+    /// This Steward's version.
+    pub version: &'static str,
+}
+
+/// What a restored database is.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The moment it stands at: that of the copy, or of the last commit of the log in it.
+    pub as_of: Timestamp,
+    /// What it holds.
+    pub facts: Facts,
+}
+
+/// How the bundles at a place stand.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verified {
+    /// The bundle.
+    pub id: String,
+    /// Parts that were read and are whole.
+    pub parts: usize,
+    /// Attachments that were read and are whole.
+    pub attachments: u64,
+    /// Rows in all tables.
+    pub rows: i64,
+}
+
+impl Safe {
+    /// The keys that this node has.
+    pub fn opener(&self) -> Opener {
+        self.vault.as_ref().map_or_else(Opener::default, |vault| Opener::default().with_master(vault))
+    }
+
+    /// Makes a bundle, then lets go of those that are too old.
+    pub async fn create(&self) -> Result<Contents> {
+        let (Some(vault), Some(recipients)) = (&self.vault, &self.recipients) else {
+            return Err(Error::refused(
+                "there is no master key to seal a backup with; start Steward first, which makes one",
+            ));
+        };
+        let mut writer = Writer::begin(&self.place, recipients)?;
+        let scratch = Scratch::make(&self.scratch_dir.join(format!("making-{}", writer.id()))).await?;
+        let facts = self.engine.dump(&mut writer, &scratch.0).await?;
+        // After the database: a row's file is kept before the row is.
+        let attachments = files::add_attachments(&mut writer, &self.place, vault, &self.attachments_dir).await?;
+        let with_key = recipients.are_people();
+        let (data_dir, key) = (self.data_dir.clone(), with_key.then(|| self.master_key_file.clone()));
+        let listed = tokio::task::spawn_blocking(move || settings_files(&data_dir, key));
+        files::add_settings(&mut writer, joined(listed.await)?).await?;
+        scratch.remove().await;
+        let contents = writer.finish(facts, attachments, with_key, self.version).await?;
+        if let Err(e) = self.let_go(store::now()).await {
+            // The new bundle stands all the same.
+            tracing::warn!(error = %e, "old backups could not be removed; it is tried again with the next one");
+        }
+        Ok(contents)
+    }
+
+    /// What is at the place.
+    pub async fn list(&self) -> Result<bundle::Found> {
+        bundle::list(&self.place).await
+    }
+
+    /// Reads every part and attachment of a bundle (the newest one without an id) and keeps nothing.
+    pub async fn verify(&self, id: Option<&str>, opener: &Opener) -> Result<Verified> {
+        let id = self.pick(id).await?;
+        let opened = Bundle::open(&self.place, &id, opener).await?;
+        opened.verify().await?;
+        let attachments = files::fetch_attachments(&opened, &self.place, None).await?;
+        let manifest = opened.manifest();
+        Ok(Verified { id, parts: manifest.parts.len() + 1, attachments, rows: manifest.facts.tables.values().sum() })
+    }
+
+    async fn pick(&self, id: Option<&str>) -> Result<String> {
+        if let Some(id) = id {
+            return Ok(id.to_owned());
+        }
+        let newest = self.list().await?.bundles.pop();
+        newest.map(|b| b.id).ok_or_else(|| {
+            Error::refused(format!(
+                "there is no backup at {}; make one with: steward backup create",
+                self.place.describe()
+            ))
+        })
+    }
+
+    /// Removes bundles that the counts do not keep, what was never finished, and what no kept bundle needs any more.
+    /// Answers how many bundles went.
+    pub async fn let_go(&self, now: Timestamp) -> Result<usize> {
+        let found = self.list().await?;
+        for (id, why) in &found.unfinished {
+            let is_old = bundle::time_of(id).is_some_and(|made| now.duration_since(made) > YOUNG);
+            if is_old {
+                tracing::info!(bundle = %id, reason = %why, "a backup that was never finished is removed");
+                bundle::remove(&self.place, id).await?;
+            }
+        }
+        let gone = retention::gone(&found.bundles, self.keep);
+        for id in &gone {
+            bundle::remove(&self.place, id).await?;
+        }
+        let kept: Vec<&Contents> = found.bundles.iter().filter(|b| !gone.contains(&b.id)).collect();
+        retention::sweep_log(&self.place, &kept, self.keep, now).await?;
+        if !gone.is_empty() {
+            retention::sweep_files(&self.place, &kept, &self.opener()).await?;
+        }
+        Ok(gone.len())
+    }
+}
+
+fn settings_files(data_dir: &Path, key: Option<PathBuf>) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = vec![("steward.toml".to_owned(), data_dir.join("steward.toml"))];
+    let playbooks = data_dir.join("playbooks");
+    match std::fs::read_dir(&playbooks) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::file(format!("{} can't be read", playbooks.display()), e)),
+        Ok(entries) => {
+            for entry in entries.flatten().filter(|e| e.path().is_file()) {
+                if let Some(name) = entry.file_name().to_str() {
+                    files.push((format!("playbooks/{name}"), entry.path()));
+                }
+            }
+        }
+    }
+    files.extend(key.map(|key| ("master.key".to_owned(), key)));
+    files.sort();
+    Ok(files)
+}
+
+/// A folder of one job's own, gone with it.
+#[derive(Debug)]
+pub(crate) struct Scratch(pub(crate) PathBuf);
+
+impl Scratch {
+    pub(crate) async fn make(path: &Path) -> Result<Self> {
+        let folder = path.to_owned();
+        joined(
+            tokio::task::spawn_blocking(move || {
+                // What an earlier try left is nobody's.
+                match std::fs::remove_dir_all(&folder) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::file(format!("{} can't be removed", folder.display()), e));
+                    }
+                    _ => {}
+                }
+                files::make_folder(&folder)?;
+                Ok(Self(folder))
+            })
+            .await,
+        )
+    }
+
+    /// Removes it off the async threads.
+    pub(crate) async fn remove(self) {
+        if let Err(e) = tokio::task::spawn_blocking(move || drop(self)).await {
+            tracing::warn!(error = %e, "a folder of backups could not be removed");
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(folder = %self.0.display(), error = %e, "a folder of backups could not be removed");
+        }
+    }
+}

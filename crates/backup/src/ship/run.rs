@@ -1,0 +1,185 @@
+//! The loop that ships: the spool is fed every half second, whatever the place does; another task empties it.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Shipping, remove_file, spooled};
+use crate::{Error, Place, Result, error::joined, place::pieces};
+
+/// How often the log is looked at.
+const TICK: Duration = Duration::from_millis(500);
+/// How long the place may be away before somebody is told.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the last segments may take when Steward ends.
+const ENDING: Duration = Duration::from_secs(10);
+/// The longest pause between two tries.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Something that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alarm {
+    /// The log could not be followed; a new copy is being made.
+    Broken(String),
+    /// The log can't be kept at all just now.
+    Failing(String),
+    /// Segments wait for the place for longer than ten minutes.
+    Behind {
+        /// Segments.
+        waiting: usize,
+        /// Bytes.
+        waiting_bytes: u64,
+        /// Why.
+        reason: String,
+    },
+    /// It is well again.
+    Well,
+}
+
+/// Ships until `shutdown`. `alarm` is told of trouble once, and when it is over; `copy` makes a new copy where one is
+/// needed (a bundle).
+pub async fn run<F>(
+    shipping: Arc<Mutex<Shipping>>,
+    place: Place,
+    alarm: impl Fn(Alarm) + Send + Sync + 'static,
+    copy: impl Fn() -> F + Send + Sync + 'static,
+    shutdown: CancellationToken,
+) where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let alarm = Arc::new(alarm);
+    let sending = tokio::spawn(send(Arc::clone(&shipping), place.clone(), Arc::clone(&alarm), shutdown.clone()));
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    let mut copy_after = tokio::time::Instant::now();
+    let mut pause = TICK;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            _ = tick.tick() => {}
+        }
+        let (ticked, broken, needs_copy) = turn(&shipping).await;
+        if let Some(why) = broken {
+            tracing::warn!(reason = %why, "the database's log could not be followed; a new copy begins it anew");
+            alarm(Alarm::Broken(why));
+        }
+        match (&ticked, failing) {
+            (Err(e), false) => {
+                tracing::error!(error = %e, "the database's log can't be kept; it is tried again");
+                alarm(Alarm::Failing(e.to_string()));
+            }
+            (Ok(()), true) => {
+                tracing::info!("the database's log is kept again");
+                alarm(Alarm::Well);
+            }
+            _ => {}
+        }
+        failing = ticked.is_err();
+        if needs_copy && tokio::time::Instant::now() >= copy_after {
+            match copy().await {
+                Ok(()) => pause = TICK,
+                Err(e) => {
+                    tracing::warn!(error = %e, "the copy that the log goes on from could not be made; it is tried again");
+                    pause = (pause * 2).min(LONGEST);
+                    copy_after = tokio::time::Instant::now() + pause;
+                }
+            }
+        }
+    }
+    drop(turn(&shipping).await);
+    if let Err(e) = sending.await {
+        tracing::error!(error = %e, "the sending of the log ended unexpectedly");
+    }
+    match tokio::time::timeout(ENDING, send_waiting(&shipping, &place)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => tracing::warn!(error = %e, "the last of the log waits in the spool for the next start"),
+        Err(_) => tracing::warn!("the last of the log waits in the spool for the next start"),
+    }
+}
+
+async fn turn(shipping: &Arc<Mutex<Shipping>>) -> (Result<()>, Option<String>, bool) {
+    let shipping = Arc::clone(shipping);
+    let turned = tokio::task::spawn_blocking(move || {
+        let mut shipping = shipping.lock().unwrap_or_else(PoisonError::into_inner);
+        let ticked = shipping.tick();
+        (ticked, shipping.take_broken(), shipping.needs_copy())
+    });
+    turned.await.unwrap_or_else(|e| (Err(Error::Internal(e.to_string())), None, false))
+}
+
+async fn send(shipping: Arc<Mutex<Shipping>>, place: Place, alarm: Arc<impl Fn(Alarm)>, shutdown: CancellationToken) {
+    let mut pause = TICK;
+    let mut failing_since = None;
+    let mut told = false;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let sent = tokio::select! {
+            () = shutdown.cancelled() => return,
+            sent = send_waiting(&shipping, &place) => sent,
+        };
+        match sent {
+            Ok(()) => {
+                if told {
+                    tracing::info!("the place of the backups answers again; the log has caught up");
+                    alarm(Alarm::Well);
+                }
+                (pause, failing_since, told) = (TICK, None, false);
+            }
+            Err(e) => {
+                let since = *failing_since.get_or_insert_with(tokio::time::Instant::now);
+                if pause == TICK {
+                    tracing::warn!(error = %e, "the log could not be sent to the place of the backups; it waits in the spool");
+                }
+                pause = (pause * 2).min(LONGEST);
+                if since.elapsed() >= PATIENCE && !told {
+                    told = true;
+                    let (waiting, waiting_bytes) = waiting(&shipping).await;
+                    alarm(Alarm::Behind { waiting, waiting_bytes, reason: e.to_string() });
+                }
+            }
+        }
+    }
+}
+
+async fn waiting(shipping: &Arc<Mutex<Shipping>>) -> (usize, u64) {
+    let shipping = Arc::clone(shipping);
+    let looked =
+        tokio::task::spawn_blocking(move || spooled(&shipping.lock().unwrap_or_else(PoisonError::into_inner).folder));
+    joined(looked.await).map_or((0, 0), |all| (all.len(), all.iter().map(|s| s.size_bytes).sum()))
+}
+
+/// Sends what waits in the spool, in order.
+pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, place: &Place) -> Result<()> {
+    let shipping = Arc::clone(shipping);
+    let listed = tokio::task::spawn_blocking(move || {
+        let shipping = shipping.lock().unwrap_or_else(PoisonError::into_inner);
+        // A segment that the state does not know yet is written once more after a crash, perhaps otherwise.
+        let is_known = |s: &super::Spooled| {
+            shipping.state.series.as_ref() != Some(&s.series) || s.number < shipping.state.next_segment
+        };
+        Ok(spooled(&shipping.folder)?.into_iter().filter(is_known).collect::<Vec<_>>())
+    });
+    for segment in joined(listed.await)? {
+        let path = segment.path.clone();
+        let read = tokio::task::spawn_blocking(move || match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            // The spool was given up meanwhile.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::file(format!("{} can't be read", path.display()), e)),
+        });
+        let Some(bytes) = joined(read.await)? else { continue };
+        let (writer, pieces) = pieces::channel();
+        let (put, ()) =
+            futures_util::future::join(place.put(&segment.name, pieces), writer.send_all(bytes.into())).await;
+        put?;
+        joined(tokio::task::spawn_blocking(move || remove_file(&segment.path)).await)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,404 @@
+//! A SQLite database goes into the safe and comes back: whole, and as of any moment; whatever happened meanwhile.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use backup::{
+    Engine, Opener, Place, Safe,
+    engine::SqliteEngine,
+    keys::Recipients,
+    place::Access,
+    safe::{Keep, Wish},
+    ship::{self, Shipping},
+};
+use jiff::Timestamp;
+use store::{
+    Actor, Config, Store, Vault, migrate,
+    tasks::{self, NewTask},
+    users::{self, NewUser},
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Bytes that may wait for the place.
+const ROOM: u64 = 100_000_000;
+
+struct World {
+    dir: TempDir,
+    store: Option<Store>,
+    ada: Actor,
+    vault: Vault,
+    shipping: Option<Arc<Mutex<Shipping>>>,
+    room: u64,
+}
+
+/// A task that was written: between these two moments, both included.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    id: Uuid,
+    began: Timestamp,
+    done: Timestamp,
+}
+
+impl World {
+    async fn new(ships: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let vault = Vault::open(&data.join("master.key"), &data.join("attachments")).unwrap();
+        let config = config(&data);
+        migrate::migrate(&config).await.unwrap();
+        if ships {
+            store::backup::ship(&data.join("steward.db")).unwrap();
+        }
+        let store = Store::open(&config).await.unwrap();
+        let new = NewUser {
+            username: "ada".to_owned(),
+            email: "ada@example.org".to_owned(),
+            password_hash: "!".to_owned(),
+            role: "admin".to_owned(),
+            first_name: None,
+            last_name: None,
+        };
+        let ada = Actor::user(users::create(&Actor::service(), &store, &new).await.unwrap());
+        let mut world = Self { dir, store: Some(store), ada, vault, shipping: None, room: ROOM };
+        if ships {
+            world.start_shipping();
+        }
+        world
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn database(&self) -> PathBuf {
+        self.data().join("steward.db")
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.dir.path().join("kept")
+    }
+
+    fn place(&self) -> Place {
+        Place::open(self.kept().to_str().unwrap(), &Access::default()).unwrap()
+    }
+
+    fn store(&self) -> &Store {
+        self.store.as_ref().unwrap()
+    }
+
+    /// As after a start of Steward.
+    fn start_shipping(&mut self) {
+        self.shipping = None;
+        let recipients = Recipients::master(&self.vault);
+        let shipping = Shipping::open(&self.database(), &self.data().join("backup"), recipients, self.room).unwrap();
+        self.shipping = Some(Arc::new(Mutex::new(shipping)));
+    }
+
+    fn shipping(&self) -> std::sync::MutexGuard<'_, Shipping> {
+        self.shipping.as_ref().unwrap().lock().unwrap()
+    }
+
+    async fn send(&self) -> backup::Result<()> {
+        ship::send_waiting(self.shipping.as_ref().unwrap(), &self.place()).await
+    }
+
+    fn safe(&self) -> Safe {
+        let engine = SqliteEngine::new(self.database());
+        let engine = match &self.shipping {
+            Some(shipping) => engine.with_shipping(Arc::clone(shipping)),
+            None => engine,
+        };
+        Safe {
+            place: self.place(),
+            recipients: Some(Recipients::master(&self.vault)),
+            engine: Engine::Sqlite(engine),
+            vault: Some(self.vault.clone()),
+            attachments_dir: self.data().join("attachments"),
+            master_key_file: self.data().join("master.key"),
+            data_dir: self.data(),
+            scratch_dir: self.data().join("backup"),
+            keep: Keep::default(),
+            version: "0",
+        }
+    }
+
+    fn opener(&self) -> Opener {
+        Opener::default().with_master(&self.vault)
+    }
+
+    async fn write(&self) -> Written {
+        let began = store::now();
+        let new: NewTask = serde_json::from_value(serde_json::json!({ "title": "Read it" })).unwrap();
+        let id = tasks::create(&self.ada, self.store(), &new).await.unwrap();
+        Written { id, began, done: store::now() }
+    }
+
+    async fn restore(&self, name: &str, to: Option<Timestamp>) -> backup::Result<PathBuf> {
+        let into = self.dir.path().join(name);
+        let wish = Wish { id: None, to, into: into.clone(), replace: false };
+        self.safe().restore(&wish, &self.opener()).await.map(|_| into)
+    }
+
+    /// The tasks that stand in a restored folder, which is sound in every way.
+    async fn tasks(&self, folder: &Path) -> BTreeSet<Uuid> {
+        let config = config(folder);
+        let store = Store::open(&config).await.unwrap();
+        let report = store::verify::run(&config, &store, None, &|_: &str| {}).await.unwrap();
+        assert_eq!(report.findings, []);
+        let found = tasks::list(&self.ada, &store, None, None, 500).await.unwrap();
+        store.close().await;
+        found.into_iter().map(|t| t.id).collect()
+    }
+
+    /// Restored to `at`, every write that was acknowledged by then is there, and none that began later.
+    async fn check(&self, name: &str, at: Timestamp, writes: &[Written]) {
+        let there = self.tasks(&self.restore(name, Some(at)).await.unwrap()).await;
+        for write in writes {
+            assert!(write.done > at || there.contains(&write.id), "{name}: {write:?} is missing at {at}");
+            assert!(write.began <= at || !there.contains(&write.id), "{name}: {write:?} is there at {at}");
+        }
+    }
+}
+
+fn config(folder: &Path) -> Config {
+    Config::from_url(&format!("sqlite://{}", folder.join("steward.db").display())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_comes_back_as_it_was() {
+    let world = World::new(false).await;
+    let first = world.write().await;
+    let stored = world.vault.store(&mut b"the invoice".as_slice(), 100).unwrap();
+    std::fs::create_dir(world.data().join("playbooks")).unwrap();
+    std::fs::write(world.data().join("playbooks/file-away.yaml"), "name: file-away\n").unwrap();
+    let made = world.safe().create().await.unwrap();
+    let later = world.write().await;
+    let verified = world.safe().verify(None, &world.opener()).await.unwrap();
+    assert_eq!((verified.id.as_str(), verified.attachments), (made.id.as_str(), 1));
+    let into = world.restore("back", None).await.unwrap();
+    assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id]));
+    let mut content = Vec::new();
+    world.vault.at(&into.join("attachments")).read(&stored.storage_path, &mut content).unwrap();
+    assert_eq!(content, b"the invoice");
+    assert!(into.join("playbooks/file-away.yaml").is_file());
+    assert!(!into.join("master.key").exists(), "the key that opens it is not in it");
+    // Never over what is there, unless that is said; and then nothing is lost.
+    let said = world.restore("back", None).await.unwrap_err().to_string();
+    assert!(said.contains("--replace --force"), "{said}");
+    world.safe().create().await.unwrap();
+    let wish = Wish { id: None, to: None, into: into.clone(), replace: true };
+    let again = world.safe().restore(&wish, &world.opener()).await.unwrap();
+    assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id, later.id]));
+    assert!(again.set_aside.unwrap().join("steward.db").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_drill_tells_how_long_it_took_and_leaves_nothing() {
+    let world = World::new(false).await;
+    assert!(world.safe().drill(&world.opener()).await.unwrap_err().to_string().contains("there is no backup"));
+    world.write().await;
+    world.safe().create().await.unwrap();
+    let drilled = world.safe().drill(&world.opener()).await.unwrap();
+    assert!(drilled.checks > 3 && drilled.rows > 0 && drilled.audit_links > 0, "{drilled:?}");
+    assert!(!world.data().join("backup/drill").exists());
+    // One bit of the newest backup, and the drill fails before the day it is needed.
+    let id = world.safe().list().await.unwrap().bundles.pop().unwrap().id;
+    let part = world.kept().join(format!("bundles/{id}/00001.part"));
+    let mut bytes = std::fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&part, bytes).unwrap();
+    let said = world.safe().drill(&world.opener()).await.unwrap_err().to_string();
+    assert!(said.contains("database/steward.db of"), "{said}");
+    let said = world.restore("back", None).await.unwrap_err().to_string();
+    assert!(said.contains("database/steward.db of"), "{said}");
+    assert!(!world.dir.path().join("back/steward.db").exists(), "nothing was touched");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_moment_comes_back_through_restarts_and_checkpoints() {
+    let mut world = World::new(true).await;
+    let mut writes = vec![world.write().await];
+    world.safe().create().await.unwrap();
+    for round in 0..60_u32 {
+        writes.push(world.write().await);
+        if round % 4 == 0 {
+            world.shipping().tick().unwrap();
+        }
+        if round % 10 == 9 {
+            assert!(world.shipping().checkpoint().unwrap().is_complete, "round {round}: the log starts over");
+        }
+        if round % 15 == 7 {
+            // Killed with commits that nobody shipped yet: the next start takes them up with their own times.
+            world.start_shipping();
+            assert!(!world.shipping().needs_copy(), "round {round}: it goes on where it was");
+        }
+        if round == 30 {
+            world.safe().create().await.unwrap();
+        }
+    }
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    for place in [5, 14, 29, 31, 47, 60] {
+        world.check(&format!("at-{place}"), writes[place].done, &writes).await;
+    }
+    let newest = world.restore("newest", None).await.unwrap();
+    assert_eq!(world.tasks(&newest).await, writes.iter().map(|w| w.id).collect());
+    let said = world.restore("before", Some(Timestamp::UNIX_EPOCH)).await.unwrap_err().to_string();
+    assert!(said.contains("nothing was kept before"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_holds_the_log_loses_nothing() {
+    let world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let mut writes = vec![world.write().await];
+    let mut reader = store::backup::Source::open(&world.database()).unwrap();
+    let held = reader.snapshot(None).unwrap();
+    for _ in 0..5 {
+        writes.push(world.write().await);
+        let ended = world.shipping().checkpoint().unwrap();
+        assert!(!ended.is_complete && ended.log_bytes > 0, "{ended:?}");
+    }
+    drop(held);
+    assert!(world.shipping().checkpoint().unwrap().is_complete);
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    world.check("back", writes[3].done, &writes).await;
+    world.check("newest", writes[6].done, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_of_somebody_else_is_noticed_and_a_new_copy_goes_on() {
+    let mut world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let mut writes = vec![world.write().await];
+    world.shipping().tick().unwrap();
+    // Another program, which knows nothing of the mark.
+    world.store.take().unwrap().close().await;
+    world.shipping = None;
+    store::backup::unship(&world.database()).unwrap();
+    let other = Store::open(&config(&world.data())).await.unwrap();
+    world.store = Some(other);
+    writes.push(world.write().await);
+    world.store.take().unwrap().close().await;
+    store::backup::ship(&world.database()).unwrap();
+    world.store = Some(Store::open(&config(&world.data())).await.unwrap());
+    world.start_shipping();
+    world.shipping().tick().unwrap();
+    assert!(world.shipping().take_broken().is_some());
+    assert!(world.shipping().needs_copy());
+    world.safe().create().await.unwrap();
+    assert!(!world.shipping().needs_copy());
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    world.check("newest", writes[2].done, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_is_away_costs_disk_and_nothing_else() {
+    let mut world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let away = world.dir.path().join("away");
+    std::fs::rename(world.kept(), &away).unwrap();
+    std::fs::write(world.kept(), "no directory").unwrap();
+    let mut writes = Vec::new();
+    for _ in 0..5 {
+        writes.push(world.write().await);
+        world.shipping().tick().unwrap();
+        assert!(world.send().await.is_err());
+        assert!(world.shipping().checkpoint().unwrap().is_complete, "the log does not wait for the place");
+    }
+    assert_eq!(ship::standing(&world.data().join("backup")).unwrap().waiting, 5);
+    std::fs::remove_file(world.kept()).unwrap();
+    std::fs::rename(&away, world.kept()).unwrap();
+    world.send().await.unwrap();
+    assert_eq!(ship::standing(&world.data().join("backup")).unwrap().waiting, 0);
+    world.check("back", writes[2].done, &writes).await;
+    // Away until the spool is full: the log is given up, said so, and begun anew.
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.room = 1;
+    world.start_shipping();
+    world.shipping().tick().unwrap();
+    assert!(world.shipping().take_broken().unwrap().contains("spool was full"));
+    assert_eq!(ship::standing(&world.data().join("backup")).unwrap().waiting, 0);
+    world.room = ROOM;
+    world.start_shipping();
+    assert!(world.shipping().needs_copy());
+    world.safe().create().await.unwrap();
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    let last = writes.last().unwrap().done;
+    world.check("anew", last, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_or_exchanged_segment_is_named() {
+    let world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let mut writes = Vec::new();
+    for _ in 0..3 {
+        writes.push(world.write().await);
+        world.shipping().tick().unwrap();
+    }
+    world.send().await.unwrap();
+    let segments: Vec<PathBuf> =
+        world.place().list("log").await.unwrap().into_iter().map(|e| world.kept().join(e.name)).collect();
+    let middle = &segments[segments.len() - 2];
+    let (whole, last) = (std::fs::read(middle).unwrap(), std::fs::read(segments.last().unwrap()).unwrap());
+    std::fs::write(middle, last).unwrap();
+    let said = world.restore("exchanged", None).await.unwrap_err().to_string();
+    assert!(said.contains("log of") && said.contains("exchanged"), "{said}");
+    std::fs::remove_file(middle).unwrap();
+    let said = world.restore("missing", None).await.unwrap_err().to_string();
+    assert!(said.contains("the segment"), "{said}");
+    std::fs::write(middle, whole).unwrap();
+    world.check("whole", writes[2].done, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn copies_are_made_beside_running_writers() {
+    let world = Arc::new(World::new(true).await);
+    world.safe().create().await.unwrap();
+    let writer = {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move {
+            let mut writes = Vec::new();
+            for _ in 0..120 {
+                writes.push(world.write().await);
+            }
+            writes
+        })
+    };
+    while !writer.is_finished() {
+        world.safe().create().await.unwrap();
+        let shipping = Arc::clone(world.shipping.as_ref().unwrap());
+        tokio::task::spawn_blocking(move || {
+            let mut shipping = shipping.lock().unwrap();
+            shipping.tick().unwrap();
+            shipping.checkpoint().unwrap();
+        })
+        .await
+        .unwrap();
+        world.send().await.unwrap();
+    }
+    let writes = writer.await.unwrap();
+    // A report, for whoever runs it by hand: what holds on every machine is that each write got through.
+    let longest = writes.iter().map(|w| w.done.duration_since(w.began)).max().unwrap();
+    println!("longest write beside copies and checkpoints: {} ms", longest.as_millis());
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    for place in [30, 60, 119] {
+        world.check(&format!("at-{place}"), writes[place].done, &writes).await;
+    }
+}
