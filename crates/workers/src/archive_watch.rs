@@ -18,7 +18,8 @@ pub const EVERY: Duration = Duration::from_secs(30);
 /// tells nothing: whatever keeps it from asking is told elsewhere.
 pub async fn keep_watching(store: Store, database: store::Config, every: Duration, shutdown: CancellationToken) {
     if matches!(database.target, Target::Sqlite(_)) {
-        return;
+        // A part that ends by itself ends Steward.
+        return shutdown.cancelled().await;
     }
     let mut tick = tokio::time::interval(every);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
