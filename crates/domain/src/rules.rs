@@ -50,7 +50,9 @@ pub async fn change(
     store
         .transaction(move |tx| {
             Box::pin(async move {
-                let after = change(find(tx, &actor, id).await?)?;
+                let before = find(tx, &actor, id).await?;
+                let risk = before.risk.clone();
+                let after = change(before)?;
                 let effect = effect(&after.effect).ok_or_else(unknown_effect)?;
                 let rule = Rule {
                     id: after.id,
@@ -65,6 +67,9 @@ pub async fn change(
                 };
                 policy::validate(&rule).map_err(|e| wrong(&e))?;
                 if !policies::update(&actor, tx, &after).await? {
+                    return Err(store::Error::Refused { what: "policies".to_owned() }.into());
+                }
+                if after.risk != risk && !policies::set_risk(&actor, tx, id, &after.risk).await? {
                     return Err(store::Error::Refused { what: "policies".to_owned() }.into());
                 }
                 find(tx, &actor, id).await

@@ -68,6 +68,7 @@ pub fn rule(id: Uuid) -> Policy {
         outside: false,
         effect: "deny".to_owned(),
         approval_ttl_minutes: 60,
+        risk: "normal".to_owned(),
         is_active: false,
         created_by: None,
         created_at: store::now(),

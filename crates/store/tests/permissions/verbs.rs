@@ -45,7 +45,6 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
-        "api_tokens" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
         "idempotency_keys" => Box::pin(crate::rows::of_keys(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
     }

@@ -14,6 +14,8 @@ const CHANNELS: &[&str] = &["web", "email", "push", "sms"];
 const ROLES: &[&str] = &["admin", "user", "observer"];
 const USER_STATUSES: &[&str] = &["active", "inactive", "suspended"];
 const SERVER_STATUSES: &[&str] = &["active", "inactive", "error"];
+/// How much may go wrong.
+pub(super) const RISKS: &[&str] = &["low", "normal", "high"];
 const EFFECTS: &[&str] = &["allow", "ask", "deny"];
 const STEP_STATES: &[&str] = &[
     "planned",
@@ -83,6 +85,9 @@ pub(super) const FACTS: &[(&str, &str, Fact)] = &[
     ("NewServer", "args", Items(100)),
     ("ServerEdit", "args", Items(100)),
     ("Policy", "effect", Words(EFFECTS)),
+    ("Policy", "risk", Words(RISKS)),
+    ("NewRule", "risk", Words(RISKS)),
+    ("RuleEdit", "risk", Words(RISKS)),
     ("Policy", "position", Range(1, i32::MAX as i64)),
     ("Policy", "approval_ttl_minutes", Range(1, 525_600)),
     ("NewRule", "name", Chars(1, 100)),

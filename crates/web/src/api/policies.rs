@@ -19,6 +19,7 @@ use super::{
     Nothing,
     answer::{self, Fields, IfMatch, List},
     changes,
+    facts::RISKS,
     pages::{Page, cut},
     patch::Patch,
 };
@@ -71,10 +72,17 @@ pub(super) struct NewRule {
     /// Minutes a person has to decide; no decision means no.
     #[serde(default = "a_day")]
     approval_ttl_minutes: i32,
+    /// How much may go wrong with what it asks about; a yes to high risk needs the password again.
+    #[serde(default = "normal")]
+    risk: String,
 }
 
 fn any() -> String {
     "*".to_owned()
+}
+
+fn normal() -> String {
+    "normal".to_owned()
 }
 
 fn a_day() -> i32 {
@@ -95,7 +103,8 @@ async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewRule>
         effect: new.effect,
         approval_ttl_minutes: new.approval_ttl_minutes,
     };
-    let id = rules::add(app.store(), &me.actor, rule, new.position).await?;
+    known_risk(&new.risk)?;
+    let id = rules::add_with_risk(app.store(), &me.actor, rule, new.position, new.risk).await?;
     answer::created(&format!("/v1/policies/{id}"), &rules::find(app.store(), &me.actor, id).await?)
 }
 
@@ -128,8 +137,17 @@ pub(super) struct RuleEdit {
     effect: String,
     /// Minutes a person has to decide.
     approval_ttl_minutes: i32,
+    /// How much may go wrong with what it asks about.
+    risk: String,
     /// Whether it counts.
     is_active: bool,
+}
+
+fn known_risk(risk: &str) -> domain::Result<()> {
+    if RISKS.contains(&risk) {
+        return Ok(());
+    }
+    Err(domain::Error::invalid("risk", format!("risk must be one of: {}", RISKS.join(", "))))
 }
 
 fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
@@ -142,8 +160,10 @@ fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
         outside: rule.outside,
         effect: rule.effect,
         approval_ttl_minutes: rule.approval_ttl_minutes,
+        risk: rule.risk,
         is_active: rule.is_active,
     })?;
+    known_risk(&e.risk)?;
     Ok(Policy {
         position: e.position,
         name: e.name,
@@ -153,6 +173,7 @@ fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
         outside: e.outside,
         effect: e.effect,
         approval_ttl_minutes: e.approval_ttl_minutes,
+        risk: e.risk,
         is_active: e.is_active,
         ..rule
     })
