@@ -99,6 +99,9 @@ pub struct Contents {
     /// Whether a shipped log goes on from it.
     #[serde(default)]
     pub has_log: bool,
+    /// Which series of the shipped log goes on from it (SQLite).
+    #[serde(default)]
+    pub log_series: Option<String>,
     /// The parts' names and sealed forms, the manifest first.
     pub parts: Vec<ClearPart>,
 }

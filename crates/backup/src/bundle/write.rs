@@ -114,6 +114,12 @@ impl Writer {
             schema_version: manifest.facts.schema_version,
             steward_version: manifest.steward_version.clone(),
             has_log: manifest.facts.log_position.is_some(),
+            log_series: manifest
+                .facts
+                .log_position
+                .as_ref()
+                .and_then(|place| place.get("series")?.as_str())
+                .map(str::to_owned),
             parts: std::iter::once(&own).chain(&self.parts).map(clear).collect(),
         };
         let text = serde_json::to_vec_pretty(&contents).map_err(|e| Error::Internal(e.to_string()))?;

@@ -42,6 +42,15 @@ fn days(bundles: &[Contents], keep: Keep) -> Vec<&Contents> {
     })
 }
 
+/// The first bundle of each series of the log since the oldest day that is kept: every moment of the series comes back
+/// from it, while later bundles of the series only make that quicker.
+fn first_of_series(bundles: &[Contents], since: Option<Timestamp>) -> Vec<&Contents> {
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    let mut known = BTreeSet::new();
+    let within = bundles.iter().filter(|b| since.is_some_and(|since| day(b.as_of) >= day(since)));
+    within.filter(|b| b.log_series.as_ref().is_some_and(|series| known.insert(series.as_str()))).collect()
+}
+
 /// Ids of bundles that go; `bundles` come oldest first.
 pub(super) fn gone(bundles: &[Contents], keep: Keep) -> Vec<String> {
     let weeks = newest_of(bundles, keep.weekly, |at| {
@@ -52,8 +61,11 @@ pub(super) fn gone(bundles: &[Contents], keep: Keep) -> Vec<String> {
         let date = at.to_zoned(TimeZone::UTC).date();
         (date.year(), i16::from(date.month()))
     });
-    let kept: BTreeSet<&str> = days(bundles, keep)
+    let days = days(bundles, keep);
+    let firsts = first_of_series(bundles, days.last().map(|b| b.as_of));
+    let kept: BTreeSet<&str> = days
         .into_iter()
+        .chain(firsts)
         .chain(weeks)
         .chain(months)
         .chain(bundles.last())
@@ -65,9 +77,9 @@ pub(super) fn gone(bundles: &[Contents], keep: Keep) -> Vec<String> {
 /// Removes segments of the log that are older than the oldest daily bundle: from there on any moment can be restored.
 pub(super) async fn sweep_log(place: &Place, kept: &[&Contents], keep: Keep, now: Timestamp) -> Result<()> {
     let kept: Vec<Contents> = kept.iter().map(|b| (*b).clone()).collect();
-    let Some(oldest) = days(&kept, keep).last().map(|b| b.as_of).or_else(|| kept.last().map(|b| b.as_of)) else {
-        return Ok(());
-    };
+    let since = days(&kept, keep).last().map(|b| b.as_of).or_else(|| kept.last().map(|b| b.as_of));
+    let firsts = first_of_series(&kept, since);
+    let Some(oldest) = firsts.iter().map(|b| b.as_of).chain(since).min() else { return Ok(()) };
     // A commit's time may be that at which it was seen, so an hour is left.
     let before = oldest.min(now) - jiff::SignedDuration::from_hours(1);
     let mut passed: Vec<String> = Vec::new();
@@ -123,6 +135,7 @@ mod tests {
             schema_version: 1,
             steward_version: "0".to_owned(),
             has_log: false,
+            log_series: None,
             parts: Vec::new(),
         }
     }
@@ -136,6 +149,25 @@ mod tests {
         let kept: Vec<&str> = all.iter().map(|b| b.id.as_str()).filter(|id| !gone.iter().any(|g| g == id)).collect();
         // 2026-04-10 is a Friday.
         assert_eq!(kept, ["2026-02-28", "2026-03-31", "2026-04-05", "2026-04-08", "2026-04-09", "2026-04-10"]);
+    }
+
+    #[test]
+    fn the_first_of_each_series_of_the_log_stays_with_its_day() {
+        let of = |id: &str, time: &str, series: &str| Contents {
+            id: id.to_owned(),
+            as_of: time.parse().unwrap(),
+            log_series: Some(series.to_owned()),
+            ..bundle("2026-01-01")
+        };
+        let all = [
+            of("old", "2026-01-01T02:00:00Z", "a"),
+            of("first", "2026-01-02T02:00:00Z", "a"),
+            of("by hand", "2026-01-02T09:00:00Z", "a"),
+            of("after a gap", "2026-01-02T10:00:00Z", "b"),
+            of("again", "2026-01-02T11:00:00Z", "b"),
+            of("newest", "2026-01-02T12:00:00Z", "b"),
+        ];
+        assert_eq!(gone(&all, Keep { daily: 1, weekly: 0, monthly: 0 }), ["old", "by hand", "again"]);
     }
 
     #[test]
