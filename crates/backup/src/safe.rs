@@ -109,10 +109,10 @@ impl Safe {
     /// Reads every part and attachment of a bundle (the newest one without an id) and keeps nothing.
     pub async fn verify(&self, id: Option<&str>, opener: &Opener) -> Result<Verified> {
         let id = self.pick(id).await?;
-        let opened = Bundle::open(&self.place, &id, opener).await?;
-        opened.verify().await?;
-        let attachments = files::fetch_attachments(&opened, &self.place, None).await?;
-        let manifest = opened.manifest();
+        let found = Bundle::open(&self.place, &id, opener).await?;
+        found.verify().await?;
+        let attachments = files::fetch_attachments(&found, &self.place, None).await?;
+        let manifest = found.manifest();
         Ok(Verified { id, parts: manifest.parts.len() + 1, attachments, rows: manifest.facts.tables.values().sum() })
     }
 

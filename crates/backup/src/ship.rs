@@ -149,7 +149,7 @@ impl Shipping {
             return self.give_up();
         }
         loop {
-            match self.source.next()? {
+            match self.source.read_on()? {
                 Step::Idle => break,
                 Step::Broken(why) => return self.end_series(why),
                 Step::Batch(batch) => {
@@ -279,14 +279,14 @@ fn write_segment(
         .and_then(|()| out.write_all(&text))
         .and_then(|()| out.write_all(&batch.frames))
         .map_err(fail)?;
-    let (bytes, sealed) = out.finish()?;
+    let (bytes, was) = out.finish()?;
     let name = format!("{series}.{}", segment_name(state.next_segment, &batch.commits));
     write_durably(&folder.join(SPOOL).join(name), |out| out.write_all(&bytes))?;
     let next = State {
         next_segment: state.next_segment + 1,
         at: Some(batch.to),
         may_restart: false,
-        previous_sha256: sealed.sealed.sha256,
+        previous_sha256: was.sealed.sha256,
         last_commit_at: batch.commits.last().map(|c| c.at).or(state.last_commit_at),
         series: state.series.clone(),
     };

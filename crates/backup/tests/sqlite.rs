@@ -392,13 +392,13 @@ async fn copies_are_made_beside_running_writers() {
         .unwrap();
         world.send().await.unwrap();
     }
-    let writes = writer.await.unwrap();
+    let written = writer.await.unwrap();
     // A report, for whoever runs it by hand: what holds on every machine is that each write got through.
-    let longest = writes.iter().map(|w| w.done.duration_since(w.began)).max().unwrap();
+    let longest = written.iter().map(|w| w.done.duration_since(w.began)).max().unwrap();
     println!("longest write beside copies and checkpoints: {} ms", longest.as_millis());
     world.shipping().tick().unwrap();
     world.send().await.unwrap();
     for place in [30, 60, 119] {
-        world.check(&format!("at-{place}"), writes[place].done, &writes).await;
+        world.check(&format!("at-{place}"), written[place].done, &written).await;
     }
 }

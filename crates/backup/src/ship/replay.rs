@@ -52,11 +52,11 @@ impl Restorable {
             let last = if is_cut { within.last().map_or(0, |c| c.frame) } else { u32::MAX };
             newest = within.last().map(|c| c.at).or(newest);
             let applier = Arc::clone(&applier);
-            let applied = tokio::task::spawn_blocking(move || {
+            let written = tokio::task::spawn_blocking(move || {
                 let mut applier = applier.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(applier.apply(&batch, Some(last))?)
             });
-            joined(applied.await)?;
+            joined(written.await)?;
             if is_cut {
                 break;
             }

@@ -196,7 +196,7 @@ impl Source {
     }
 
     /// The next frames that belong to commits.
-    pub fn next(&mut self) -> Result<Step> {
+    pub fn read_on(&mut self) -> Result<Step> {
         let Some((file, head)) = self.log()? else {
             return Ok(match self.at {
                 Some(at) if at.frame > 0 || !self.may_restart => Step::Broken("the log is gone".to_owned()),
@@ -275,7 +275,7 @@ impl Source {
 
     fn hand_out(&mut self, keep: Keep<'_>) -> Result<()> {
         loop {
-            match self.next()? {
+            match self.read_on()? {
                 Step::Batch(batch) => {
                     keep(&batch)?;
                     self.kept(&batch);
@@ -311,7 +311,7 @@ impl Source {
     /// Within the lock: nothing is written meanwhile.
     fn finish_held(&mut self, keep: Keep<'_>) -> Result<u32> {
         // What is not handed out must not be brought into the file: it could be overwritten.
-        if let Step::Batch(batch) = self.next()?
+        if let Step::Batch(batch) = self.read_on()?
             && batch.to.frame - batch.from.frame > WHILE_HELD
         {
             return Ok(batch.to.frame);
