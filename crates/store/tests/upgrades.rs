@@ -22,8 +22,13 @@ const RELEASED: [i32; 1] = [21];
 const WORK: [&str; 8] =
     ["users", "tasks", "approvals", "notifications", "runs", "steps", "file_attachments", "approval_calls"];
 
-fn fixture(version: i32, ending: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/{version:04}.{ending}"))
+/// Where the fixtures are.
+fn kept() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn fixture(folder: &Path, version: i32, engine: Engine) -> PathBuf {
+    folder.join(format!("{version:04}.{}.zst", if engine == Engine::Sqlite { "sqlite" } else { "postgres.sql" }))
 }
 
 /// A table's columns and, in no order, its rows; each value as text.
@@ -76,15 +81,13 @@ async fn content(config: &Config, before: Option<&Content>) -> Content {
 }
 
 /// The database of a fixture, as it was on the day.
-async fn restore(version: i32, fresh: &Fresh) {
+async fn restore(folder: &Path, version: i32, fresh: &Fresh) {
+    let packed = std::fs::read(fixture(folder, version, fresh.engine)).expect("a fixture for each released schema");
+    let plain = zstd::decode_all(packed.as_slice()).unwrap();
     match fresh.engine {
-        Engine::Sqlite => {
-            let packed = std::fs::read(fixture(version, "sqlite.zst")).expect("a fixture for each released schema");
-            std::fs::write(fresh.path(), zstd::decode_all(packed.as_slice()).unwrap()).unwrap();
-        }
+        Engine::Sqlite => std::fs::write(fresh.path(), plain).unwrap(),
         Engine::Postgres => {
-            let dump =
-                std::fs::read_to_string(fixture(version, "postgres.sql")).expect("a fixture for each released schema");
+            let dump = String::from_utf8(plain).unwrap();
             let roles = "SELECT pg_advisory_lock(hashtextextended('steward.test.roles', 0)); DO $do$ DECLARE r text; BEGIN
                 FOREACH r IN ARRAY ARRAY['app_user', 'app_definer', 'app_service'] LOOP
                     BEGIN EXECUTE format('CREATE ROLE %I NOLOGIN NOBYPASSRLS', r); EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END;
@@ -101,7 +104,7 @@ async fn restore(version: i32, fresh: &Fresh) {
 
 async fn upgrade(version: i32, engine: Engine) {
     with_fresh(engine, async |fresh| {
-        restore(version, fresh).await;
+        restore(&kept(), version, fresh).await;
         let old = migrate::status(&fresh.owner).await.unwrap_or_else(|e| {
             panic!("a migration that was released with schema {version} was edited; undo that and add a new one: {e}")
         });
@@ -151,24 +154,24 @@ async fn every_released_schema_is_brought_up_to_date_on_postgres() {
     }
 }
 
-/// Not a test: makes the fixtures of the schema as it is now. See `fixtures/README.md`.
+/// Where `STEWARD_TEST_FIXTURES` says, else for nobody: fixtures of the schema as it is now, which can be loaded again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "makes the fixtures of a release"]
-async fn make_fixtures() {
+async fn a_fixture_can_be_made() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = std::env::var_os("STEWARD_TEST_FIXTURES").map_or_else(|| scratch.path().to_owned(), PathBuf::from);
     let version = migrate::MIGRATIONS.last().unwrap().version;
     for engine in [Engine::Sqlite, Engine::Postgres] {
         common::with(engine, async |db| {
             world::every(db).await;
             // Behind whatever else the employee was left with.
             db.task("for the day after").await;
-            match &db.owner.target {
+            let plain = match &db.owner.target {
                 Target::Sqlite(path) => {
                     let whole = path.with_extension("whole");
                     let file = rusqlite::Connection::open(path).unwrap();
                     file.backup("main", &whole, None::<fn(rusqlite::backup::Progress)>).unwrap();
                     rusqlite::Connection::open(&whole).unwrap().execute_batch("PRAGMA journal_mode = DELETE").unwrap();
-                    let packed = zstd::encode_all(std::fs::File::open(&whole).unwrap(), 19).unwrap();
-                    std::fs::write(fixture(version, "sqlite.zst"), packed).unwrap();
+                    std::fs::read(whole).unwrap()
                 }
                 Target::Postgres(target) => {
                     let owner = target.get_user().unwrap();
@@ -184,10 +187,17 @@ async fn make_fixtures() {
                     // What is for psql alone.
                     let lines = dump.lines().filter(|l| !l.starts_with('\\'));
                     let text = lines.fold(String::new(), |all, line| all + line + "\n");
-                    let text = text.replace(&format!("OWNER TO \"{owner}\""), "OWNER TO CURRENT_USER");
-                    std::fs::write(fixture(version, "postgres.sql"), text).unwrap();
+                    text.replace(&format!("OWNER TO \"{owner}\""), "OWNER TO CURRENT_USER").into_bytes()
                 }
-            }
+            };
+            std::fs::write(fixture(&folder, version, engine), zstd::encode_all(plain.as_slice(), 19).unwrap()).unwrap();
+        })
+        .await;
+        with_fresh(engine, async |fresh| {
+            restore(&folder, version, fresh).await;
+            fresh.migrate().await;
+            assert_eq!(migrate::drift(&fresh.owner).await.unwrap(), Vec::<String>::new());
+            assert!(content(&fresh.owner, None).await["tasks"].1.len() > 30);
         })
         .await;
     }
