@@ -123,9 +123,20 @@ async fn redis_holds_sessions_by_the_hash_and_as_long_as_they_last() {
         let held: String = redis.ask(&["GET", &name]);
         let (_, json) = held.split_once('|').unwrap();
         let json: serde_json::Value = serde_json::from_str(json).unwrap();
-        let fields: Vec<&String> = json.as_object().unwrap().keys().collect();
-        let expected =
-            ["created_at", "expires_at", "id", "is_agent", "last_accessed", "role", "scopes", "user_id", "username"];
+        let mut fields: Vec<&String> = json.as_object().unwrap().keys().collect();
+        fields.sort();
+        let expected = [
+            "authenticated_at",
+            "created_at",
+            "expires_at",
+            "id",
+            "is_agent",
+            "last_accessed",
+            "role",
+            "scopes",
+            "user_id",
+            "username",
+        ];
         assert_eq!(fields, expected, "the row and nothing else");
         node.close().await;
     })

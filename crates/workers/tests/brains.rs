@@ -89,7 +89,7 @@ async fn what_goes_wrong_is_told_apart() {
                 assert!(reason.contains("429") && reason.contains("slow down"), "{provider}: {reason}");
                 assert_eq!(retry_after.map(|d| d.as_secs()), Some(7), "{provider}");
             }
-            other => panic!("{provider}: {other:?}"),
+            other @ NoAnswer::Never { .. } => panic!("{provider}: {other:?}"),
         }
         let denied = ask(&server, provider).await.unwrap_err();
         assert!(matches!(&denied, NoAnswer::Never { reason } if reason.contains("401")), "{provider}: {denied:?}");

@@ -106,9 +106,9 @@ async fn nothing_acknowledged_is_lost_on_postgres() {
     let back = engine.recover(&Recovery { into: house.new_folder("all"), to: None }, &never).await.unwrap();
     let reached = back.reached().await.unwrap().unwrap();
     let there = witness.judge(&back.config("postgres").unwrap(), house.ada, reached).await;
-    let lost = destroyed.duration_since(reached);
-    println!("restored all of the archive: {there} writes; the newest is of {} ms before the end", lost.as_millis());
-    assert!(lost < RECOVERY_POINT, "the archive is {lost:#} behind");
+    let missing = destroyed.duration_since(reached);
+    println!("restored all of the archive: {there} writes; the newest is of {} ms before the end", missing.as_millis());
+    assert!(missing < RECOVERY_POINT, "the archive is {missing:#} behind");
     assert_eq!(back.prove("postgres", &Against::Nothing, &never).await.unwrap().wrong, Vec::<String>::new());
     back.stop().await.unwrap();
     until("nothing runs any more", async || !house.new_folder("all").join("postmaster.pid").exists()).await;

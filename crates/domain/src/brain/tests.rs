@@ -87,7 +87,7 @@ fn what_is_due_follows_from_what_is_written() {
     };
     assert_eq!(due(&[]), "turn 1 call 1: a");
     let first = step("turn 1 call 1", "s", "a", "succeeded", "x");
-    assert_eq!(due(&[first.clone()]), "turn 1 call 2: b");
+    assert_eq!(due(std::slice::from_ref(&first)), "turn 1 call 2: b");
     let second = step("turn 1 call 2", "s", "b", "denied", "no");
     assert_eq!(due(&[first, second]), "Ask", "what came of both is told");
     assert_eq!(next(&[turn(0, Some(&says(" Done. ", &[])))], &[]), Next::Finish { words: "Done.".to_owned() });

@@ -53,7 +53,7 @@ pub fn task(task: &Task, provenance: Option<&Provenance>, facts: &Value, mark: &
     }
     for name in ["file", "watcher"] {
         if let Some(fact) = facts.get(name).filter(|f| !f.is_null()) {
-            about.push_str(&format!("{name}: {fact}\n"));
+            about.extend([name, ": ", &fact.to_string(), "\n"]);
         }
     }
     let about = bounded(&redact::text(&about), MAX_TASK_CHARS);

@@ -104,7 +104,7 @@ impl Employee {
         for number in 0..WORKERS {
             let this = self.clone();
             let (bell, shutdown) = (Arc::clone(&bell), shutdown.clone());
-            workers.spawn(async move { this.work(number, &bell, shutdown).await });
+            workers.spawn(async move { Box::pin(this.work(number, &bell, shutdown)).await });
         }
         while let Some(ended) = workers.join_next().await {
             if let Err(e) = ended {
@@ -133,7 +133,7 @@ impl Employee {
         let mut due = None;
         let mut failing = false;
         while !shutdown.is_cancelled() {
-            let worked = match self.one_task(number, &mut session, bell, &shutdown).await {
+            let worked = match Box::pin(self.one_task(number, &mut session, bell, &shutdown)).await {
                 Ok(found) => {
                     failing = false;
                     if let Found::Later(delay) = found {
@@ -208,7 +208,7 @@ impl Employee {
         checkpoint::reached("claimed");
         // One ring wakes one worker; where there was work there may be more.
         bell.notify_one();
-        let result = self.work_on(&worker, &lease, shutdown).await;
+        let result = Box::pin(self.work_on(&worker, &lease, shutdown)).await;
         if let Err(e) = &result
             && !matches!(e, Error::Domain(domain::Error::LeaseLost))
         {

@@ -34,7 +34,7 @@ pub(super) async fn look(config: &Config, findings: &mut Findings) {
                 "see why: steward schedule list; then: steward backup create",
             ),
             Some(newest) => {
-                findings.well("backup", format!("the newest is of {}, at {place}", output::time(newest.as_of)))
+                findings.well("backup", format!("the newest is of {}, at {place}", output::time(newest.as_of)));
             }
         },
     }
