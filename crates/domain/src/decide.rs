@@ -16,6 +16,9 @@ use crate::{
     work::is_of_the_server_asked_about,
 };
 
+/// What stands in place of an edit where a person rejects a call and wants it otherwise: whoever asked may ask anew.
+pub const CHANGES: &str = r#"{"resolution":"changes"}"#;
+
 /// What a person says.
 #[derive(Debug, Clone)]
 pub struct Decision {
@@ -52,23 +55,7 @@ pub async fn decide_from_afar(
     store
         .transaction(move |tx| {
             Box::pin(async move {
-                let Some(open) = approvals::lock(&actor, tx, id).await? else {
-                    return Err(why_not(&actor, tx, id).await?);
-                };
-                if open.expires_at.is_some_and(|end| end <= store::now()) {
-                    return Err(Error::Conflict(
-                        "this approval has expired, which means no; nothing was changed".to_owned(),
-                    ));
-                }
-                if let Some(task_id) = open.task_id
-                    && let Some(task) = tasks::get(&actor, tx, task_id).await?
-                    && matches!(task.status.as_str(), "completed" | "failed" | "cancelled")
-                {
-                    return Err(Error::Conflict(format!(
-                        "the task is {}, so nothing waits for this decision any more; nothing was changed",
-                        task.status
-                    )));
-                }
+                let open = lock_open(&actor, tx, id).await?;
                 let risk = open.details.as_ref().and_then(|d| d.get("risk")).and_then(Json::as_str);
                 if decision.approve && !is_fresh && risk == Some("high") {
                     return Err(Error::ReauthenticationNeeded);
@@ -101,8 +88,28 @@ pub async fn decide_from_afar(
         .await
 }
 
+/// The approval, locked, if it is open and the actor's to decide; else why not.
+pub(crate) async fn lock_open(actor: &Actor, tx: &store::Transaction, id: Uuid) -> Result<Approval> {
+    let Some(open) = approvals::lock(actor, tx, id).await? else {
+        return Err(why_not(actor, tx, id).await?);
+    };
+    if open.expires_at.is_some_and(|end| end <= store::now()) {
+        return Err(Error::Conflict("this approval has expired, which means no; nothing was changed".to_owned()));
+    }
+    if let Some(task_id) = open.task_id
+        && let Some(task) = tasks::get(actor, tx, task_id).await?
+        && matches!(task.status.as_str(), "completed" | "failed" | "cancelled")
+    {
+        return Err(Error::Conflict(format!(
+            "the task is {}, so nothing waits for this decision any more; nothing was changed",
+            task.status
+        )));
+    }
+    Ok(open)
+}
+
 /// Why an approval can't be decided by the actor.
-async fn why_not(actor: &Actor, tx: &store::Transaction, id: Uuid) -> Result<Error> {
+pub(crate) async fn why_not(actor: &Actor, tx: &store::Transaction, id: Uuid) -> Result<Error> {
     Ok(match approvals::get(actor, tx, id).await? {
         None => Error::NotFound(format!("approval {id}")),
         Some(a) if a.status == "pending" => store::Error::Refused { what: "approvals".to_owned() }.into(),

@@ -13,6 +13,7 @@ pub mod intake;
 pub mod passwords;
 pub mod playbook;
 pub mod policy;
+pub mod reconsider;
 pub mod redact;
 pub mod rules;
 pub mod schedules;

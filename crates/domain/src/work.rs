@@ -20,7 +20,7 @@ use store::{
 use uuid::Uuid;
 
 pub use self::{
-    journal::{facts, outcomes, pending_step},
+    journal::{changes_asked, facts, outcomes, pending_step, sent_back},
     open::{open, reopen},
     thinking::Question,
 };
@@ -47,7 +47,7 @@ impl Work {
     pub fn is_outside(&self) -> bool {
         self.provenance.as_ref().is_some_and(|p| p.outside)
             || brain::leading_model(&self.run.playbook).is_some()
-                && self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.result.is_some())
+                && self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.state != "denied" && s.result.is_some())
     }
 }
 
@@ -238,6 +238,7 @@ impl Worker {
             "outside": work.is_outside(),
             "risk": "normal",
             "source": work.provenance.as_ref().map(|p| p.source.clone()),
+            "changes": work.steps.iter().rev().find(|s| s.approval_id.is_some()).and_then(changes_asked),
         });
         let rule = verdict.rule.as_ref().map(|(id, _)| *id);
         let expires_at = store::now() + SignedDuration::from_mins(verdict.approval_ttl_minutes.into());

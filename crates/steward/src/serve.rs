@@ -98,7 +98,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         let state = web::State {
             store: store.clone(),
             vault: vault.clone(),
-            hands: Arc::new(Hands { library: Library::open(&config.data_dir.join("playbooks")) }),
+            hands: Arc::new(hands(&config).await?),
             version: env!("CARGO_PKG_VERSION"),
             allowed_hosts: config.allowed_hosts.clone(),
             playbooks: playbooks(&data_dir),
@@ -228,6 +228,22 @@ async fn end_logs(end: CancellationToken, writer: JoinHandle<()>) {
     if tokio::time::timeout(Duration::from_secs(5), writer).await.is_err() {
         eprintln!("the last log lines could not be written in time");
     }
+}
+
+/// What the desk asks of the workers' knowledge.
+async fn hands(config: &Config) -> Result<Hands, Error> {
+    let settings = config.clone();
+    let brains = tokio::task::spawn_blocking(move || settings.brains()).await;
+    // Whoever works with them stops the start where they are described wrongly; the desk only shows them.
+    let brains = brains.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_else(|e| {
+        tracing::warn!(error = %e, "the language models can't be shown on the desk");
+        None
+    });
+    Ok(Hands {
+        library: Library::open(&config.data_dir.join("playbooks")),
+        brains,
+        models_file: config.models_file.clone(),
+    })
 }
 
 /// The library, as the desk shows it.

@@ -105,6 +105,7 @@ statements! {
     APPROVE: Approval = "approvals/approve" wakes;
     REJECT: Approval = "approvals/reject" wakes;
     EXPIRE: Scalar<Uuid> = "approvals/expire" wakes;
+    EXTEND: Approval = "approvals/extend";
     ADD_CALL: ApprovalCall = "approvals/add_call";
     CALL: FrozenCall = "approvals/call";
     ADD_EDIT: ApprovalCall = "approvals/add_edit";
@@ -181,6 +182,12 @@ pub async fn expire(actor: &Actor, on: impl Run) -> Result<Vec<Uuid>> {
     Ok(on.list::<Scalar<Uuid>>(actor, &EXPIRE, Vec::new()).await?.into_iter().map(|s| s.0).collect())
 }
 
+/// Gives an open approval time until `expires_at`: later than it stands, at most 30 days from now. False: not open, or not
+/// the actor's to decide.
+pub async fn extend(actor: &Actor, on: impl Run, id: Uuid, expires_at: Timestamp) -> Result<bool> {
+    Ok(on.execute(actor, &EXTEND, vec![id.into(), expires_at.into()]).await? > 0)
+}
+
 /// Freezes the call that an approval decides.
 pub async fn add_call(actor: &Actor, on: impl Run, call: &ApprovalCall) -> Result<()> {
     let params = vec![
@@ -205,7 +212,7 @@ pub async fn add_edit(actor: &Actor, on: impl Run, id: Uuid, arguments: &str, ar
     on.execute(actor, &ADD_EDIT, vec![id.into(), arguments.into(), arguments_sha256.into()]).await.map(drop)
 }
 
-/// What the deciding person put in place of the arguments, as text.
+/// What the deciding person put in place of the arguments, or answered beyond yes and no, as text.
 pub async fn edit(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<String>> {
     Ok(on.optional::<Scalar<String>>(actor, &EDIT, vec![id.into()]).await?.map(|s| s.0))
 }

@@ -147,6 +147,7 @@ fn explain(name: &str) -> String {
         }
         "chk_approval_final" => "this approval is already decided or expired; nothing was changed",
         "chk_approval_not_expired" => "this approval has expired, which means no; nothing was changed",
+        "chk_approval_extension" => "more time is given to later than it stands, and to at most 30 days from now",
         "chk_approval_single_decision" => "an approval is either approved by somebody, rejected by somebody, or open",
         "tasks_assignee_active" => "the assignee is no active user; choose another",
         "foreign_key" => "something this names does not exist, or something else still needs it; nothing was changed",

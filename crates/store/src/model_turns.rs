@@ -72,6 +72,39 @@ impl FromRow for Used {
     }
 }
 
+row! {
+    /// What one model used on one UTC day.
+    pub struct DaySpend {
+        /// The day, as in `2026-11-27`.
+        pub day: String,
+        /// The model's name in the owner's settings.
+        pub model: String,
+        /// Questions.
+        pub turns: i64,
+        /// Tokens read.
+        pub input_tokens: i64,
+        /// Tokens written.
+        pub output_tokens: i64,
+        /// Millionths of a US dollar.
+        pub cost_microusd: i64,
+    }
+}
+row! {
+    /// What one model used in all.
+    pub struct ModelSpend {
+        /// The model's name in the owner's settings.
+        pub model: String,
+        /// Questions.
+        pub turns: i64,
+        /// Tokens read.
+        pub input_tokens: i64,
+        /// Tokens written.
+        pub output_tokens: i64,
+        /// Millionths of a US dollar.
+        pub cost_microusd: i64,
+    }
+}
+
 /// A question that is going to be asked.
 #[derive(Debug, Clone)]
 pub struct NewTurn {
@@ -116,6 +149,8 @@ statements! {
     LIST: ModelTurn = "model_turns/list";
     USED: Used = "model_turns/used";
     SINCE: Used = "model_spend/since" split;
+    DAYS: DaySpend = "model_spend/days" split;
+    MODELS: ModelSpend = "model_spend/models";
 }
 
 /// Writes down a question before it is asked, and answers its id.
@@ -164,4 +199,14 @@ pub async fn used(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Used> {
 /// What all questions used: of this UTC day, or ever.
 pub async fn spent(actor: &Actor, on: impl Run, today: bool) -> Result<Used> {
     on.one(actor, &SINCE, vec![today.into()]).await
+}
+
+/// What each model used on each of the last 30 UTC days.
+pub async fn spent_by_day(actor: &Actor, on: impl Run) -> Result<Vec<DaySpend>> {
+    on.list(actor, &DAYS, Vec::new()).await
+}
+
+/// What each model used in all, at most 200 of them.
+pub async fn spent_by_model(actor: &Actor, on: impl Run) -> Result<Vec<ModelSpend>> {
+    on.list(actor, &MODELS, Vec::new()).await
 }

@@ -12,7 +12,7 @@ use domain::{
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
-    Actor, Config, Store, Vault,
+    Actor, BoxFuture, Config, Store, Vault,
     file_attachments::{self, NewAttachment},
     mcp_servers::{self, ServerTool},
     policies::NewPolicy,
@@ -403,5 +403,58 @@ struct Hands;
 impl web::Hands for Hands {
     fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
         Ok(())
+    }
+
+    fn preview_watcher<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        _: &'a watchers::Watcher,
+        _: usize,
+    ) -> BoxFuture<'a, domain::Result<Vec<web::Preview>>> {
+        Box::pin(async {
+            Ok(vec![web::Preview {
+                title: "File: Rechnung März 2026.pdf".to_owned(),
+                description: None,
+                source: "/home/ada/steward/inbox/Rechnung März 2026.pdf".to_owned(),
+                files: vec!["Rechnung März 2026.pdf".to_owned()],
+            }])
+        })
+    }
+
+    fn test_way<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        channel: &'a str,
+    ) -> BoxFuture<'a, domain::Result<web::Told>> {
+        Box::pin(async move {
+            Ok(if channel == "sms" {
+                web::Told::Failed("the gateway is not set up".to_owned())
+            } else {
+                web::Told::Sent
+            })
+        })
+    }
+
+    fn folder(&self, path: &str) -> domain::Result<String> {
+        Ok(path.replacen('~', "/home/ada", 1))
+    }
+
+    fn models(&self) -> web::Models {
+        web::Models {
+            entries: vec![web::ModelEntry {
+                name: "main".to_owned(),
+                provider: "anthropic".to_owned(),
+                model: "claude-sonnet-4-5".to_owned(),
+                url: None,
+                used_for: vec!["default".to_owned()],
+                window_tokens: 200_000,
+                input_usd_per_mtok: 3.0,
+                output_usd_per_mtok: 15.0,
+            }],
+            limits: domain::brain::limits::Limits::default(),
+            file: "/home/ada/.local/share/steward/models.toml".to_owned(),
+        }
     }
 }

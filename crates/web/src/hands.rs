@@ -1,6 +1,10 @@
 //! What the web needs of the rest of the program, and does not know itself.
 
+use domain::brain::limits::Limits;
+use serde::Serialize;
 use serde_json::Value;
+use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
+use utoipa::ToSchema;
 
 /// A watcher's settings.
 #[derive(Debug, Clone)]
@@ -15,9 +19,89 @@ pub struct Settings {
     pub may_reach_private: bool,
 }
 
+/// What a watcher would make a task of.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Preview {
+    /// The task's title.
+    pub title: String,
+    /// Its description.
+    pub description: Option<String>,
+    /// Where it was seen.
+    pub source: String,
+    /// Files that would hang on it.
+    pub files: Vec<String>,
+}
+
+/// A language model that is set up.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ModelEntry {
+    /// Its name in the settings.
+    pub name: String,
+    /// Whose it is: `anthropic`, `openai`, `gemini` or `ollama`.
+    pub provider: String,
+    /// The provider's name of it.
+    pub model: String,
+    /// Where it is asked, where that is not the provider's usual place.
+    pub url: Option<String>,
+    /// What it is used for: `default`, `fallback`, or a kind of task.
+    pub used_for: Vec<String>,
+    /// Tokens of question and answer together.
+    pub window_tokens: u64,
+    /// US dollars for a million tokens read.
+    pub input_usd_per_mtok: f64,
+    /// US dollars for a million tokens written.
+    pub output_usd_per_mtok: f64,
+}
+
+/// The language models and what they may use up.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// Those that are set up; none where nobody described any.
+    pub entries: Vec<ModelEntry>,
+    /// What work may use up.
+    pub limits: Limits,
+    /// Where they are described.
+    pub file: String,
+}
+
+/// How a test of telling ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It went out.
+    Sent,
+    /// It is still being tried.
+    UnderWay,
+    /// It did not go out, and why.
+    Failed(String),
+}
+
 /// What other parts of the program do for the web.
 pub trait Hands: std::fmt::Debug + Send + Sync {
     /// Refuses settings that a watcher of this kind can't use, or a kind that there is not. Blocks for no longer than a
     /// look at the disk.
     fn check_watcher(&self, settings: &Settings) -> domain::Result<()>;
+
+    /// What a watcher would make tasks of now, at most `most`; nothing is changed.
+    fn preview_watcher<'a>(
+        &'a self,
+        on: (&'a Store, &'a Vault),
+        actor: &'a Actor,
+        watcher: &'a Watcher,
+        most: usize,
+    ) -> BoxFuture<'a, domain::Result<Vec<Preview>>>;
+
+    /// Sends the actor a test by `email`, `push` or `sms`, and answers what became of it.
+    fn test_way<'a>(
+        &'a self,
+        on: (&'a Store, &'a Vault),
+        actor: &'a Actor,
+        channel: &'a str,
+    ) -> BoxFuture<'a, domain::Result<Told>>;
+
+    /// The whole path of a folder on this machine; `~` is the home of whoever runs Steward. One that is missing is made where
+    /// it lies below that home, and refused elsewhere. Blocks for no longer than a look at the disk.
+    fn folder(&self, path: &str) -> domain::Result<String>;
+
+    /// The language models that are set up.
+    fn models(&self) -> Models;
 }

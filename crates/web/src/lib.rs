@@ -33,7 +33,7 @@ use std::{fmt, sync::Arc};
 
 use store::{Store, Vault};
 
-pub use hands::{Hands, Settings};
+pub use hands::{Hands, ModelEntry, Models, Preview, Settings, Told};
 pub use serve::{serve, serve_tls};
 pub use tls::{Tls, TlsFiles};
 

@@ -1,12 +1,14 @@
 //! Tests over the whole router, on a database of their own.
 
 mod api;
+mod deciding;
 mod desk;
 mod events;
 mod guards;
 mod hooks;
 mod house;
 mod logs;
+mod oneself;
 mod pages;
 mod rights;
 mod rows;
@@ -16,3 +18,4 @@ mod sessions;
 mod signing_in;
 mod tls;
 mod tokens;
+mod watchers;

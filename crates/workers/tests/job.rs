@@ -6,12 +6,13 @@ mod common;
 use common::Steward;
 use domain::decide::{Decision, decide};
 use serde_json::json;
-use store::{approvals, audit_trail, file_attachments, notifications, runs, tasks};
+use store::{Actor, approvals, audit_trail, file_attachments, notifications, runs, tasks, tasks::NewTask, users};
 
 on_both!(
     an_approved_move_happens_exactly_once,
     an_edited_destination_is_used,
     a_rejection_moves_nothing_and_gives_its_note,
+    a_playbook_hears_what_should_be_different,
     an_expired_approval_means_no,
     unapproved_tools_are_not_called,
     the_same_content_twice_is_one_task,
@@ -90,6 +91,30 @@ async fn a_rejection_moves_nothing_and_gives_its_note(postgres: bool) {
     s.stop().await;
 }
 
+async fn a_playbook_hears_what_should_be_different(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_elsewhere("a.txt", b"a");
+    let to = s.home().join("there.txt");
+    let source = from.display();
+    let book = format!(
+        "name: put\nsteps:\n  - name: move\n    server: files\n    tool: move_file\n    arguments:\n      source: {source}\n      destination: \"{{{{ changes or '/nowhere' }}}}\"\n"
+    );
+    s.add_playbook("put.yaml", &book);
+    let employee = users::agent(&Actor::service(), &s.store, domain::accounts::EMPLOYEE).await.unwrap();
+    let new = NewTask { assigned_to: employee, metadata: json!({"playbook": "put"}), ..NewTask::titled("put") };
+    tasks::create(&s.ada, &s.store, &new).await.unwrap();
+    let first = s.pending().await;
+    let words = to.to_str().unwrap();
+    domain::reconsider::ask_for_changes(&s.store, &s.ada, first.id, words).await.unwrap();
+    let second = s.pending_but(first.id).await;
+    assert_eq!(second.details.as_ref().unwrap()["arguments"]["destination"], words);
+    decide(&s.store, &s.ada, second.id, yes()).await.unwrap();
+    s.task_that_is("completed").await;
+    assert!(to.exists() && !from.exists());
+    s.stop().await;
+}
+
 async fn an_expired_approval_means_no(postgres: bool) {
     let s = Steward::start(postgres).await;
     s.approve_tools().await;
@@ -109,7 +134,7 @@ fn expire_now(s: &Steward, id: uuid::Uuid) {
     match &s.database.config.target {
         store::Target::Sqlite(path) => {
             let sql = format!(
-                "DROP TRIGGER trg_approvals_audit; DROP TRIGGER trg_approvals_updated_at; UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE id = '{id}'"
+                "DROP TRIGGER trg_approvals_audit; DROP TRIGGER trg_approvals_updated_at; DROP TRIGGER trg_approvals_extend; UPDATE approvals SET expires_at = '2020-01-01T00:00:00.000000Z' WHERE id = '{id}'"
             );
             let script = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],timeout=10)\nc.executescript(sys.argv[2])\nc.commit()";
             let out = std::process::Command::new("python3").args(["-c", script]).arg(path).arg(sql).output().unwrap();
@@ -119,7 +144,10 @@ fn expire_now(s: &Steward, id: uuid::Uuid) {
             let base = std::env::var("STEWARD_TEST_POSTGRES_URL").unwrap();
             let store::Target::Postgres(config) = &s.database.config.target else { unreachable!() };
             let url = format!("{}/{}", base.rsplit_once('/').unwrap().0, config.get_dbname().unwrap());
-            let sql = format!("UPDATE approvals SET expires_at = '2020-01-01' WHERE id = '{id}'");
+            let sql = format!(
+                "ALTER TABLE approvals DISABLE TRIGGER trg_approvals_extend; UPDATE approvals SET expires_at = '2020-01-01' WHERE id = '{id}'; \
+                 ALTER TABLE approvals ENABLE TRIGGER trg_approvals_extend"
+            );
             let out = std::process::Command::new("psql").args(["-X", "-q", "-d", &url, "-c", &sql]).output().unwrap();
             assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         }

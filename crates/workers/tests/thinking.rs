@@ -7,7 +7,10 @@ mod common;
 mod model_server;
 
 use common::Steward;
-use domain::decide::{Decision, decide};
+use domain::{
+    decide::{Decision, decide},
+    reconsider::ask_for_changes,
+};
 use model_server::{ModelServer, Play, call};
 use serde_json::json;
 use store::{approvals, handbook, model_turns, runs, tasks, tasks::NewTask, users};
@@ -15,6 +18,7 @@ use workers::brains::Brains;
 
 on_both!(
     a_model_does_the_work_and_a_person_decides,
+    a_model_hears_what_should_be_different,
     a_model_asks_a_person_and_gives_up,
     a_limit_stops_the_work_and_a_person_grants_more,
     another_model_is_asked_when_one_refuses,
@@ -69,6 +73,32 @@ async fn a_model_does_the_work_and_a_person_decides(postgres: bool) {
     let first = &server.asked()[0].1.to_string();
     assert!(first.contains("Invoices belong into the folder Taxes.") && first.contains("Put bill.txt away"), "{first}");
     assert!(server.asked()[1].1.to_string().contains("<data source=\\\"files.get_file_info\\\" mark="));
+    s.stop().await;
+}
+
+async fn a_model_hears_what_should_be_different(postgres: bool) {
+    let server = ModelServer::start([]).await;
+    let s = with_model(postgres, &server, "", "").await;
+    let (from, wrong, right) = (s.drop_elsewhere("bill.txt", b"1"), s.home().join("a.txt"), s.home().join("b.txt"));
+    server.play([
+        call("move_file", json!({"source": from, "destination": wrong})),
+        call("move_file", json!({"source": from, "destination": right})),
+        Play::Say("Moved."),
+    ]);
+    give(&s, "Put bill.txt away").await;
+    let first = s.pending().await;
+    let sent_back = ask_for_changes(&s.store, &s.ada, first.id, "Call it b.txt.").await.unwrap();
+    assert_eq!((sent_back.status.as_str(), sent_back.rejected_by), ("rejected", s.ada.user_id()));
+    assert!(ask_for_changes(&s.store, &s.ada, first.id, "Again.").await.is_err(), "once");
+    let second = s.pending_but(first.id).await;
+    let details = second.details.clone().unwrap();
+    assert_eq!(details["changes"], "Call it b.txt.");
+    assert_eq!(details["arguments"]["destination"], json!(right));
+    assert!(server.asked()[1].1.to_string().contains("The person wants it otherwise: Call it b.txt."));
+    decide(&s.store, &s.ada, second.id, yes(None)).await.unwrap();
+    s.task_that_is("completed").await;
+    assert!(right.exists() && !wrong.exists());
+    assert_eq!(s.effects().iter().filter(|e| e.starts_with("move_file")).count(), 1);
     s.stop().await;
 }
 

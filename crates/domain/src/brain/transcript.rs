@@ -5,7 +5,7 @@ use serde_json::Value;
 use store::{model_turns::ModelTurn, runs::Step};
 
 use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, answer_of, step_name, words};
-use crate::playbook::canonical_json;
+use crate::{playbook::canonical_json, work::changes_asked};
 
 /// Bytes that are counted as one token: fewer than texts in most languages have, so that the estimate errs on the safe side.
 const BYTES_A_TOKEN: usize = 3;
@@ -97,7 +97,13 @@ fn outcome(call: &AskedCall, step: Option<&Step>, index: usize, mark: &str) -> S
             }
         }
         "failed" => format!("It failed: {}", words::data(mark, &format!("{}.{}", step.server, step.tool), &why())),
-        "denied" => format!("It was not done: {}", why()),
+        "denied" => match changes_asked(step) {
+            // A person's own words.
+            Some(words) => format!(
+                "It was not done. The person wants it otherwise: {words}\nAsk for the call again the way they want it."
+            ),
+            None => format!("It was not done: {}", why()),
+        },
         other => format!("It was not done ({other})"),
     }
 }

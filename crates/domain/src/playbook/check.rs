@@ -57,7 +57,7 @@ pub(super) fn references(expression: &str, scope: &Scope) -> Vec<scan::Mistake> 
 fn path_exists(path: &[String], scope: &Scope) -> Result<(), String> {
     let field = path.get(1).map(String::as_str);
     match path[0].as_str() {
-        "task" | "now" | "event" => Ok(()),
+        "task" | "now" | "event" | "changes" => Ok(()),
         "file" => one_of("file", field, FILE),
         "watcher" => one_of("watcher", field, WATCHER),
         "vars" => match field {
@@ -88,7 +88,7 @@ fn path_exists(path: &[String], scope: &Scope) -> Result<(), String> {
         "failure" if scope.failure => one_of("failure", field, FAILURE),
         "failure" => Err("`failure` is only known inside `on_failure` and `on_denied`".to_owned()),
         other => {
-            let mut roots = vec!["event", "file", "task", "watcher", "now", "vars", "choice", "steps"];
+            let mut roots = vec!["event", "file", "task", "watcher", "now", "vars", "choice", "steps", "changes"];
             if scope.failure {
                 roots.push("failure");
             }

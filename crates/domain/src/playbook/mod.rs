@@ -120,6 +120,12 @@ pub enum OutcomeState {
         /// The person's note, or the rule.
         reason: String,
     },
+    /// A person wants the call otherwise. The step is asked for again with `changes` set, or counts as denied where it
+    /// would ask for the same.
+    Changes {
+        /// What should be different, in the person's words.
+        words: String,
+    },
     /// The step's condition did not hold.
     Skipped,
 }

@@ -22,6 +22,11 @@ pub(super) fn next(playbook: &Playbook, facts: &Value, journal: &[Outcome]) -> R
     }
 }
 
+/// The name under which a step sees what a person wants to be different.
+const CHANGES: &str = "changes";
+/// How often a person's wish for changes has a step asked for again; after that it counts as denied.
+const MOST_CHANGES: usize = 5;
+
 /// Facts and values as expressions see them before any step.
 pub(super) fn facts_context(facts: &Value, vars: &Map<String, Value>) -> Jinja {
     let mut base = roots(facts);
@@ -31,7 +36,9 @@ pub(super) fn facts_context(facts: &Value, vars: &Map<String, Value>) -> Jinja {
 
 fn roots(facts: &Value) -> BTreeMap<String, Jinja> {
     let entries = facts.as_object().into_iter().flatten();
-    entries.map(|(name, fact)| (name.clone(), jinja(fact))).collect()
+    // Nobody asked for changes yet.
+    let changes = [(CHANGES.to_owned(), Jinja::from(""))];
+    changes.into_iter().chain(entries.map(|(name, fact)| (name.clone(), jinja(fact)))).collect()
 }
 
 struct Run<'p> {
@@ -117,13 +124,48 @@ impl<'p> Run<'p> {
 
     /// Reads one step's outcome from the journal, or says what is due.
     fn visit(&mut self, step: &Step, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
-        let Some(outcome) = self.journal.get(self.at) else {
-            return self.due(step, failure).map(Visit::Due);
-        };
-        if outcome.step != step.name {
-            return Err(self.wrong_entry(outcome, format!("step {:?}", step.name)));
+        let visit = self.visit_until_settled(step, failure);
+        self.base.insert(CHANGES.to_owned(), Jinja::from(""));
+        visit
+    }
+
+    fn visit_until_settled(&mut self, step: &Step, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
+        for time in 0..=MOST_CHANGES {
+            let Some(outcome) = self.journal.get(self.at) else {
+                return self.due(step, failure).map(Visit::Due);
+            };
+            if outcome.step != step.name {
+                return Err(self.wrong_entry(outcome, format!("step {:?}", step.name)));
+            }
+            self.at += 1;
+            let OutcomeState::Changes { words } = &outcome.state else {
+                return self.settled(step, failure, outcome);
+            };
+            if time == MOST_CHANGES || !self.asks_otherwise(step, failure, outcome, words) {
+                break;
+            }
         }
-        self.at += 1;
+        match self.journal.get(self.at.wrapping_sub(1)) {
+            Some(outcome) => self.settled(step, failure, outcome),
+            None => self.due(step, failure).map(Visit::Due),
+        }
+    }
+
+    /// Whether the step asks for something else once it knows what a person wants; it knows from here on.
+    fn asks_otherwise(&mut self, step: &Step, failure: Option<&Jinja>, outcome: &Outcome, words: &str) -> bool {
+        let refused = outcome.arguments.clone().or_else(|| self.arguments(step, failure).ok());
+        self.base.insert(CHANGES.to_owned(), Jinja::from(words));
+        match self.due(step, failure) {
+            Ok(Next::Call { arguments, .. }) => {
+                refused.is_none_or(|refused| canonical_json(&refused) != canonical_json(&arguments))
+            }
+            Ok(_) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// What an outcome means for what follows.
+    fn settled(&mut self, step: &Step, failure: Option<&Jinja>, outcome: &Outcome) -> Result<Visit, PlaybookRunError> {
         let mut seen = Map::new();
         if outcome.state != OutcomeState::Skipped {
             let arguments = match &outcome.arguments {
@@ -150,7 +192,7 @@ impl<'p> Run<'p> {
                 }
             }
             OutcomeState::Failed { error } => Some((false, error.clone())),
-            OutcomeState::Denied { reason } => Some((true, reason.clone())),
+            OutcomeState::Denied { reason: words } | OutcomeState::Changes { words } => Some((true, words.clone())),
         };
         let visit = match failed {
             None => Visit::Went,

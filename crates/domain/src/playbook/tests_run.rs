@@ -417,3 +417,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_person_wants_otherwise_is_asked_for_anew() {
+    let book = playbook(
+        "name: b\nsteps:\n  - name: move\n    server: files\n    tool: move_file\n    arguments:\n      to: \"{{ changes or 'here' }}\"\n  - name: after\n    server: files\n    tool: note\n    arguments:\n      text: \"{{ changes }}\"\n",
+    );
+    let facts = facts("a.txt", "text/plain");
+    let asked = |to: &str, words: &str| Outcome {
+        arguments: Some(json!({ "to": to })),
+        ..Outcome::new("move", OutcomeState::Changes { words: words.to_owned() })
+    };
+    let (step, _, first) = call(book.next(&facts, &[]).unwrap());
+    assert_eq!((step.as_str(), &first["to"]), ("move", &json!("here")));
+    let (step, _, again) = call(book.next(&facts, &[asked("here", "there")]).unwrap());
+    assert_eq!((step.as_str(), &again["to"]), ("move", &json!("there")));
+    // Agreed to then: the next step knows nothing of it any more.
+    let (step, _, after) = call(book.next(&facts, &[asked("here", "there"), ok("move", "done")]).unwrap());
+    assert_eq!((step.as_str(), &after["text"]), ("after", &json!("")));
+    // What would be the same call is no other one: the person's words are the reason.
+    let same = book.next(&facts, &[asked("here", "there"), asked("there", "there")]).unwrap();
+    assert_eq!(same, Next::Fail { reason: "there".to_owned() });
+    // And there is an end to it.
+    let words: Vec<String> = (0..7).map(|n| format!("w{n}")).collect();
+    let mut journal = vec![asked("here", &words[0])];
+    journal.extend((1..6).map(|n| asked(&words[n - 1], &words[n])));
+    assert_eq!(book.next(&facts, &journal).unwrap(), Next::Fail { reason: words[5].clone() });
+}

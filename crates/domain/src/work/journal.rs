@@ -6,6 +6,9 @@ use store::runs::Step;
 use super::Work;
 use crate::playbook::{Outcome, OutcomeState};
 
+/// Under which name the person's words stand in a step's result.
+const CHANGES: &str = "changes";
+
 /// What a playbook may know of its task; the same for the whole of a run.
 pub fn facts(work: &Work) -> Json {
     let metadata = &work.task.metadata;
@@ -28,6 +31,17 @@ pub fn facts(work: &Work) -> Json {
     })
 }
 
+/// What the journal keeps of a call that a person wants otherwise, beside its state `denied`.
+pub fn sent_back(words: &str) -> String {
+    json!({ CHANGES: words }).to_string()
+}
+
+/// What a person wants to be different, where a call ended with that.
+pub fn changes_asked(step: &Step) -> Option<String> {
+    let result = step.result.as_deref().filter(|_| step.state == "denied")?;
+    serde_json::from_str::<Json>(result).ok()?.get(CHANGES)?.as_str().map(str::to_owned)
+}
+
 /// The ended steps as outcomes, in order.
 pub fn outcomes(steps: &[Step]) -> Vec<Outcome> {
     steps.iter().filter_map(outcome).collect()
@@ -40,7 +54,10 @@ fn outcome(step: &Step) -> Option<Outcome> {
             result: step.result.as_deref().and_then(|r| serde_json::from_str(r).ok()).unwrap_or(Json::Null),
         },
         "failed" => OutcomeState::Failed { error: why() },
-        "denied" => OutcomeState::Denied { reason: why() },
+        "denied" => match changes_asked(step) {
+            Some(words) => OutcomeState::Changes { words },
+            None => OutcomeState::Denied { reason: why() },
+        },
         "skipped" => OutcomeState::Skipped,
         _ => return None,
     };

@@ -2,8 +2,10 @@
 
 use domain::{
     decide::{self, Decision, apply_edits},
+    hand_over, reconsider,
     work::Seen,
 };
+use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{
@@ -55,6 +57,34 @@ pub(super) enum Command {
         #[command(flatten)]
         rest: Rest,
     },
+    /// Say no and what should be different; whoever leads the work hears it and may ask anew
+    Changes {
+        id: Uuid,
+        /// What should be different
+        #[arg(long)]
+        note: String,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Take more time to decide
+    Extend {
+        id: Uuid,
+        /// From now, 1 to 720 hours
+        #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=720))]
+        hours: u16,
+        #[command(flatten)]
+        json: Json,
+    },
+    /// Ask somebody else who may decide it; it stays open for you too
+    Ask {
+        id: Uuid,
+        /// Whom: a user's name
+        #[arg(long, value_name = "USER")]
+        to: String,
+        /// A word to them
+        #[arg(long)]
+        note: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -105,7 +135,39 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         Command::Reject { id, rest } => {
             decide(ctx, id, Decision { approve: false, note: rest.note, arguments: None }, rest.json.json).await
         }
+        Command::Changes { id, note, json } => changes(ctx, id, &note, json.json).await,
+        Command::Extend { id, hours, json } => extend(ctx, id, hours, json.json).await,
+        Command::Ask { id, to, note } => ask(ctx, id, &to, note.as_deref()).await,
     }
+}
+
+async fn changes(ctx: &Context, id: Uuid, note: &str, json: bool) -> Result<()> {
+    let row = reconsider::ask_for_changes(&ctx.store, &ctx.actor, id, note).await?;
+    if json {
+        return output::json(&row);
+    }
+    output::line("Sent back: the call does not run; the work hears what you want, and may ask anew.")
+}
+
+async fn extend(ctx: &Context, id: Uuid, hours: u16, json: bool) -> Result<()> {
+    let until = store::now() + SignedDuration::from_hours(hours.into());
+    let row = reconsider::extend(&ctx.store, &ctx.actor, id, until).await?;
+    if json {
+        return output::json(&row);
+    }
+    output::line(format!("It may be decided until {}.", output::maybe_time(row.expires_at)))
+}
+
+async fn ask(ctx: &Context, id: Uuid, to: &str, note: Option<&str>) -> Result<()> {
+    let approval = get(ctx, id).await?;
+    let others = hand_over::deciders(&ctx.store, &ctx.actor, &approval).await?;
+    let Some(whom) = others.iter().find(|u| u.username == to) else {
+        let names: Vec<&str> = others.iter().map(|u| u.username.as_str()).collect();
+        let known = if names.is_empty() { "nobody besides you".to_owned() } else { names.join(", ") };
+        return Err(Error::refused(format!("{} can't decide this; who can: {known}", output::safe(to))));
+    };
+    hand_over::ask(&ctx.store, &ctx.actor, id, whom.id, note).await?;
+    output::line(format!("{} was asked; it stays open for you too.", output::safe(to)))
 }
 
 /// What is asked, in a few words.
@@ -236,7 +298,7 @@ async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
         ("arguments", arguments.as_ref().map(pretty).unwrap_or_default()),
         ("files", files(&approval)),
         ("choices", choices(&approval)),
-        ("set instead", edited.as_ref().map(pretty).unwrap_or_default()),
+        ("set instead", edited.as_ref().filter(|_| approval.status == "approved").map(pretty).unwrap_or_default()),
         ("decided by", names.of(approval.approved_by.or(approval.rejected_by))),
         ("decided", output::maybe_time(approval.approved_at.or(approval.rejected_at))),
         ("note", approval.notes.clone().unwrap_or_default()),

@@ -9,12 +9,12 @@ use crate::{Error, Result, output};
 
 /// A folder that was made, with those above it, so that it can be taken back when what needed it was refused.
 #[derive(Debug, Default)]
-pub(super) struct Made(Vec<PathBuf>);
+pub(crate) struct Made(Vec<PathBuf>);
 
 impl Made {
     /// Makes `folder`, for its owner alone, where it is missing and lies below `home`; elsewhere says that it is missing.
     /// Blocking.
-    pub(super) fn folder(folder: &Path, home: Option<&Path>) -> Result<Self> {
+    pub(crate) fn folder(folder: &Path, home: Option<&Path>) -> Result<Self> {
         let shown = output::safe(&folder.display().to_string());
         match std::fs::metadata(folder) {
             Ok(found) if found.is_dir() => return Ok(Self::default()),

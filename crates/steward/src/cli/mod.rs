@@ -11,7 +11,7 @@ mod context;
 mod db;
 mod db_move;
 mod doctor;
-mod folders;
+pub(crate) mod folders;
 mod handbook;
 mod health;
 mod logs;

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use domain::brain::transcript::Message;
-use serde::Serialize;
 use serde_json::json;
 use store::model_turns;
 use workers::brains::{Brains, Question};
@@ -25,18 +24,6 @@ pub(super) struct Test {
     name: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Row {
-    name: String,
-    provider: &'static str,
-    model: String,
-    url: Option<String>,
-    used_for: Vec<String>,
-    window_tokens: u64,
-    input_usd_per_mtok: f64,
-    output_usd_per_mtok: f64,
-}
-
 pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     let config = ctx.config.clone();
     let Some(brains) = blocking(move || config.brains()).await? else {
@@ -54,12 +41,12 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
 async fn list(ctx: &Context, brains: &Brains, format: Json) -> Result<()> {
     let today = model_turns::spent(&ctx.actor, &ctx.store, true).await?;
     let ever = model_turns::spent(&ctx.actor, &ctx.store, false).await?;
-    let rows: Vec<Row> = rows(brains);
+    let rows = crate::hands::entries(brains);
     if format.json {
         return output::json(&json!({ "models": rows, "today": today, "ever": ever, "limits": brains.limits() }));
     }
     output::list(false, &rows, "there are no models", &["name", "provider", "model", "used for"], |r| {
-        vec![r.name.clone(), r.provider.to_owned(), r.model.clone(), r.used_for.join(", ")]
+        vec![r.name.clone(), r.provider.clone(), r.model.clone(), r.used_for.join(", ")]
     })?;
     for (when, used) in [("today", today), ("ever", ever)] {
         output::line(format!(
@@ -70,28 +57,6 @@ async fn list(ctx: &Context, brains: &Brains, format: Json) -> Result<()> {
         ))?;
     }
     Ok(())
-}
-
-fn rows(brains: &Brains) -> Vec<Row> {
-    let roles = &brains.settings().roles;
-    let models = brains.settings().models.iter();
-    models
-        .map(|(name, model)| {
-            let fixed = [("default", Some(&roles.default)), ("fallback", roles.fallback.as_ref())];
-            let kinds = roles.kinds.iter().map(|(kind, model)| (kind.as_str(), Some(model)));
-            let used_for = fixed.into_iter().chain(kinds).filter(|(_, model)| *model == Some(name));
-            Row {
-                name: name.clone(),
-                provider: model.provider.name(),
-                model: model.model.clone(),
-                url: model.url.clone(),
-                used_for: used_for.map(|(role, _)| role.to_owned()).collect(),
-                window_tokens: model.window_tokens,
-                input_usd_per_mtok: model.input_usd_per_mtok,
-                output_usd_per_mtok: model.output_usd_per_mtok,
-            }
-        })
-        .collect()
 }
 
 async fn test(brains: &Brains, name: &str) -> Result<()> {

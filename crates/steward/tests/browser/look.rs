@@ -7,7 +7,7 @@ use store::{Actor, approvals, tasks};
 use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
 
 /// Every page that has no id in its address.
-const PAGES: [&str; 26] = [
+const PAGES: [&str; 32] = [
     "",
     "approvals",
     "approvals?status=all",
@@ -17,8 +17,14 @@ const PAGES: [&str; 26] = [
     "tasks?q=file",
     "tasks/new",
     "watchers/new",
+    "watchers/new?kind=imap",
     "playbooks",
+    "handbook",
+    "models",
+    "begin",
     "account",
+    "account/second-factor",
+    "account/telling",
     "notifications?status=all",
     "watchers",
     "servers",

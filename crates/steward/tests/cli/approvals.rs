@@ -103,6 +103,25 @@ async fn yes_with_something_else() {
 }
 
 #[tokio::test]
+async fn neither_yes_nor_no() {
+    let asked = Asked::begin().await;
+    let id = asked.ask().await;
+    let desk = &asked.desk;
+    let before = desk.json(&["approval", "show", &id])["expires_at"].as_str().unwrap().to_owned();
+    assert!(desk.run(&["approval", "extend", &id, "--hours", "48"]).done().contains("until"));
+    assert!(desk.json(&["approval", "show", &id])["expires_at"].as_str().unwrap() > before.as_str());
+    assert!(desk.run(&["approval", "extend", &id, "--hours", "1"]).refused().contains("as much time already"));
+    assert!(desk.run(&["approval", "ask", &id, "--to", "bob"]).refused().contains("who can: nobody besides you"));
+    desk.with_input(&["user", "add", "bob", "--email", "bob@example.org", "--role", "admin"], PASSWORD).done();
+    assert!(desk.run(&["approval", "ask", &id, "--to", "bob", "--note", "I am away"]).done().contains("was asked"));
+    assert!(desk.run(&["approval", "changes", &id, "--note", " "]).refused().contains("what should be different"));
+    assert!(desk.run(&["approval", "changes", &id, "--note", "to /b instead"]).done().contains("Sent back"));
+    let shown = desk.json(&["approval", "show", &id]);
+    assert_eq!((shown["status"].as_str(), shown["notes"].as_str()), (Some("rejected"), Some("to /b instead")));
+    assert!(desk.run(&["approval", "extend", &id]).refused().contains("already rejected"));
+}
+
+#[tokio::test]
 async fn no() {
     let asked = Asked::begin().await;
     let id = asked.ask().await;

@@ -79,6 +79,7 @@ migrations! {
     28 "models" "0028_models",
     29 "idempotency_keys" "0029_idempotency_keys",
     30 "backup_schedules" "0030_backup_schedules",
+    31 "more_time" "0031_more_time",
 }
 
 /// A migration that stands in a database.

@@ -95,9 +95,9 @@ BEGIN
            AND has_permission(current_user_id(), 'task_create')
         AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = NEW.task_id)) IS NOT TRUE;
 END;
-CREATE TEMP TRIGGER guard_approvals_columns BEFORE UPDATE OF id, task_id, action_type, details, requested_by, expires_at, created_at ON main.approvals
+CREATE TEMP TRIGGER guard_approvals_columns BEFORE UPDATE OF id, task_id, action_type, details, requested_by, created_at ON main.approvals
 BEGIN SELECT RAISE(ABORT, 'refused: approvals'); END;
-CREATE TEMP TRIGGER guard_approvals_columns_service BEFORE UPDATE OF approved_by, approved_at, rejected_by, rejected_at, notes ON main.approvals
+CREATE TEMP TRIGGER guard_approvals_columns_service BEFORE UPDATE OF approved_by, approved_at, rejected_by, rejected_at, notes, expires_at ON main.approvals
 WHEN is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: approvals'); END;
 CREATE TEMP TRIGGER guard_approvals_updated_at BEFORE UPDATE OF updated_at ON main.approvals WHEN NEW.updated_at IS NOT now()
@@ -111,6 +111,14 @@ BEGIN
           SELECT 1 FROM tasks t WHERE t.id = OLD.task_id AND t.created_by = current_user_id())))) IS NOT TRUE;
     SELECT RAISE(ABORT, 'refused: approvals')
     WHERE (NEW.status IN ('approved', 'rejected') AND coalesce(NEW.approved_by, NEW.rejected_by) = current_user_id()) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_approvals_extend BEFORE UPDATE OF expires_at ON main.approvals
+WHEN NOT is_service()
+BEGIN
+    SELECT RAISE(IGNORE)
+    WHERE (OLD.status = 'pending' AND (has_permission(current_user_id(), 'approval_decide')
+        OR (has_permission(current_user_id(), 'approval_decide_own') AND EXISTS (
+          SELECT 1 FROM tasks t WHERE t.id = OLD.task_id AND t.created_by = current_user_id())))) IS NOT TRUE;
 END;
 CREATE TEMP TRIGGER guard_approvals_update_service BEFORE UPDATE OF status ON main.approvals WHEN is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: approvals') WHERE (NEW.status IN ('pending', 'expired')) IS NOT TRUE; END;

@@ -7,13 +7,14 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::common::{Db, id, new_approval, refusal, seconds};
+use crate::common::{Db, id, in_seconds, new_approval, refusal, seconds};
 
 crate::on_both!(
     asking_and_seeing,
     deciding_once,
     agents_never_decide,
     expired_means_no,
+    more_time,
     frozen_calls_and_edits,
     decisions_release_the_queue,
     lists
@@ -133,6 +134,32 @@ async fn expired_means_no(db: &Db) {
     assert_eq!((row.status.as_str(), row.approved_by, row.rejected_by), ("expired", None, None));
     assert!(!approvals::approve(&db.bob, on, late, None).await.unwrap(), "expired stays expired");
     assert_eq!(approvals::get(&db.bob, on, open).await.unwrap().unwrap().status, "pending");
+}
+
+async fn more_time(db: &Db) {
+    let on = &db.store;
+    let task = db.task("x").await;
+    let approval = db.approval(task).await;
+    let day = 86_400;
+    for actor in [&db.cat, &db.obs, &db.sus, &db.ina, &db.employee, &db.admin_agent, &db.nobody] {
+        assert!(!approvals::extend(actor, on, approval, in_seconds(day)).await.unwrap(), "{actor:?}");
+    }
+    assert_eq!(refusal(approvals::extend(&db.service, on, approval, in_seconds(day)).await), "refused");
+    let until = in_seconds(day);
+    assert!(approvals::extend(&db.bob, on, approval, until).await.unwrap());
+    let row = approvals::get(&db.bob, on, approval).await.unwrap().unwrap();
+    assert_eq!((row.status.as_str(), row.expires_at), ("pending", Some(until)));
+    // Neither earlier, nor for ever.
+    for wrong in [until, in_seconds(60), in_seconds(31 * day)] {
+        assert_eq!(refusal(approvals::extend(&db.ada, on, approval, wrong).await), "chk_approval_extension");
+    }
+    let audit = store::audit_trail::list(&db.service, on, Some("approval"), Some(approval), 10).await.unwrap();
+    assert_eq!((audit[0].action.as_str(), audit[0].user_id), ("approval_updated", Some(id(&db.bob))));
+    // What is over stays over.
+    let late = approvals::create(&db.employee, on, &new_approval(task, -1)).await.unwrap();
+    assert_eq!(refusal(approvals::extend(&db.bob, on, late, until).await), "chk_approval_not_expired");
+    assert!(approvals::reject(&db.bob, on, approval, None).await.unwrap());
+    assert!(!approvals::extend(&db.bob, on, approval, in_seconds(2 * day)).await.unwrap());
 }
 
 async fn frozen_calls_and_edits(db: &Db) {

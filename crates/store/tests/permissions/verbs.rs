@@ -145,6 +145,8 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "approvals.approve (expired)" => done(approvals::approve(me, tx, w.expired, None).await?),
         "approvals.reject" => done(approvals::reject(me, tx, w.approval, None).await?),
         "approvals.expire" => done(!approvals::expire(me, tx).await?.is_empty()),
+        "approvals.extend" => done(approvals::extend(me, tx, w.approval, in_seconds(86_400)).await?),
+        "approvals.extend (expired)" => done(approvals::extend(me, tx, w.expired, in_seconds(86_400)).await?),
         "approvals.add_call" => {
             approvals::add_call(me, tx, &new_call(w.bare_approval, w.step)).await.map(|()| done(true))?
         }

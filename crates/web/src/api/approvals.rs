@@ -2,14 +2,17 @@
 
 use axum::{extract::State, response::Response};
 use domain::decide::Decision;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
     approvals::{self, Approval, ApprovalCall},
+    users::User,
     value::FromRow,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
 use super::{
     answer::{self, Fields, List},
@@ -26,7 +29,13 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get)).routes(routes!(decide))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get))
+        .routes(routes!(decide))
+        .routes(routes!(extend))
+        .routes(routes!(deciders))
+        .routes(routes!(ask))
 }
 
 /// What was asked of people, newest first
@@ -52,7 +61,8 @@ pub(super) struct Asked {
     approval: Approval,
     /// The call that it decides, as it was asked for.
     call: Option<ApprovalCall>,
-    /// The arguments that a person put in place of those asked for, as JSON text.
+    /// The arguments that a person put in place of those asked for, as JSON text; `{"resolution":"changes"}` where a call was
+    /// rejected because the person wants it otherwise.
     edited_arguments: Option<String>,
 }
 
@@ -69,7 +79,7 @@ async fn get(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> 
     answer::row(&Asked { approval, call, edited_arguments: edit.flatten().map(|e| e.0) })
 }
 
-/// Yes or no.
+/// Yes, no, or otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Word {
@@ -77,15 +87,16 @@ enum Word {
     Approve,
     #[serde(alias = "rejected")]
     Reject,
+    Changes,
 }
 
 /// What a person says.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Said {
-    /// Yes or no.
+    /// Yes, no, or no with what should be different: whoever leads the work hears it and may ask anew.
     decision: Word,
-    /// In the person's words, at most 4000 characters.
+    /// In the person's words, at most 4000 characters; with `changes` it must say what should be different.
     #[serde(default, alias = "notes")]
     note: Option<String>,
     /// Arguments in place of those asked for; only with yes. They must fit the tool's schema and the policy.
@@ -101,6 +112,62 @@ pub(super) struct Said {
     params(("id" = Uuid, Path, description = "The approval")), request_body = Said,
     responses((status = 200, description = "The approval as it stands now", body = Approval)))]
 async fn decide(State(app): State<App>, Id(id): Id, SignedJson(me, said): SignedJson<Said>) -> Result<Response> {
+    if said.decision == Word::Changes {
+        if said.arguments.is_some() {
+            return Err(Fault::invalid("arguments", "arguments can be edited only when approving"));
+        }
+        return answer::row(&desk::send_back(&app, &me, id, said.note.as_deref().unwrap_or_default()).await?);
+    }
     let decision = Decision { approve: said.decision == Word::Approve, note: said.note, arguments: said.arguments };
     answer::row(&desk::give(&app, &me, id, decision).await?)
+}
+
+/// More time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MoreTime {
+    /// Until when it may be decided: later than it stands, and within 30 days from now.
+    expires_at: Timestamp,
+}
+
+/// Take more time to decide
+///
+/// Whoever may decide can. The work behind it waits as long; no decision means no, then as before.
+#[utoipa::path(post, path = "/approvals/{id}/extend", tag = "Approvals",
+    params(("id" = Uuid, Path, description = "The approval")), request_body = MoreTime,
+    responses((status = 200, description = "The approval as it stands now", body = Approval)))]
+async fn extend(State(app): State<App>, Id(id): Id, SignedJson(me, more): SignedJson<MoreTime>) -> Result<Response> {
+    answer::row(&domain::reconsider::extend(app.store(), &me.actor, id, more.expires_at).await?)
+}
+
+/// Who else may decide an approval
+#[utoipa::path(get, path = "/approvals/{id}/deciders", tag = "Approvals",
+    params(("id" = Uuid, Path, description = "The approval")),
+    responses((status = 200, description = "People besides you, by name", body = List<User>)))]
+async fn deciders(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&["fields"])?;
+    let fields = Fields::of(&params, &[User::COLUMNS])?;
+    let approval = approvals::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("approval"))?;
+    fields.page((domain::hand_over::deciders(app.store(), &me.actor, &approval).await?, None))
+}
+
+/// Whom to ask.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HandOver {
+    /// The person's id: one of the deciders.
+    to: Uuid,
+    /// A word to them, at most 4000 characters.
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// Ask somebody else to decide
+///
+/// They are told. It stays open for everybody who may decide it.
+#[utoipa::path(post, path = "/approvals/{id}/ask", tag = "Approvals",
+    params(("id" = Uuid, Path, description = "The approval")), request_body = HandOver,
+    responses((status = 200, description = "Who was asked", body = User)))]
+async fn ask(State(app): State<App>, Id(id): Id, SignedJson(me, whom): SignedJson<HandOver>) -> Result<Response> {
+    answer::row(&domain::hand_over::ask(app.store(), &me.actor, id, whom.to, whom.note.as_deref()).await?)
 }

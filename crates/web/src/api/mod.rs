@@ -10,6 +10,7 @@ mod briefing;
 mod changes;
 mod conditional;
 mod facts;
+mod handbook;
 mod idempotency;
 mod logs;
 mod notifications;
@@ -28,6 +29,7 @@ mod tasks;
 mod tokens;
 mod users;
 mod watchers;
+mod wishes;
 
 use std::sync::LazyLock;
 
@@ -76,7 +78,9 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(servers::routes())
         .merge(policies::routes())
         .merge(playbooks::routes())
+        .merge(handbook::routes())
         .merge(notifications::routes())
+        .merge(wishes::routes())
         .merge(users::routes())
         .merge(schedules::routes())
         .merge(logs::routes())

@@ -1,9 +1,11 @@
 //! The runs of a task with their journals, and its files.
 
 use axum::{extract::State, response::Response};
+use domain::brain;
 use serde::Serialize;
 use store::{
     file_attachments::{self, Attachment},
+    model_turns::{self, ModelTurn},
     runs::{self, Step, TaskRun},
 };
 use utoipa::ToSchema;
@@ -29,6 +31,8 @@ pub(super) struct Journal {
     run: TaskRun,
     /// Its steps in order.
     steps: Vec<Step>,
+    /// Where a language model leads it: the questions to it, their answers, and what they cost.
+    turns: Vec<ModelTurn>,
 }
 
 /// Runs that are answered with their steps; a task has more only after many failures.
@@ -45,7 +49,11 @@ async fn list(State(app): State<App>, me: Signed, Id(id): Id, params: Params) ->
     let mut found = Vec::new();
     for run in runs::list(&me.actor, app.store(), id).await?.into_iter().take(RUNS) {
         let steps = runs::steps(&me.actor, app.store(), run.id).await?;
-        found.push(Journal { run, steps });
+        let turns = match brain::leading_model(&run.playbook) {
+            Some(_) => model_turns::list(&me.actor, app.store(), run.id).await?,
+            None => Vec::new(),
+        };
+        found.push(Journal { run, steps, turns });
     }
     answer::whole(found)
 }

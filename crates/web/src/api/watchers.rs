@@ -22,8 +22,9 @@ use super::{
 use crate::{
     app::App,
     body::SignedJson,
+    desk,
     fault::{Fault, Result},
-    hands::Settings,
+    hands::{Preview, Settings},
     params::{Id, Params},
     session::Signed,
 };
@@ -34,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get, change, remove))
         .routes(routes!(pause))
         .routes(routes!(resume))
+        .routes(routes!(test))
 }
 
 /// Watchers that you may see, by name
@@ -196,6 +198,16 @@ async fn resume(
     SignedJson(me, Nothing {}): SignedJson<Nothing>,
 ) -> Result<Response> {
     set_active(&app, &me, id, true).await
+}
+
+/// See what a watcher would make tasks of now
+///
+/// It looks, and nothing is changed. At most 20 tasks are shown.
+#[utoipa::path(post, path = "/watchers/{id}/test", tag = "Watchers",
+    params(("id" = Uuid, Path, description = "The watcher")), request_body = Nothing,
+    responses((status = 200, description = "The tasks it would make", body = List<Preview>)))]
+async fn test(State(app): State<App>, Id(id): Id, SignedJson(me, Nothing {}): SignedJson<Nothing>) -> Result<Response> {
+    answer::whole(desk::preview(&app, &me, id).await?)
 }
 
 /// Remove a watcher with what it has seen

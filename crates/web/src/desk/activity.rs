@@ -8,11 +8,13 @@ use maud::{Markup, html};
 use store::{
     activity::{self, DayFlow, DayLevel},
     approvals::{self, Approval},
+    model_turns::{self, DaySpend},
     system_logs::LEVELS,
 };
 
 use super::{
     layout::{Reader, shell},
+    models::{dollars, grouped},
     parts::{empty, took},
 };
 use crate::{
@@ -36,10 +38,11 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
     let (actor, on, now) = (&me.actor, app.store(), store::now());
     let days = days(now)?;
     let since = now - SignedDuration::from_hours(24 * (DAYS - 1));
-    let (levels, flow, decided) = tokio::try_join!(
+    let (levels, flow, decided, spent) = tokio::try_join!(
         activity::levels(actor, on),
         activity::flow(actor, on, since),
         approvals::list(actor, on, None, None, None, DECISIONS),
+        model_turns::spent_by_day(actor, on),
     )?;
     Ok(shell(
         &me,
@@ -50,6 +53,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
             p.lead { "The last " (DAYS) " days, by UTC days." }
             section aria-labelledby="flow" { h2 #flow { "Tasks" } (flow_part(&days, &flow)) }
             section aria-labelledby="decisions" { h2 #decisions { "Decisions" } (decision_part(&decided, since)) }
+            section aria-labelledby="cost" { h2 #cost { "What models cost" } (cost_part(&days, &spent)) }
             section aria-labelledby="lines" { h2 #lines { "Lines of the log" } (level_part(&days, &levels)) }
         },
     ))
@@ -174,6 +178,34 @@ fn decision_part(rows: &[Approval], since: Timestamp) -> Markup {
             }
         }
         @if rows.len() >= usize::try_from(DECISIONS).unwrap_or(usize::MAX) { p.soft.small { "Of the last " (DECISIONS) " calls that asked." } }
+    }
+}
+
+/// Cost by day and model, in hundredths of a cent.
+fn cost_part(days: &[String], rows: &[DaySpend]) -> Markup {
+    if rows.is_empty() {
+        return empty(
+            "No model was asked in this time.",
+            &html! { "What language models cost stands here, by day and model." },
+        );
+    }
+    let mut models: Vec<&str> = rows.iter().map(|r| r.model.as_str()).collect();
+    models.sort_unstable();
+    models.dedup();
+    // More models than colours share the last one.
+    let names: Vec<Series<'_>> =
+        models.iter().copied().zip([2, 1, 3, 5, 4, 0].into_iter().chain(std::iter::repeat(0))).collect();
+    let mut parts: BTreeMap<&str, Vec<Part>> = BTreeMap::new();
+    for row in rows {
+        let series = models.iter().position(|m| *m == row.model).unwrap_or_default() + 1;
+        parts.entry(row.day.as_str()).or_default().push((series, row.cost_microusd / 100));
+    }
+    let (cost, questions) = rows.iter().fold((0, 0), |(c, q), r| (c + r.cost_microusd, q + r.turns));
+    html! {
+        p.sum { span { b { (dollars(cost)) } " in all" } span { b { (grouped(questions)) } " questions" } }
+        (bars(days, &parts, &names))
+        (table("Cost by day and model, in hundredths of a cent", days, &parts, &names))
+        p.soft.small { "In hundredths of a cent. " a href="/models" { "What each model cost, and the limits" } }
     }
 }
 

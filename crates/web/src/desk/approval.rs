@@ -7,8 +7,8 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::decide::Decision;
-use jiff::Timestamp;
+use domain::decide::{CHANGES, Decision};
+use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 use store::{
@@ -22,8 +22,8 @@ use uuid::Uuid;
 use super::{
     approvals::{Behind, QUEUE, badge, detail, headline, is_outside, shown_state},
     arguments::ArgumentForm,
-    diff,
-    layout::{Reader, fault_notice, shell, token},
+    deciding, diff,
+    layout::{Reader, fault_notice, shell},
     parts::{json_block, name_of, outside_mark, say, state, time, visible, when},
     words,
 };
@@ -37,20 +37,49 @@ use crate::{
 };
 
 /// All that the page shows.
-struct View {
-    approval: Approval,
+pub(super) struct View {
+    pub approval: Approval,
     call: Option<FrozenCall>,
-    tool: Option<ServerTool>,
+    pub tool: Option<ServerTool>,
     task: Option<Task>,
     provenance: Option<Provenance>,
-    /// What a person answered where an outcome is unknown, or put in place of the arguments.
-    edit: Option<String>,
-    form: ArgumentForm,
+    /// What a person answered beyond yes and no, or put in place of the arguments.
+    pub edit: Option<String>,
+    pub form: ArgumentForm,
     can_decide: bool,
     /// Who else may decide, where the reader may.
-    others: Vec<User>,
-    names: HashMap<Uuid, String>,
-    now: Timestamp,
+    pub others: Vec<User>,
+    pub names: HashMap<Uuid, String>,
+    pub now: Timestamp,
+}
+
+/// What an approval asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Whether a call may be made.
+    Call,
+    /// Whether a call that was started took effect.
+    Outcome,
+    /// Something that whoever leads the run wants to know.
+    Question,
+    /// Whether work may go on beyond a limit.
+    Budget,
+}
+
+impl View {
+    pub fn kind(&self) -> Kind {
+        match self.approval.action_type.as_str() {
+            "outcome_unknown" => Kind::Outcome,
+            "question" => Kind::Question,
+            "budget" => Kind::Budget,
+            _ => Kind::Call,
+        }
+    }
+
+    /// Whether a person wants the call otherwise.
+    pub fn is_sent_back(&self) -> bool {
+        self.approval.status == "rejected" && self.edit.as_deref() == Some(CHANGES)
+    }
 }
 
 async fn load(app: &App, me: &Signed, id: Uuid) -> Result<View> {
@@ -82,10 +111,11 @@ async fn load(app: &App, me: &Signed, id: Uuid) -> Result<View> {
 
 /// `GET /approvals/{id}`
 pub(crate) async fn page(State(app): State<App>, me: Reader, Id(id): Id, params: Params) -> Result<Markup> {
-    params.only(&["edit", "asked"])?;
+    params.only(&["edit", "asked", "extended"])?;
     let view = load(&app, &me, id).await?;
     let asked = params.get("asked").filter(|name| view.others.iter().any(|u| u.username == *name));
-    let shown = Shown { is_editing: params.get("edit").is_some(), asked, ..Shown::default() };
+    let (is_editing, is_extended) = (params.get("edit").is_some(), params.get("extended").is_some());
+    let shown = Shown { is_editing, is_extended, asked, ..Shown::default() };
     Ok(render(&me, &view, &shown))
 }
 
@@ -97,9 +127,13 @@ pub(crate) async fn decide(
     SignedForm(me, sent): SignedForm,
 ) -> Result<Response> {
     let view = load(&app, &me, id).await?;
-    let done = match read_decision(&view, &sent) {
-        Ok(decision) => give_with_password(&app, &me, &headers, id, decision, &sent).await,
-        Err(fault) => Err(fault),
+    let done = if sent.get("decision") == Some("changes") {
+        send_back(&app, &me, id, sent.text("note").unwrap_or_default()).await.map(drop)
+    } else {
+        match read_decision(&view, &sent) {
+            Ok(decision) => give_with_password(&app, &me, &headers, id, decision, &sent).await,
+            Err(fault) => Err(fault),
+        }
     };
     match done {
         Ok(()) => Ok(Redirect::to(&match sent.get("back") {
@@ -140,11 +174,6 @@ async fn give_with_password(
     give(app, &me, id, decision).await.map(drop)
 }
 
-/// Whether a yes needs the password once more.
-fn needs_password(me: &Signed, view: &View) -> bool {
-    detail(&view.approval, "risk") == Some("high") && !domain::sign_in::is_fresh(&me.session)
-}
-
 /// Gives a decision; its commit wakes the workers. Pages and API decide here.
 pub(crate) async fn give(app: &App, me: &Signed, id: Uuid, decision: Decision) -> Result<Approval> {
     if me.session.is_agent {
@@ -154,15 +183,43 @@ pub(crate) async fn give(app: &App, me: &Signed, id: Uuid, decision: Decision) -
     Ok(domain::decide::decide_from_afar(app.store(), &me.actor, id, decision, is_fresh).await?)
 }
 
+/// Sends a call back with what should be different. Pages and API do it here.
+pub(crate) async fn send_back(app: &App, me: &Signed, id: Uuid, words: &str) -> Result<Approval> {
+    if me.session.is_agent {
+        return Err(store::Error::Refused { what: "a program's session never decides".to_owned() }.into());
+    }
+    Ok(domain::reconsider::ask_for_changes(app.store(), &me.actor, id, &words.replace("\r\n", "\n")).await?)
+}
+
+/// `POST /approvals/{id}/extend`: more time to decide.
+pub(crate) async fn extend(State(app): State<App>, Id(id): Id, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let hours = sent.get("hours").and_then(|h| h.parse().ok()).filter(|h| (1..=720).contains(h));
+    let hours: i64 = hours.ok_or_else(|| Fault::invalid("hours", "say how much time, from one hour to 30 days"))?;
+    let until = store::now() + SignedDuration::from_hours(hours);
+    match domain::reconsider::extend(app.store(), &me.actor, id, until).await.map_err(Fault::from) {
+        Ok(_) => Ok(Redirect::to(&format!("{QUEUE}/{id}?extended=yes")).into_response()),
+        Err(fault) if fault.status.is_client_error() => {
+            let view = load(&app, &me, id).await?;
+            let me = Reader::of(&app, me).await?;
+            let shown = Shown { fault: Some(&fault), ..Shown::default() };
+            Ok((fault.status, render(&me, &view, &shown)).into_response())
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
 fn read_decision(view: &View, sent: &Fields) -> Result<Decision> {
     let note = sent.text("note").map(|n| n.replace("\r\n", "\n"));
     let with = |approve: bool, arguments: Option<Json>| Ok(Decision { approve, note: note.clone(), arguments });
-    let is_question = view.approval.action_type == "outcome_unknown";
-    match (sent.get("decision").unwrap_or_default(), is_question) {
+    match (sent.get("decision").unwrap_or_default(), view.kind()) {
         ("reject", _) => with(false, None),
-        ("done", true) => with(true, Some(json!({"resolution": "done"}))),
-        ("retry", true) => with(true, Some(json!({"resolution": "retry"}))),
-        ("approve", false) => {
+        ("done", Kind::Outcome) => with(true, Some(json!({"resolution": "done"}))),
+        ("retry", Kind::Outcome) => with(true, Some(json!({"resolution": "retry"}))),
+        ("approve", Kind::Question) if note.is_none() => {
+            Err(Fault::invalid("note", "write the answer first; nothing was sent"))
+        }
+        ("approve", Kind::Question | Kind::Budget) => with(true, None),
+        ("approve", Kind::Call) => {
             let entered = view.form.read(sent)?;
             if entered.is_some_and(|a| !view.form.is_original(&a)) {
                 return Err(Fault::conflict("nothing was decided: you changed arguments, but pressed the button that approves the call as it was asked for")
@@ -170,7 +227,7 @@ fn read_decision(view: &View, sent: &Fields) -> Result<Decision> {
             }
             with(true, None)
         }
-        ("change", false) => {
+        ("change", Kind::Call) => {
             let current = view.tool.as_ref().map_or("", |t| t.definition_sha256.as_str());
             if sent.get("definition").is_some_and(|d| d != current) {
                 return Err(Fault::conflict("nothing was decided: the tool changed since you opened the page"));
@@ -193,14 +250,16 @@ struct Shown<'a> {
     entered: Option<&'a Fields>,
     /// With the form for the arguments open.
     is_editing: bool,
+    /// Whether more time was just given.
+    is_extended: bool,
     /// Who was just asked to decide.
     asked: Option<&'a str>,
 }
 
 fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
-    let Shown { fault, entered, is_editing, asked } = *shown;
+    let Shown { fault, entered, is_editing, is_extended, asked } = *shown;
     let approval = &view.approval;
-    let is_question = approval.action_type == "outcome_unknown";
+    let kind = view.kind();
     shell(
         me,
         "Approval",
@@ -217,7 +276,8 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
                 }
             }
             @if let Some(fault) = fault { (fault_notice(fault)) }
-            @if is_question && approval.status == "pending" {
+            @if is_extended { div.notice.good role="status" { p { "There is more time to decide." } } }
+            @if kind == Kind::Outcome && approval.status == "pending" {
                 div.notice {
                     p { strong { "The call was started and no answer came." } " Steward does not repeat it by itself. Look whether it took effect, then say so." }
                     @if let Some(reason) = detail(approval, "reason") { p.soft { (say(reason)) } }
@@ -226,16 +286,19 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
             div.cols {
                 div {
                     section #decided data-live="" aria-labelledby="decision" {
-                        h2 #decision { "The decision" }
+                        h2 #decision { @if kind == Kind::Question { "The answer" } @else { "The decision" } }
                         @if let Some(name) = asked { div.notice.good role="status" { p { strong { (say(name)) } " was asked to decide. It stays open for you too." } } }
-                        @if view.can_decide { (decision_form(me, view, entered, is_question, is_editing)) } @else { (decision_text(me, view)) }
+                        @if let Some(words) = detail(approval, "changes") { div.notice { p { "Asked for again, after somebody wanted it otherwise:" } blockquote { (visible(words)) } } }
+                        @if view.can_decide { (deciding::form(me, view, entered, is_editing)) } @else { (deciding::outcome(me, view)) }
                     }
-                    (hand_over(me, view))
-                    section aria-labelledby="call" { h2 #call { "The exact call" } (exact_call(view)) }
+                    @if view.can_decide { (deciding::others(me, view)) }
+                    @if matches!(kind, Kind::Call | Kind::Outcome) {
+                        section aria-labelledby="call" { h2 #call { "The exact call" } (exact_call(view)) }
+                    }
                 }
                 div {
                     section aria-labelledby="from" { h2 #from { "Where it comes from" } (origin(view)) }
-                    @if me.is_admin() && !is_question && view.call.is_some() {
+                    @if me.is_admin() && kind == Kind::Call && view.call.is_some() {
                         section aria-labelledby="rule" {
                             h2 #rule { "So that you are not asked again" }
                             p.soft { "A rule decides calls like this one from now on." }
@@ -248,70 +311,6 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
     )
 }
 
-fn decision_form(me: &Signed, view: &View, entered: Option<&Fields>, is_question: bool, is_editing: bool) -> Markup {
-    let note = entered.and_then(|e| e.get("note")).unwrap_or_default();
-    html! {
-        form.decision method="post" action={ "/approvals/" (view.approval.id) "/decision" } data-once="" {
-            (token(me))
-            // Enter in a field presses the first button: this one, which does nothing.
-            button type="submit" disabled hidden {}
-            @if !is_question && view.form.is_open() {
-                details #change open[entered.is_some() || is_editing] {
-                    summary data-press="edit" { "Change the arguments first" }
-                    p.soft.small { "What you put here is checked against the tool's schema and the policy, and then runs exactly so." }
-                    @if let Some(tool) = &view.tool { input type="hidden" name="definition" value=(tool.definition_sha256); }
-                    (view.form.render(entered))
-                    button type="submit" name="decision" value="change" { "Approve with these changes" }
-                }
-            }
-            div.field {
-                label for="note" { "Note " span.soft { "may be left out" } }
-                textarea #note name="note" rows="2" maxlength="4000" { "\n" (note) }
-            }
-            @if needs_password(me, view) {
-                div.field {
-                    label for="password" { "Your password, once more" }
-                    input #password name="password" type="password" autocomplete="current-password" maxlength="1000" aria-describedby="password-hint";
-                    p.hint #password-hint { "A yes to this is of high risk. A no needs no password." }
-                }
-            }
-            div.buttons {
-                @if is_question {
-                    button.primary type="submit" name="decision" value="done" { "It happened" }
-                    button type="submit" name="decision" value="retry" { "Do it again" }
-                    button.danger type="submit" name="decision" value="reject" { "It failed" }
-                } @else {
-                    button.primary type="submit" name="decision" value="approve" data-plain="" data-press="approve" { "Approve as asked" }
-                    button.danger type="submit" name="decision" value="reject" data-press="reject" { "Reject" }
-                }
-            }
-        }
-    }
-}
-
-/// The form in which somebody else is asked.
-fn hand_over(me: &Signed, view: &View) -> Markup {
-    html! {
-        @if !view.others.is_empty() {
-            details {
-                summary { "Ask somebody else to decide" }
-                form.form method="post" action={ "/approvals/" (view.approval.id) "/ask" } data-once="" {
-                    (token(me))
-                    div.field {
-                        label for="to" { "Whom" }
-                        select #to name="to" { @for user in &view.others { option value=(user.id) { (user.username) } } }
-                    }
-                    div.field {
-                        label for="word" { "A word to them " span.soft { "may be left out" } }
-                        textarea #word name="note" rows="2" maxlength="4000" {}
-                    }
-                    div.buttons { button type="submit" { "Ask" } span.hint { "It stays open for you too; whoever decides first decides." } }
-                }
-            }
-        }
-    }
-}
-
 /// `POST /approvals/{id}/ask`: tells somebody else that a decision is asked for.
 pub(crate) async fn ask(State(app): State<App>, Id(id): Id, SignedForm(me, sent): SignedForm) -> Result<Response> {
     let to = sent.get("to").and_then(|id| id.parse().ok());
@@ -319,42 +318,6 @@ pub(crate) async fn ask(State(app): State<App>, Id(id): Id, SignedForm(me, sent)
     let note = sent.text("note").map(|n| n.replace("\r\n", "\n"));
     let asked = domain::hand_over::ask(app.store(), &me.actor, id, to, note.as_deref()).await?;
     Ok(Redirect::to(&format!("/approvals/{id}?asked={}", encode(&asked.username))).into_response())
-}
-
-/// How it was decided, or why the reader can't.
-fn decision_text(me: &Signed, view: &View) -> Markup {
-    let a = &view.approval;
-    let decided = a.approved_at.or(a.rejected_at);
-    html! {
-        div.notice {
-            @match (shown_state(a, view.now).as_str(), a.approved_by.or(a.rejected_by)) {
-                ("pending", _) => p { "You may look at this, " (me.session.username) ", but not decide it: that is for whoever made the task, and for administrators." },
-                ("expired", _) => p { "Nobody decided in time, which means no. The call does not run." },
-                (status, by) => {
-                    p {
-                        strong { (name_of(&view.names, by)) }
-                        @if status == "approved" { " approved this" } @else { " rejected this" }
-                        @if let Some(at) = decided { " " (when(at, view.now)) " (" (time(at)) ")" }
-                        (answered(view))
-                        "."
-                    }
-                    @if let Some(note) = &a.notes { blockquote { (visible(note)) } }
-                }
-            }
-        }
-    }
-}
-
-/// What was answered beyond yes or no.
-fn answered(view: &View) -> Markup {
-    let Some(edit) = &view.edit else { return html! {} };
-    let resolution =
-        serde_json::from_str::<Json>(edit).ok().and_then(|e| e.get("resolution")?.as_str().map(str::to_owned));
-    match (view.approval.action_type.as_str(), resolution.as_deref()) {
-        ("outcome_unknown", Some("done")) => html! { ": it happened" },
-        ("outcome_unknown", Some("retry")) => html! { ": do it again" },
-        _ => html! { ", with changed arguments" },
-    }
 }
 
 fn origin(view: &View) -> Markup {
@@ -403,7 +366,7 @@ fn exact_call(view: &View) -> Markup {
             Some(frozen) => {
                 p.label { "Arguments, as asked; SHA-256 " code { (frozen.call.arguments_sha256) } }
                 (json_block(&frozen.call.arguments, "Arguments as asked"))
-                @if let Some((arguments, sha256)) = &frozen.edit {
+                @if let Some((arguments, sha256)) = frozen.edit.as_ref().filter(|_| !view.is_sent_back()) {
                     p.label { "Arguments, as approved; SHA-256 " code { (sha256) } }
                     (diff::json(&frozen.call.arguments, arguments, "What was changed before it was approved"))
                 }

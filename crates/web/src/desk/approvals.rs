@@ -178,6 +178,10 @@ fn batch(me: &Reader) -> Markup {
     }
 }
 
+/// What is asked where no call waits, and the head of its group.
+const ASKED: [(&str, &str); 3] =
+    [("outcome_unknown", "Did it happen?"), ("question", "Questions"), ("budget", "May it go on?")];
+
 /// The rows under their heads, in the order of their first.
 fn groups<'a>(rows: &'a [Approval], order: &str, behind: &Behind) -> Vec<(Option<Markup>, Vec<&'a Approval>)> {
     if order == "time" {
@@ -191,8 +195,8 @@ fn groups<'a>(rows: &'a [Approval], order: &str, behind: &Behind) -> Vec<(Option
                 |t| html! { a href={ "/tasks/" (t.id) } { (say(&t.title)) } },
             );
             (row.task_id.map(|id| id.to_string()).unwrap_or_default(), head)
-        } else if row.action_type == "outcome_unknown" {
-            ("?".to_owned(), html! { "Did it happen?" })
+        } else if let Some((kind, head)) = ASKED.iter().find(|(kind, _)| *kind == row.action_type) {
+            ((*kind).to_owned(), html! { (head) })
         } else {
             let (server, tool) = (detail(row, "server").unwrap_or_default(), detail(row, "tool").unwrap_or_default());
             (format!("{server}/{tool}"), words::kind(server, tool))

@@ -22,7 +22,14 @@ pub(crate) const PLACES: [(&str, &[(&str, &str)]); 4] = [
     ("", &[("/", "Today"), ("/approvals", "Approvals"), ("/tasks", "Tasks"), ("/notifications", "Notifications")]),
     (
         "The employee",
-        &[("/watchers", "Watchers"), ("/servers", "Servers"), ("/policies", "Policies"), ("/playbooks", "Playbooks")],
+        &[
+            ("/watchers", "Watchers"),
+            ("/servers", "Servers"),
+            ("/policies", "Policies"),
+            ("/playbooks", "Playbooks"),
+            ("/handbook", "Handbook"),
+            ("/models", "Models"),
+        ],
     ),
     ("The record", &[("/activity", "Activity"), ("/logs", "Logs"), ("/audit", "Audit")]),
     ("The house", &[("/users", "Users"), ("/system", "System"), ("/account", "My account")]),

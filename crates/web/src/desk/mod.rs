@@ -1,18 +1,24 @@
 //! The desk: pages for people. They work without script; nothing on them is inline.
 
 mod account;
+mod account_factor;
+mod account_telling;
 mod activity;
 mod approval;
 mod approvals;
 mod arguments;
 mod audit;
+mod begin;
+mod deciding;
 mod diff;
 mod entry;
 mod files;
 mod form;
 mod graph;
+mod handbook;
 pub(crate) mod layout;
 mod logs;
+mod models;
 mod parts;
 mod playbooks;
 mod rules;
@@ -24,10 +30,15 @@ mod task_form;
 mod tasks;
 mod today;
 mod users;
+mod watcher_fields;
+mod watcher_form;
 mod watchers;
 mod words;
 
-pub(crate) use approval::give;
+pub(crate) use account_telling::try_way;
+pub(crate) use approval::{give, send_back};
+pub(crate) use models::at_hand as models;
+pub(crate) use watchers::preview;
 
 use axum::{
     Router,
@@ -41,6 +52,10 @@ pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/", get(today::page))
         .route("/more", get(layout::more))
+        .route("/begin", get(begin::page))
+        .route("/begin/server", post(begin::server))
+        .route("/begin/tools", post(begin::tools))
+        .route("/begin/watcher", post(begin::watcher))
         .route("/setup/{token}", get(entry::setup_page).post(entry::setup))
         .route("/login", get(entry::login_page).post(entry::login))
         .route("/login/code", post(entry::login_code))
@@ -57,6 +72,7 @@ fn work() -> Router<App> {
         .route("/approvals/{id}", get(approval::page))
         .route("/approvals/{id}/ask", post(approval::ask))
         .route("/approvals/{id}/decision", post(approval::decide))
+        .route("/approvals/{id}/extend", post(approval::extend))
         .route("/tasks", get(tasks::page))
         .route("/tasks/new", get(task_form::new_page).post(task_form::create))
         .route("/tasks/{id}", get(task::page))
@@ -73,7 +89,10 @@ fn work() -> Router<App> {
 fn house() -> Router<App> {
     Router::new()
         .route("/watchers", get(watchers::page))
-        .route("/watchers/new", get(watchers::new_page).post(watchers::create))
+        .route("/watchers/new", get(watcher_form::new_page).post(watcher_form::create))
+        .route("/watchers/{id}", get(watchers::one))
+        .route("/watchers/{id}/edit", get(watcher_form::edit_page).post(watcher_form::edit))
+        .route("/watchers/{id}/test", post(watchers::test))
         .route("/watchers/run", post(watchers::run))
         .route("/watchers/remove", post(watchers::remove))
         .route("/servers", get(servers::page))
@@ -85,6 +104,8 @@ fn house() -> Router<App> {
         .route("/policies/new", get(rules::new_page).post(rules::create))
         .route("/policies/try", post(rules::try_call))
         .route("/policies/remove", post(rules::remove))
+        .route("/handbook", get(handbook::page).post(handbook::save))
+        .route("/models", get(models::page))
         .route("/playbooks", get(playbooks::page))
         .route("/playbooks/check", post(playbooks::check))
         .route("/activity", get(activity::page))
@@ -100,4 +121,19 @@ fn house() -> Router<App> {
         .route("/account/tokens", post(account::make_token))
         .route("/account/tokens/revoke", post(account::revoke_token))
         .route("/account/leave", post(account::leave))
+        .merge(account_more())
+}
+
+/// Oneself, in more detail.
+fn account_more() -> Router<App> {
+    Router::new()
+        .route("/account/sessions/end", post(account::end_session))
+        .route("/account/password", post(account::set_password))
+        .route("/account/second-factor", get(account_factor::page))
+        .route("/account/second-factor/begin", post(account_factor::begin))
+        .route("/account/second-factor/confirm", post(account_factor::confirm))
+        .route("/account/second-factor/codes", post(account_factor::codes))
+        .route("/account/second-factor/remove", post(account_factor::remove))
+        .route("/account/telling", get(account_telling::page).post(account_telling::set))
+        .route("/account/telling/test", post(account_telling::test))
 }

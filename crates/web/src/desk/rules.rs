@@ -252,6 +252,7 @@ fn form(me: &Reader, first: &First, form: Form<'_>) -> Markup {
                 (form.tick("outside", "An allowing rule reaches work on content from outside too", first.is_outside && first.effect == "allow" && first.of.is_some()))
                 div.pair {
                     (form.of_kind("number", "minutes", "Minutes to decide, where it asks", &DEFAULT_APPROVAL_TTL_MINUTES.to_string(), "No decision means no."))
+                    (form.choice("risk", "Risk", "normal", &choices(&["low", "normal", "high"]), "A yes to high risk needs the password again."))
                     (form.choice("place", "Place", "last", &choices(&["last", "first"]), "The first rule that matches decides."))
                 }
                 div.buttons { button.primary type="submit" { "Add the rule" } a.button href="/policies" { "Leave it" } }
@@ -294,7 +295,8 @@ async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
         effect: text("effect"),
         approval_ttl_minutes: minutes,
     };
-    domain::rules::add(app.store(), actor, new, position).await?;
+    let risk = sent.get("risk").unwrap_or("normal").to_owned();
+    domain::rules::add_with_risk(app.store(), actor, new, position, risk).await?;
     Ok(())
 }
 

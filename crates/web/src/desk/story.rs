@@ -1,14 +1,19 @@
 //! A task's timeline: steps, calls and what they answered, approvals, files, log lines and changes, in one line of time.
 
+use domain::{brain, work::changes_asked};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use store::runs::{Step, TaskRun};
+use store::{
+    model_turns::ModelTurn,
+    runs::{Step, TaskRun},
+};
 
 use super::{
     approvals::headline,
     audit,
-    parts::{cut, hash, json_block, name_of, pretty, say, state, time, took, visible},
+    models::{dollars, grouped},
+    parts::{cut, hash, json_block, name_of, pretty, say, state, state_as, time, took, visible},
     task::View,
 };
 
@@ -27,6 +32,9 @@ struct Event {
 /// All of it, newest first.
 pub(crate) fn timeline(view: &View) -> Markup {
     let mut events: Vec<Event> = Vec::new();
+    for turn in view.turns.iter().flatten() {
+        events.push(of_turn(turn));
+    }
     for (run, steps) in view.runs.iter().zip(&view.journal) {
         events.extend(of_run(run));
         events.extend(steps.iter().map(|step| of_step(view, run, step)));
@@ -82,7 +90,7 @@ fn of_run(run: &TaskRun) -> Vec<Event> {
         at: run.started_at,
         rank: 1,
         class: "",
-        body: html! { p { (time(run.started_at)) " run " (run.number) " of the playbook " strong { (say(&run.playbook)) } " " (hash(&run.playbook_sha256)) " began" } },
+        body: html! { p { (time(run.started_at)) " run " (run.number) @match brain::leading_model(&run.playbook) { Some(model) => { " led by the model " strong { (say(model)) } }, None => { " of the playbook " strong { (say(&run.playbook)) } " " (hash(&run.playbook_sha256)) } } " began" } },
     };
     let ended = run.finished_at.map(|end| Event {
         at: end,
@@ -94,6 +102,29 @@ fn of_run(run: &TaskRun) -> Vec<Event> {
         },
     });
     [begun].into_iter().chain(ended).collect()
+}
+
+/// A question to a model, what it answered, and what that cost.
+fn of_turn(turn: &ModelTurn) -> Event {
+    let answer = brain::answer_of(turn);
+    let class = if turn.state == "failed" { "step bad" } else { "step" };
+    let body = html! {
+        p.title { (time(turn.answered_at.unwrap_or(turn.asked_at))) " " strong { (say(&turn.model)) } " " (state_as(if turn.state == "answered" { "succeeded" } else { &turn.state }, &turn.state)) }
+        p.meta {
+            "question " (turn.ordinal + 1)
+            @if turn.state != "asked" {
+                " · " (grouped(turn.input_tokens)) " tokens read, " (grouped(turn.output_tokens)) " written · " (dollars(turn.cost_microusd))
+            }
+            @if let Some(end) = turn.answered_at { " · took " (took(turn.asked_at, end)) }
+            @if let Some(by) = &turn.served_by { " · " code { (say(by)) } }
+        }
+        @if let Some(error) = &turn.error { p.error { (visible(error)) } }
+        @if let Some(answer) = &answer {
+            @if !answer.text.trim().is_empty() { blockquote { (visible(&cut(answer.text.trim(), 1000))) } }
+            @for call in answer.calls.iter().take(brain::MAX_CALLS) { p.small { "asks for " code { (say(&call.name)) } } }
+        }
+    };
+    Event { at: turn.answered_at.unwrap_or(turn.asked_at), rank: 1, class, body }
 }
 
 fn of_step(view: &View, run: &TaskRun, step: &Step) -> Event {
@@ -114,12 +145,15 @@ fn of_step(view: &View, run: &TaskRun, step: &Step) -> Event {
             @if let (Some(from), Some(to)) = (step.started_at, step.finished_at) { " · took " (took(from, to)) }
             @if let Some(id) = step.approval_id { " · " a href={ "/approvals/" (id) } { "its approval" } }
         }
-        @if let Some(error) = &step.error { p.error { (visible(error)) } }
+        @match changes_asked(step) {
+            Some(words) => { p { "A person wants it otherwise:" } blockquote { (visible(&words)) } },
+            None => { @if let Some(error) = &step.error { p.error { (visible(error)) } } },
+        }
         @if rule.is_some() || step.policy_reason.is_some() {
             p.small { "Decided by " @match rule { Some(name) => (say(name)), None => "no rule" } @if let Some(reason) = &step.policy_reason { ": " (say(reason)) } }
         }
         details { summary { "Arguments " (hash(&step.arguments_sha256)) } (json_block(&step.arguments, "Arguments")) }
-        @if let Some(result) = &step.result {
+        @if let Some(result) = step.result.as_ref().filter(|_| step.state != "denied") {
             details { summary { "What the tool answered " span.soft { "(data, not instruction)" } } (answer(result)) }
         }
     };

@@ -6,6 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
+use domain::brain;
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -13,6 +14,7 @@ use store::{
     approvals::{self, Approval},
     audit_trail::{self, AuditRow},
     file_attachments::{self, Attachment},
+    model_turns::{self, ModelTurn, Used},
     policies,
     runs::{self, Step, TaskRun},
     system_logs::{self, LogLine},
@@ -24,6 +26,7 @@ use super::{
     approvals::{Behind, card},
     files, graph,
     layout::{Reader, button, fault_notice, shell, token},
+    models::{dollars, grouped},
     parts::{cut, empty, name_of, outside_mark, pretty, say, size, state, time, visible, when},
     story,
 };
@@ -51,6 +54,10 @@ pub(crate) struct View {
     pub files: Vec<Attachment>,
     pub runs: Vec<TaskRun>,
     pub journal: Vec<Vec<Step>>,
+    /// Questions to models, by run.
+    pub turns: Vec<Vec<ModelTurn>>,
+    /// What they used in all.
+    pub used: Used,
     pub approvals: Vec<Approval>,
     pub behind: Behind,
     pub trail: Vec<AuditRow>,
@@ -73,10 +80,14 @@ async fn load(app: &App, me: &Reader, id: Uuid) -> Result<View> {
         policies::shown(actor, on),
         system_logs::list(actor, on, None, None, Some(id), ROWS),
     )?;
-    let mut journal = Vec::new();
+    let (mut journal, mut turns) = (Vec::new(), Vec::new());
     for run in runs.iter().take(RUNS) {
         journal.push(runs::steps(actor, on, run.id).await?);
+        if brain::leading_model(&run.playbook).is_some() {
+            turns.push(model_turns::list(actor, on, run.id).await?);
+        }
     }
+    let used = if turns.is_empty() { Used::default() } else { model_turns::used(actor, on, id).await? };
     let trail = trail(app, me, id, &approvals).await?;
     let before = before(app, me, &task).await?;
     let behind = Behind::of(app, me, &approvals, "task").await?;
@@ -84,7 +95,23 @@ async fn load(app: &App, me: &Reader, id: Uuid) -> Result<View> {
     let people = trail.iter().filter_map(|r| r.user_id).chain(task.assigned_to).chain(task.created_by).chain(deciders);
     let names = names(app, actor, people).await?;
     let rules = policies.into_iter().map(|p| (p.id, p.name)).collect();
-    Ok(View { task, provenance, files, runs, journal, approvals, behind, trail, lines, before, names, rules, now })
+    Ok(View {
+        task,
+        provenance,
+        files,
+        runs,
+        journal,
+        turns,
+        used,
+        approvals,
+        behind,
+        trail,
+        lines,
+        before,
+        names,
+        rules,
+        now,
+    })
 }
 
 /// `GET /tasks/{id}`
@@ -243,6 +270,7 @@ fn facts(view: &View) -> Markup {
             @if let Some(due) = task.due_date { dt { "Due" } dd { (when(due, view.now)) " (" (time(due)) ")" } }
             @if let Some(done) = task.completed_at { dt { "Completed" } dd { (time(done)) } }
             @if let Some(minutes) = task.estimated_duration { dt { "Estimated" } dd { (minutes) " min" } }
+            @if view.used.turns > 0 { dt { "Cost" } dd { (dollars(view.used.cost_microusd)) " for " (view.used.turns) " questions, " (grouped(view.used.tokens)) " tokens" } }
             @if !task.tags.is_empty() {
                 dt { "Labels" }
                 dd.tags { @for tag in &task.tags { a href={ "/tasks?tag=" (encode(tag)) } { (say(tag)) } } }

@@ -238,7 +238,7 @@ fn first_steps(me: &Reader, view: &View) -> Markup {
         ),
         (
             "Something to watch",
-            html! { "What arrives in a folder becomes a task for a playbook: " a href="/watchers/new" { "watch a folder" } "." },
+            html! { "What arrives in a folder becomes a task for a playbook: " a href="/watchers/new" { "add a watcher" } "." },
         ),
         (
             "The first task",
@@ -248,6 +248,7 @@ fn first_steps(me: &Reader, view: &View) -> Markup {
     html! {
         section #first data-live="" aria-labelledby="begin" {
             h2 #begin { "Begin here" }
+            @if next < 3 { p { a.button.primary href="/begin" { "Set it up in three steps" } } }
             ol.check {
                 @for (place, (title, words)) in steps.iter().enumerate() {
                     li.done[is_done[place]].next[place == next] aria-current=[(place == next).then_some("step")] {

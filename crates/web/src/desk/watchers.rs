@@ -1,28 +1,35 @@
-//! Watchers: what each notices and how it fares; a pause, a way on, and an end.
+//! Watchers: what each notices and how it fares; a look at what it would do, a pause, a way on, and an end.
+
+use std::time::Duration;
 
 use axum::{
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
 use maud::{Markup, html};
-use serde_json::{Value as Json, json};
-use store::{
-    Actor, users,
-    watchers::{self, Watcher},
-};
+use serde_json::Value as Json;
+use store::watchers::{self, Watcher};
 use uuid::Uuid;
 
 use super::{
-    form::{Form, choices},
     layout::{Reader, button, fault_notice, shell, token},
-    parts::{block, empty, name_of, pretty, say, state, state_as, when},
-    playbooks::at_hand,
+    parts::{block, empty, name_of, pretty, say, state, state_as, time, when},
+    watcher_fields::kind,
 };
 use crate::{
     app::{App, names},
     body::{Fields, SignedForm},
     fault::{Fault, Result},
+    hands::Preview,
+    params::Id,
+    session::Signed,
 };
+
+/// How long a look at what a watcher would do may take: an answer takes no longer.
+const LOOKING: Duration = Duration::from_secs(30);
+/// Tasks of such a look that are shown.
+const PREVIEWED: usize = 20;
 
 /// `GET /watchers`
 pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
@@ -36,45 +43,58 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
         &html! {
             div.head {
                 h1 { "Watchers" }
-                @if me.is_admin() { p.acts { a.button.primary href="/watchers/new" { "Watch a folder" } } }
+                p.acts { a.button.primary href="/watchers/new" { "Add a watcher" } }
             }
             p.lead { "A watcher notices things outside and makes a task of each, once. It acts for the person who made it." }
             @if rows.is_empty() {
-                (empty("Nothing is watched.", &html! { "What arrives in a folder can become work by itself: " a href="/watchers/new" { "watch a folder" } "." }))
+                (empty("Nothing is watched.", &html! { "What arrives in a folder, in a mailbox or in a feed can become work by itself, and so can a time of day: " a href="/watchers/new" { "add a watcher" } "." }))
             }
-            @for watcher in &rows {
-                article.place id=(watcher.id) {
-                    div id={ "watcher-" (watcher.id) } data-live="" {
-                        div.head {
-                            h2 { (say(&watcher.name)) " " (standing(watcher)) }
-                            div.acts {
-                                @let (word, verb) = if watcher.is_active { ("no", "Pause") } else { ("yes", "Resume") };
-                                (button(&me, "/watchers/run", &[("id", &watcher.id.to_string()), ("run", word)], verb, "quiet", &watcher.name))
-                                form.inline method="post" action="/watchers/remove" {
-                                    (token(&me))
-                                    input type="hidden" name="id" value=(watcher.id);
-                                    button.quiet.danger type="submit" aria-label={ "Remove: " (watcher.name) } data-sure={ "Remove the watcher " (watcher.name) " with what it has seen? Its tasks stay." } { "Remove" }
+            ul.cards {
+                @for watcher in &rows {
+                    li id=(watcher.id) data-key=(watcher.id) {
+                        div.row.plain id={ "watcher-" (watcher.id) } data-live="" {
+                            div.grow {
+                                p.title { a href={ "/watchers/" (watcher.id) } { (say(&watcher.name)) } " " (standing(watcher)) }
+                                p.meta {
+                                    (kind(&watcher.watcher_type).map_or(watcher.watcher_type.as_str(), |k| k.title))
+                                    @if let Some(at) = place(watcher) { " " code { (say(at)) } }
+                                    @if let Some(playbook) = setting(watcher, "playbook") { " · for the playbook " (say(playbook)) }
+                                    @if let Some(person) = setting(watcher, "assign_to") { " · for " (say(person)) }
+                                    " · of " (name_of(&names, watcher.created_by)) " · "
+                                    @match watcher.last_run { Some(at) => { "last looked " (when(at, now)) }, None => "has not looked yet" }
                                 }
+                                (trouble(watcher))
                             }
+                            div.buttons { (rest(&me, watcher, "/watchers")) }
                         }
-                        p.meta {
-                            (watcher.watcher_type)
-                            @if let Some(at) = setting(watcher, "path").or_else(|| setting(watcher, "url")) { " " code { (say(at)) } }
-                            @if let Some(playbook) = setting(watcher, "playbook") { " · for the playbook " (say(playbook)) }
-                            " · of " (name_of(&names, watcher.created_by)) " · "
-                            @match watcher.last_run { Some(at) => { "last looked " (when(at, now)) }, None => "has not looked yet" }
-                        }
-                        @if let Some(error) = &watcher.last_error { p.error { (say(error)) @if watcher.error_count > 1 { " (" (watcher.error_count) " times in a row)" } } }
                     }
-                    @if let Some(config) = &watcher.config { details { summary { "Settings" } (block(&pretty(config), "Settings")) } }
                 }
             }
         },
     ))
 }
 
+/// What was wrong at the last look.
+fn trouble(watcher: &Watcher) -> Markup {
+    html! {
+        @if let Some(error) = &watcher.last_error { p.error { (say(error)) @if watcher.error_count > 1 { " (" (watcher.error_count) " times in a row)" } } }
+    }
+}
+
+/// The button that lets it rest, or go on.
+fn rest(me: &Signed, watcher: &Watcher, back: &str) -> Markup {
+    let (word, verb) = if watcher.is_active { ("no", "Pause") } else { ("yes", "Resume") };
+    let fields = [("id", watcher.id.to_string()), ("run", word.to_owned()), ("back", back.to_owned())];
+    button(me, "/watchers/run", &fields.each_ref().map(|(n, v)| (*n, v.as_str())), verb, "quiet", &watcher.name)
+}
+
 fn setting<'a>(watcher: &'a Watcher, name: &str) -> Option<&'a str> {
     watcher.config.as_ref()?.get(name).and_then(Json::as_str)
+}
+
+/// Where it looks, whatever its kind calls that.
+fn place(watcher: &Watcher) -> Option<&str> {
+    ["path", "url", "calendar", "cron", "host"].iter().find_map(|name| setting(watcher, name))
 }
 
 fn standing(watcher: &Watcher) -> Markup {
@@ -83,6 +103,142 @@ fn standing(watcher: &Watcher) -> Markup {
         (true, 0, None) => state_as("running", "new"),
         (true, 0, Some(_)) => state_as("active", "watching"),
         (true, ..) => state("error"),
+    }
+}
+
+pub(super) async fn find(app: &App, me: &Signed, id: Uuid) -> Result<Watcher> {
+    watchers::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("watcher"))
+}
+
+/// What the page of one watcher tells besides it.
+#[derive(Debug, Default)]
+struct Told {
+    /// What it would make tasks of, where that was asked.
+    preview: Option<std::result::Result<Vec<Preview>, Fault>>,
+    /// A secret that was made for it: shown this once.
+    secret: Option<String>,
+}
+
+/// `GET /watchers/{id}`
+pub(crate) async fn one(State(app): State<App>, me: Reader, Id(id): Id) -> Result<Markup> {
+    render(&app, &me, id, &Told::default()).await
+}
+
+/// The page of one that was just made, with the secret that was made for it.
+pub(super) async fn with_secret(app: &App, me: &Reader, id: Uuid, secret: &str) -> Result<Markup> {
+    render(app, me, id, &Told { secret: Some(secret.to_owned()), ..Told::default() }).await
+}
+
+/// `POST /watchers/{id}/test`: what it would make tasks of now.
+pub(crate) async fn test(State(app): State<App>, Id(id): Id, SignedForm(me, _): SignedForm) -> Result<Response> {
+    let found = preview(&app, &me, id).await;
+    if let Err(fault) = &found
+        && (fault.status == StatusCode::NOT_FOUND || !fault.status.is_client_error())
+    {
+        return found.map(|_| ().into_response());
+    }
+    let me = Reader::of(&app, me).await?;
+    let told = Told { preview: Some(found), ..Told::default() };
+    Ok(render(&app, &me, id, &told).await?.into_response())
+}
+
+/// What a watcher would make tasks of now. Pages and API look here.
+pub(crate) async fn preview(app: &App, me: &Signed, id: Uuid) -> Result<Vec<Preview>> {
+    let watcher = find(app, me, id).await?;
+    let on = (app.store(), &app.state.vault);
+    let look = app.state.hands.preview_watcher(on, &me.actor, &watcher, PREVIEWED);
+    match tokio::time::timeout(LOOKING, look).await {
+        Ok(found) => Ok(found?),
+        Err(_) => Err(Fault::conflict(format!("there was no answer within {} seconds", LOOKING.as_secs()))),
+    }
+}
+
+async fn render(app: &App, me: &Reader, id: Uuid, told: &Told) -> Result<Markup> {
+    let watcher = domain::watchers::shown(find(app, me, id).await?);
+    let names = names(app, &me.actor, watcher.created_by).await?;
+    let now = store::now();
+    let what = kind(&watcher.watcher_type);
+    Ok(shell(
+        me,
+        &watcher.name,
+        "/watchers",
+        &html! {
+            p.crumbs { a href="/watchers" { "Watchers" } }
+            div.head {
+                h1 { (say(&watcher.name)) }
+                div.acts {
+                    @if what.is_some() { a.button.quiet href={ "/watchers/" (id) "/edit" } { "Change" } }
+                    (rest(me, &watcher, &format!("/watchers/{id}")))
+                    form.inline method="post" action="/watchers/remove" {
+                        (token(me))
+                        input type="hidden" name="id" value=(id);
+                        button.quiet.danger type="submit" data-sure={ "Remove the watcher " (watcher.name) " with what it has seen? Its tasks stay." } { "Remove" }
+                    }
+                }
+            }
+            @if let Some(secret) = &told.secret {
+                div.notice.good role="status" {
+                    p { strong { "The sender signs with this secret. It is shown this once." } }
+                    p { code { (secret) } }
+                }
+            }
+            div #standing data-live="" {
+                p.meta { (standing(&watcher)) " · " (what.map_or(watcher.watcher_type.as_str(), |k| k.title)) }
+                (trouble(&watcher))
+                @if !watcher.is_active && watcher.last_error.is_some() { p.soft { "It rests until somebody resumes it." } }
+            }
+            div.cols {
+                div {
+                    section aria-labelledby="try" {
+                        h2 #try { "What it would do" }
+                        @if watcher.watcher_type == "webhook" {
+                            p { "It is called at " code { "/hooks/" (id) } " of this desk’s address; each call that is signed rightly becomes a task." }
+                        } @else {
+                            @match &told.preview {
+                                None => p.soft { "It looks now and shows what it would make tasks of. Nothing is changed." },
+                                Some(Err(fault)) => (fault_notice(fault)),
+                                Some(Ok(found)) => (would_make(found)),
+                            }
+                            (button(me, &format!("/watchers/{id}/test"), &[], "Try it", "", ""))
+                        }
+                    }
+                }
+                div {
+                    section aria-labelledby="facts" {
+                        h2 #facts { "How it fares" }
+                        dl.facts {
+                            dt { "Acts for" } dd { (name_of(&names, watcher.created_by)) }
+                            dt { "Made" } dd { (time(watcher.created_at)) }
+                            dt { "Last look" } dd { @match watcher.last_run { Some(at) => (when(at, now)), None => "not yet" } }
+                            dt { "Failures in a row" } dd { (watcher.error_count) }
+                            @if let Some(at) = place(&watcher) { dt { "Looks at" } dd { code { (say(at)) } } }
+                            dt { "Leads the work" } dd { @match setting(&watcher, "playbook") { Some(name) => (say(name)), None => "no playbook" } }
+                            dt { "Whose work" } dd { @match setting(&watcher, "assign_to") { Some(name) => (say(name)), None => "the employee’s" } }
+                        }
+                        @if let Some(config) = &watcher.config { details { summary { "All its settings" } (block(&pretty(config), "Settings")) } }
+                        p { a href={ "/audit?entity_type=watcher&entity_id=" (id) } { "All that was ever changed of it" } }
+                    }
+                }
+            }
+        },
+    ))
+}
+
+fn would_make(found: &[Preview]) -> Markup {
+    html! {
+        @if found.is_empty() {
+            div.notice.good role="status" { p { "It was asked and answered: it would make no task now." } }
+        } @else {
+            div.notice.good role="status" { p { "It would make " (found.len()) @if found.len() == 1 { " task." } @else { " tasks." } " Nothing was changed." } }
+            ul.lines {
+                @for task in found {
+                    li {
+                        p.title { (say(&task.title)) }
+                        p.meta { code { (say(&task.source)) } @if !task.files.is_empty() { " · " (task.files.len()) @if task.files.len() == 1 { " file" } @else { " files" } } }
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -96,7 +252,9 @@ pub(crate) async fn run(State(app): State<App>, SignedForm(me, sent): SignedForm
     if !watchers::set_active(&me.actor, app.store(), id, sent.get("run") == Some("yes")).await? {
         return Err(Fault::not_found("watcher that you may change"));
     }
-    Ok(Redirect::to(&format!("/watchers#{id}")).into_response())
+    let one = format!("/watchers/{id}");
+    let back = if sent.get("back") == Some(one.as_str()) { one } else { format!("/watchers#{id}") };
+    Ok(Redirect::to(&back).into_response())
 }
 
 /// `POST /watchers/remove`
@@ -105,83 +263,4 @@ pub(crate) async fn remove(State(app): State<App>, SignedForm(me, sent): SignedF
         return Err(Fault::not_found("watcher that you may remove"));
     }
     Ok(Redirect::to("/watchers").into_response())
-}
-
-/// `GET /watchers/new`
-pub(crate) async fn new_page(State(app): State<App>, me: Reader) -> Result<Markup> {
-    form(&app, &me, Form::default()).await
-}
-
-async fn form(app: &App, me: &Reader, form: Form<'_>) -> Result<Markup> {
-    let names: Vec<String> = at_hand(app).await?.into_iter().filter(|p| p.errors.is_empty()).map(|p| p.name).collect();
-    let playbooks: Vec<(String, String)> = names.iter().map(|n| (n.clone(), n.clone())).collect();
-    Ok(shell(
-        me,
-        "Watch a folder",
-        "/watchers",
-        &html! {
-            p.crumbs { a href="/watchers" { "Watchers" } }
-            h1 { "Watch a folder" }
-            p.lead { "Each file that arrives there becomes a task for the employee, once, with the file hung on it, encrypted. Files that are still being written are left alone until they stand still." }
-            @if let Some(fault) = form.fault { (fault_notice(fault)) }
-            form.form method="post" action="/watchers/new" data-once="" {
-                (token(me))
-                (form.line("name", "Name", "inbox", ""))
-                (form.line("path", "Folder", "~/steward/inbox", "On the machine that runs Steward; ~ is the home of whoever it runs as. It may be made later."))
-                div.pair {
-                    (form.choice("playbook", "Playbook", names.first().map_or("", String::as_str), &playbooks, "What the employee does with each."))
-                    (form.choice("priority", "Priority of the tasks", "medium", &choices(&["low", "medium", "high", "critical"]), ""))
-                }
-                (form.line("patterns", "Only names like", "", "As in *.pdf, *.docx; empty takes every name."))
-                div.buttons { button.primary type="submit" { "Watch it" } a.button href="/watchers" { "Leave it" } }
-            }
-            p.soft { "Mail, feeds and the rest are added in a terminal: " code { "steward watcher add --help" } "." }
-        },
-    ))
-}
-
-/// `POST /watchers/new`
-pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    match add(&app, &me.actor, &sent).await {
-        Ok(id) => Ok(Redirect::to(&format!("/watchers#{id}")).into_response()),
-        Err(fault) if fault.status.is_client_error() => {
-            let me = Reader::of(&app, me).await?;
-            Ok((fault.status, form(&app, &me, Form::again(&sent, &fault)).await?).into_response())
-        }
-        Err(fault) => Err(fault),
-    }
-}
-
-async fn add(app: &App, actor: &Actor, sent: &Fields) -> Result<Uuid> {
-    // Any folder of the machine may be named here, so that it takes more than the right to make a watcher.
-    if !users::may(actor, app.store(), "watcher_admin").await? {
-        return Err(Fault::from(store::Error::Refused { what: "only administrators watch folders".to_owned() }));
-    }
-    let name = sent.text("name").unwrap_or_default();
-    if !(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control) {
-        return Err(Fault::invalid("name", "a watcher's name needs 1 to 100 characters on one line"));
-    }
-    if watchers::list(actor, app.store()).await?.iter().any(|w| w.name == name) {
-        return Err(Fault::invalid("name", format!("there is a watcher called {name} already; choose another name")));
-    }
-    let path = sent.text("path").unwrap_or_default();
-    if !(path.starts_with('/') || path == "~" || path.starts_with("~/")) || path.contains('\0') {
-        return Err(Fault::invalid("path", "write the whole path of the folder, from / or ~/ on"));
-    }
-    let playbook = sent.get("playbook").unwrap_or_default();
-    if !at_hand(app).await?.iter().any(|p| p.name == playbook && p.errors.is_empty()) {
-        return Err(Fault::invalid("playbook", "choose one of the playbooks that are at hand and right"));
-    }
-    let mut config = json!({ "path": path, "playbook": playbook });
-    match sent.get("priority") {
-        Some("medium") | None => {}
-        Some(priority @ ("low" | "high" | "critical")) => config["priority"] = json!(priority),
-        Some(_) => return Err(Fault::invalid("priority", "the priority must be low, medium, high or critical")),
-    }
-    let patterns: Vec<&str> =
-        sent.get("patterns").unwrap_or_default().split(',').map(str::trim).filter(|p| !p.is_empty()).collect();
-    if !patterns.is_empty() {
-        config["patterns"] = json!(patterns);
-    }
-    Ok(watchers::create(actor, app.store(), name, "folder", config).await?)
 }

@@ -9,14 +9,14 @@ use axum::{
 };
 use domain::{
     policy::{Effect, Verdict},
-    work::{self, PlannedCall, Work, Worker},
+    work::{self, PlannedCall, Question, Work, Worker},
 };
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
-    Actor, Config, Store, Vault, mcp_servers,
+    Actor, BoxFuture, Config, Store, Vault, mcp_servers,
     tasks::{self, NewTask},
-    users,
+    users, watchers,
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -34,19 +34,73 @@ pub(super) struct House {
     pub state: State,
 }
 
-/// Watchers of folders only.
+/// Watchers of a few kinds, which look nowhere.
 #[derive(Debug)]
 struct Hands;
 
 impl crate::Hands for Hands {
     fn check_watcher(&self, settings: &crate::Settings) -> domain::Result<()> {
-        if settings.watcher_type != "folder" {
+        if !["folder", "feed", "webhook"].contains(&settings.watcher_type.as_str()) {
             return Err(domain::Error::invalid("watcher_type", "there is no such kind of watcher"));
         }
-        if settings.config["path"].is_string() {
+        let needed = if settings.watcher_type == "folder" { "path" } else { "url" };
+        if settings.watcher_type == "webhook" || settings.config[needed].is_string() {
             Ok(())
         } else {
             Err(domain::Error::invalid("config", "the folder's path is missing"))
+        }
+    }
+
+    fn preview_watcher<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        _: &'a watchers::Watcher,
+        _: usize,
+    ) -> BoxFuture<'a, domain::Result<Vec<crate::Preview>>> {
+        Box::pin(async {
+            Ok(vec![crate::Preview {
+                title: "File: Rechnung März 2026.pdf".to_owned(),
+                description: None,
+                source: "/home/ada/steward/inbox/Rechnung März 2026.pdf".to_owned(),
+                files: vec!["Rechnung März 2026.pdf".to_owned()],
+            }])
+        })
+    }
+
+    fn test_way<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        channel: &'a str,
+    ) -> BoxFuture<'a, domain::Result<crate::Told>> {
+        Box::pin(async move {
+            Ok(if channel == "sms" {
+                crate::Told::Failed("the gateway is not set up".to_owned())
+            } else {
+                crate::Told::Sent
+            })
+        })
+    }
+
+    fn folder(&self, path: &str) -> domain::Result<String> {
+        Ok(path.replacen('~', "/home/ada", 1))
+    }
+
+    fn models(&self) -> crate::Models {
+        crate::Models {
+            entries: vec![crate::ModelEntry {
+                name: "main".to_owned(),
+                provider: "anthropic".to_owned(),
+                model: "claude-sonnet-4-5".to_owned(),
+                url: None,
+                used_for: vec!["default".to_owned()],
+                window_tokens: 200_000,
+                input_usd_per_mtok: 3.0,
+                output_usd_per_mtok: 15.0,
+            }],
+            limits: domain::brain::limits::Limits::default(),
+            file: "/home/ada/.local/share/steward/models.toml".to_owned(),
         }
     }
 }
@@ -221,6 +275,19 @@ impl House {
         let approval =
             worker.outcome_unknown(store, &work, &work.steps[0], "Steward was stopped".to_owned()).await.unwrap();
         (work.task.id, approval)
+    }
+
+    /// A question of the model that leads the work, of the kind `question` or `budget`. Answers the approval.
+    pub async fn question(&self, owner: Uuid, action_type: &'static str) -> Uuid {
+        let (worker, work) = self.at_work(owner).await;
+        let question = Question {
+            step: "turn 0 call 1".to_owned(),
+            tool: domain::brain::ASK_PERSON,
+            action_type,
+            summary: "Which of the two?".to_owned(),
+            arguments: json!({"question": "Which of the two?"}),
+        };
+        worker.ask_person(&self.store, &work, question).await.unwrap()
     }
 
     async fn at_work(&self, owner: Uuid) -> (Worker, Work) {

@@ -287,46 +287,6 @@ async fn a_task_is_made_and_changed_by_form() {
 }
 
 #[tokio::test]
-async fn a_folder_is_watched_by_form() {
-    let (house, ada) = House::with_ada().await;
-    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
-    let fields = [
-        ("name", "inbox"),
-        ("path", "~/in"),
-        ("playbook", "file-away"),
-        ("priority", "high"),
-        ("patterns", "*.pdf, *.txt"),
-    ];
-    for (field, wrong) in [(0, ""), (1, "relative/path"), (2, "broken"), (2, "unknown"), (3, "urgent")] {
-        let mut fields = fields;
-        fields[field].1 = wrong;
-        assert_eq!(browser.post("/watchers/new", &fields).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
-    }
-    assert_eq!(browser.post("/watchers/new", &fields).await.status, StatusCode::SEE_OTHER);
-    let row = store::watchers::list(&actor, &house.store).await.unwrap().pop().unwrap();
-    assert_eq!(
-        row.config.unwrap(),
-        serde_json::json!({"path": "~/in", "playbook": "file-away", "priority": "high", "patterns": ["*.pdf", "*.txt"]})
-    );
-    assert_eq!(
-        browser.post("/watchers/new", &fields).await.status,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "the name is taken"
-    );
-    let eve = house.add_user(ada, "eve", "user").await;
-    let at_eve = house.browser(eve).await;
-    let mut other = fields;
-    (other[0].1, other[1].1) = ("etc", "/etc");
-    assert_eq!(at_eve.post("/watchers/new", &other).await.status, StatusCode::FORBIDDEN, "any folder could be named");
-    let id = row.id.to_string();
-    assert_eq!(at_eve.post("/watchers/remove", &[("id", &id)]).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(browser.post("/watchers/run", &[("id", &id), ("run", "no")]).await.status, StatusCode::SEE_OTHER);
-    assert!(!store::watchers::get(&actor, &house.store, row.id).await.unwrap().unwrap().is_active);
-    assert_eq!(browser.post("/watchers/remove", &[("id", &id)]).await.status, StatusCode::SEE_OTHER);
-    assert!(store::watchers::list(&actor, &house.store).await.unwrap().is_empty());
-}
-
-#[tokio::test]
 async fn a_playbook_is_checked_and_all_sessions_are_ended() {
     let (house, ada) = House::with_ada().await;
     let browser = house.browser(ada).await;
@@ -353,29 +313,6 @@ async fn a_playbook_is_checked_and_all_sessions_are_ended() {
     for session in [&browser, &other] {
         assert_eq!(session.get("/").await.status, StatusCode::SEE_OTHER, "out, everywhere");
     }
-}
-
-#[tokio::test]
-async fn somebody_else_is_asked_to_decide() {
-    let (house, ada) = House::with_ada().await;
-    let bob = house.add_user(ada, "bob", "user").await;
-    let eve = house.add_user(ada, "eve", "user").await;
-    let (_, id) = house.asked(bob, ada).await;
-    let (at_ada, at_bob, at_eve) = (house.browser(ada).await, house.browser(bob).await, house.browser(eve).await);
-    let path = format!("/approvals/{id}/ask");
-    let page = at_bob.get(&format!("/approvals/{id}")).await.text;
-    assert!(page.contains("Ask somebody else to decide") && page.contains(&ada.to_string()));
-    let (to_ada, to_eve) = (ada.to_string(), eve.to_string());
-    assert_eq!(at_eve.post(&path, &[("to", &to_ada)]).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(at_bob.post(&path, &[("to", &to_eve)]).await.status, StatusCode::UNPROCESSABLE_ENTITY, "eve may not");
-    let told = at_bob.post(&path, &[("to", &to_ada), ("note", "I am away")]).await;
-    assert_eq!(told.header("location"), format!("/approvals/{id}?asked=ada"));
-    assert!(at_bob.get(told.header("location")).await.text.contains("was asked to decide"));
-    let notes = at_ada.get("/notifications").await.text;
-    assert!(notes.contains("bob asks you to decide") && notes.contains("I am away"));
-    let decide = format!("/approvals/{id}/decision");
-    assert_eq!(at_ada.post(&decide, &[("decision", "reject")]).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(at_bob.post(&path, &[("to", &to_ada)]).await.status, StatusCode::CONFLICT, "it is decided");
 }
 
 #[tokio::test]

@@ -68,6 +68,9 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("get_approvals", "/v1/approvals", ""),
     ("get_approvals_id", "/v1/approvals/{approval}", ""),
     ("post_approvals_id_decision", "/v1/approvals/{approval}/decision", r#"{"decision": "reject"}"#),
+    ("post_approvals_id_extend", "/v1/approvals/{approval}/extend", r#"{"expires_at": "{tomorrow}"}"#),
+    ("get_approvals_id_deciders", "/v1/approvals/{approval}/deciders", ""),
+    ("post_approvals_id_ask", "/v1/approvals/{approval}/ask", r#"{"to": "{ada}"}"#),
     ("get_watchers", "/v1/watchers", ""),
     ("post_watchers", "/v1/watchers", r#"{"name": "{name}", "watcher_type": "folder", "config": {"path": "/x"}}"#),
     ("get_watchers_id", "/v1/watchers/{watcher}", ""),
@@ -75,6 +78,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("delete_watchers_id", "/v1/watchers/{watcher}", "{}"),
     ("post_watchers_id_pause", "/v1/watchers/{watcher}/pause", "{}"),
     ("post_watchers_id_resume", "/v1/watchers/{watcher}/resume", "{}"),
+    ("post_watchers_id_test", "/v1/watchers/{watcher}/test", "{}"),
     ("get_servers", "/v1/servers", ""),
     ("post_servers", "/v1/servers", r#"{"name": "{name}", "command": "true"}"#),
     ("get_servers_id", "/v1/servers/{server}", ""),
@@ -90,6 +94,12 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("delete_policies_id", "/v1/policies/{policy}", "{}"),
     ("get_playbooks", "/v1/playbooks", ""),
     ("post_playbooks_check", "/v1/playbooks/check", r#"{"source": "x"}"#),
+    ("get_handbook", "/v1/handbook", ""),
+    ("post_handbook", "/v1/handbook", r#"{"read": 7, "content": "x"}"#),
+    ("get_models", "/v1/models", ""),
+    ("get_notifications_wishes", "/v1/notifications/wishes", ""),
+    ("patch_notifications_wishes", "/v1/notifications/wishes", r#"{"time_zone": "UTC"}"#),
+    ("post_notifications_test", "/v1/notifications/test", r#"{"channel": "email"}"#),
     ("get_notifications", "/v1/notifications", ""),
     ("post_notifications_read", "/v1/notifications/read", "{}"),
     ("patch_notifications_id", "/v1/notifications/{notification}", r#"{"status": "read"}"#),
@@ -134,6 +144,8 @@ impl World {
     async fn fill(&self, text: &str) -> String {
         let (on, bob, ada) = (&self.house.store, Actor::user(self.bob), Actor::user(self.ada));
         let mut text = text.replace("{bob}", &self.bob.to_string()).replace("{none}", &Uuid::nil().to_string());
+        let tomorrow = store::now() + jiff::SignedDuration::from_hours(24);
+        text = text.replace("{ada}", &self.ada.to_string()).replace("{tomorrow}", &tomorrow.to_string());
         if text.contains("{name}") {
             text = text.replace("{name}", &self.name());
         }

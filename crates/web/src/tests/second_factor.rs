@@ -12,7 +12,7 @@ use store::Actor;
 use super::house::{Browser, House, PASSWORD};
 
 /// What an authenticator app shows, `steps` half minutes from now.
-fn code(secret: &str, steps: i64) -> String {
+pub(super) fn code(secret: &str, steps: i64) -> String {
     let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let bits: Vec<u8> = secret
         .chars()

@@ -3,11 +3,11 @@
 
 use domain::{
     brain::OWN_SERVER,
-    decide::check_schema,
+    decide::{CHANGES, check_schema},
     playbook::sha256_hex,
     policy::{self, Effect, Verdict},
     rules::rules_of,
-    work::{PlannedCall, Seen, Work, Worker, is_of_the_server_asked_about},
+    work::{self, PlannedCall, Seen, Work, Worker, is_of_the_server_asked_about},
 };
 use serde_json::{Value as Json, json};
 use store::{
@@ -179,6 +179,9 @@ impl Employee {
                     .notes
                     .filter(|n| !n.trim().is_empty())
                     .unwrap_or_else(|| "rejected without a note".to_owned());
+                if frozen.edit.is_some_and(|(answer, _)| answer == CHANGES) {
+                    return self.send_back(worker, work, step, note).await;
+                }
                 return self.end_denied(worker, work, step, note).await;
             }
             _ => return self.end_denied(worker, work, step, "nobody decided in time, which means no".to_owned()).await,
@@ -285,6 +288,20 @@ impl Employee {
                 Ok(Turn::Again)
             }
         }
+    }
+
+    /// Ends a step that a person wants otherwise: whoever leads the run hears it, and may ask for the call anew.
+    async fn send_back(&self, worker: &Worker, work: &Work, step: &Step, words: String) -> Result<Turn> {
+        self.logs.push(
+            "info",
+            "employee",
+            &format!("{} of {} was not called: a person asks for changes", step.tool, step.server),
+            Some(work.task.id),
+        );
+        let result = Some(work::sent_back(&words));
+        worker.end(&self.store, &work.lease, step.id, "denied", result, Some(words)).await?;
+        checkpoint::reached("step denied");
+        Ok(Turn::Again)
     }
 
     async fn end_denied(&self, worker: &Worker, work: &Work, step: &Step, reason: String) -> Result<Turn> {

@@ -209,6 +209,12 @@ impl Steward {
         path
     }
 
+    pub fn add_playbook(&self, file: &str, source: &str) {
+        let folder = self.dir.path().join("playbooks");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(file), source).unwrap();
+    }
+
     /// A file beside the inbox, which no watcher sees.
     pub fn drop_elsewhere(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.home().join(name);

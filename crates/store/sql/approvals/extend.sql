@@ -1,0 +1,1 @@
+UPDATE approvals SET expires_at = $2 WHERE id = $1
