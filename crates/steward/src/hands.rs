@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use domain::{Error, Result, brain::limits::Limits};
+use serde_json::Value;
 use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
 use web::{ModelEntry, Models, Preview, Settings, Told};
 use workers::{
@@ -66,6 +67,23 @@ impl web::Hands for Hands {
                 files: item.files.into_iter().map(|f| f.name).collect(),
             });
             Ok(preview.collect())
+        })
+    }
+
+    fn set_way<'a>(
+        &'a self,
+        (store, vault): (&'a Store, &'a Vault),
+        actor: &'a Actor,
+        channel: &'a str,
+        config: Value,
+        secret: Option<Value>,
+    ) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let set = notifier::set_channel(store, vault, actor, channel, config, secret.as_ref()).await;
+            set.map_err(|e| match e {
+                workers::Error::Outside(trouble) => Error::invalid("config", trouble.message),
+                other => told(other),
+            })
         })
     }
 

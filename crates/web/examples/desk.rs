@@ -15,6 +15,7 @@ use store::{
     Actor, BoxFuture, Config, Store, Vault,
     file_attachments::{self, NewAttachment},
     mcp_servers::{self, ServerTool},
+    model_turns::{NewTurn, TurnEnd},
     policies::NewPolicy,
     system_logs::{self, NewLogLine},
     tasks::{self, NewTask},
@@ -148,7 +149,72 @@ async fn fill(store: &Store, ada: Uuid) -> Done {
         arguments: None,
     };
     domain::decide::decide(store, &at_work.me, id, no).await?;
+    led_by_a_model(store, &at_work).await?;
     plans(store, &at_work.me).await
+}
+
+/// Work that a model leads: a question answered, a limit reached, and the handbook it has read.
+async fn led_by_a_model(store: &Store, at_work: &Desk<'_>) -> Done {
+    domain::handbook::save(
+        store,
+        &at_work.me,
+        0,
+        "Ada runs a small bakery.\nInvoices go to Invoices/YEAR/MONTH.\n".to_owned(),
+    )
+    .await?;
+    let second = "Ada runs a small bakery in Kiel.\nInvoices go to Invoices/YEAR/MONTH.\nNever write to the tax office by yourself.\n";
+    domain::handbook::save(store, &at_work.me, 1, second.to_owned()).await?;
+    for (title, question, kind, tool) in [
+        (
+            "Answer the mail of the mill",
+            "They offer two kinds of rye flour: coarse and fine. Which do you want?",
+            "question",
+            domain::brain::ASK_PERSON,
+        ),
+        (
+            "Compare the offers for a new oven",
+            "May it go on? The limit task_usd is reached: this task has used 2004113 of 2000000 millionths of a dollar; 23 calls are done",
+            "budget",
+            domain::brain::GRANT_MORE,
+        ),
+    ] {
+        let mut new = NewTask::titled(title);
+        new.assigned_to = Some(at_work.employee);
+        tasks::create(&at_work.me, store, &new).await?;
+        let worker = at_work.worker();
+        let lease = worker.claim(store).await?.ok_or("nothing to claim")?;
+        let work = work::open(&worker, store, &lease, "model:main", "{}").await?;
+        let turn = NewTurn {
+            run_id: work.run.id,
+            task_id: work.task.id,
+            ordinal: 0,
+            model: "main".to_owned(),
+            request_sha256: sha256_hex(title),
+            request_bytes: 8123,
+            attempt: work.lease.attempt,
+        };
+        let turn = worker.ask_model(store, &work.lease, turn).await?;
+        let answer = json!({"text": "I looked at it; one thing is yours to say.", "calls": [{"id": "1", "name": tool, "arguments": {"question": question}}]});
+        let end = TurnEnd {
+            served_by: Some("claude-sonnet-4-5-20250929".to_owned()),
+            answer: Some(answer.to_string()),
+            input_tokens: 12_408,
+            cached_tokens: 8_000,
+            output_tokens: 214,
+            cost_microusd: 18_834,
+            error: None,
+        };
+        worker.end_turn(store, &work.lease, turn, end).await?;
+        let asked = work::Question {
+            step: "turn 0 call 1".to_owned(),
+            tool,
+            action_type: kind,
+            summary: question.to_owned(),
+            arguments: json!({"question": question}),
+        };
+        worker.ask_person(store, &work, asked).await?;
+    }
+    Ok(())
 }
 
 /// Tasks of a person's own, with days, labels and an order.
@@ -419,6 +485,21 @@ impl web::Hands for Hands {
                 source: "/home/ada/steward/inbox/Rechnung März 2026.pdf".to_owned(),
                 files: vec!["Rechnung März 2026.pdf".to_owned()],
             }])
+        })
+    }
+
+    fn set_way<'a>(
+        &'a self,
+        on: (&'a Store, &'a Vault),
+        actor: &'a Actor,
+        channel: &'a str,
+        config: Json,
+        secret: Option<Json>,
+    ) -> BoxFuture<'a, domain::Result<()>> {
+        Box::pin(async move {
+            let sealed = secret.map(|s| on.1.seal_json("way", &s)).transpose()?;
+            store::notification_channels::put(actor, on.0, channel, config, sealed).await?;
+            Ok(())
         })
     }
 

@@ -90,6 +90,16 @@ pub trait Hands: std::fmt::Debug + Send + Sync {
         most: usize,
     ) -> BoxFuture<'a, domain::Result<Vec<Preview>>>;
 
+    /// Sets a way up (`email`, `push` or `sms`), or anew as a whole.
+    fn set_way<'a>(
+        &'a self,
+        on: (&'a Store, &'a Vault),
+        actor: &'a Actor,
+        channel: &'a str,
+        config: Value,
+        secret: Option<Value>,
+    ) -> BoxFuture<'a, domain::Result<()>>;
+
     /// Sends the actor a test by `email`, `push` or `sms`, and answers what became of it.
     fn test_way<'a>(
         &'a self,

@@ -145,10 +145,9 @@ async fn extend(State(app): State<App>, Id(id): Id, SignedJson(me, more): Signed
     params(("id" = Uuid, Path, description = "The approval")),
     responses((status = 200, description = "People besides you, by name", body = List<User>)))]
 async fn deciders(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
-    params.only(&["fields"])?;
-    let fields = Fields::of(&params, &[User::COLUMNS])?;
+    params.only(&[])?;
     let approval = approvals::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("approval"))?;
-    fields.page((domain::hand_over::deciders(app.store(), &me.actor, &approval).await?, None))
+    answer::whole(domain::hand_over::deciders(app.store(), &me.actor, &approval).await?)
 }
 
 /// Whom to ask.

@@ -14,7 +14,7 @@ use store::notification_channels;
 use super::{
     form::Form,
     layout::{Reader, button, fault_notice, shell, token},
-    parts::{empty, say, state_as},
+    parts::{say, state_as},
 };
 use crate::{
     app::App,
@@ -68,10 +68,15 @@ async fn render(app: &App, me: &Reader, form: Form<'_>, told: Option<(&str, Stri
                     @if me.is_admin() {
                         section aria-labelledby="ways" {
                             h2 #ways { "The ways of this house" }
-                            @if set_up.is_empty() { (empty("None is set up: people are told on this desk alone.", &html! { "Set one up in a terminal: " code { "steward notify channel set --help" } "." })) }
+                            @if set_up.is_empty() { p { "None is set up: people are told on this desk alone." } }
                             ul.lines {
-                                @for way in &set_up {
-                                    li { p.title { (called(&way.channel)) " " (if way.is_active { state_as("active", "in use") } else { state_as("paused", "rests") }) } }
+                                @for way in WAYS {
+                                    @let stands = set_up.iter().find(|c| c.channel == *way);
+                                    li {
+                                        p.title { a href={ "/account/telling/" (way) } { (called(way)) } " "
+                                            @match stands.map(|c| c.is_active) { Some(true) => (state_as("active", "in use")), Some(false) => (state_as("paused", "rests")), None => (state_as("paused", "not set up")) }
+                                        }
+                                    }
                                 }
                             }
                         }

@@ -23,6 +23,7 @@ mod parts;
 mod playbooks;
 mod rules;
 mod servers;
+mod settings;
 mod story;
 mod system;
 mod task;
@@ -33,6 +34,7 @@ mod users;
 mod watcher_fields;
 mod watcher_form;
 mod watchers;
+mod ways;
 mod words;
 
 pub(crate) use account_telling::try_way;
@@ -136,4 +138,5 @@ fn account_more() -> Router<App> {
         .route("/account/second-factor/remove", post(account_factor::remove))
         .route("/account/telling", get(account_telling::page).post(account_telling::set))
         .route("/account/telling/test", post(account_telling::test))
+        .route("/account/telling/{way}", get(ways::page).post(ways::set))
 }

@@ -2,40 +2,13 @@
 //! show stays in the settings as it is.
 
 use maud::{Markup, html};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::form::Form;
-use crate::{
-    body::Fields,
-    fault::{Fault, Result},
+use super::{
+    form::Form,
+    settings::{self, Entry, Field, Secret, field, find, put},
 };
-
-/// How a setting is entered.
-#[derive(Debug, Clone, Copy)]
-enum Entry {
-    Line,
-    Lines,
-    Number,
-    /// Texts with commas between.
-    List,
-    Tick,
-    /// Values and what they are called; the first is what counts where nothing is said.
-    Choice(&'static [(&'static str, &'static str)]),
-}
-
-/// One setting.
-#[derive(Debug, Clone, Copy)]
-struct Field {
-    /// Where it stands: names with dots between.
-    name: &'static str,
-    label: &'static str,
-    hint: &'static str,
-    entry: Entry,
-}
-
-const fn field(name: &'static str, label: &'static str, hint: &'static str, entry: Entry) -> Field {
-    Field { name, label, hint, entry }
-}
+use crate::{body::Fields, fault::Result};
 
 /// A kind of watcher, as it is offered.
 #[derive(Debug)]
@@ -52,14 +25,6 @@ pub(super) struct Kind {
     secrets: &'static [Secret],
     /// Whether it reads the disk of the machine that runs Steward: that takes an administrator.
     pub is_of_the_machine: bool,
-}
-
-/// A part of the credentials. They are entered, and never shown.
-#[derive(Debug)]
-struct Secret {
-    name: &'static str,
-    label: &'static str,
-    hint: &'static str,
 }
 
 const URL: Field = field("url", "Address", "Beginning with https://.", Entry::Line);
@@ -296,75 +261,6 @@ pub(super) fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|k| k.name == name)
 }
 
-fn find<'a>(config: &'a Json, name: &str) -> Option<&'a Json> {
-    name.split('.').try_fold(config, |at, part| at.get(part))
-}
-
-/// A setting as it stands in its field.
-fn shown(config: &Json, name: &str) -> String {
-    match find(config, name) {
-        None | Some(Json::Null) => String::new(),
-        Some(Json::String(text)) => text.clone(),
-        Some(Json::Array(all)) => all.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(", "),
-        Some(other) => other.to_string(),
-    }
-}
-
-/// Puts a value at its place, or takes what stands there away.
-fn put(config: &mut Json, name: &str, value: Option<Json>) {
-    let Some(map) = config.as_object_mut() else { return };
-    match (name.split_once('.'), value) {
-        (Some((first, rest)), Some(value)) => {
-            put(map.entry(first).or_insert_with(|| Json::Object(Map::new())), rest, Some(value));
-        }
-        (Some((first, rest)), None) => {
-            if let Some(inner) = map.get_mut(first) {
-                put(inner, rest, None);
-            }
-        }
-        (None, Some(value)) => drop(map.insert(name.to_owned(), value)),
-        (None, None) => drop(map.remove(name)),
-    }
-}
-
-impl Field {
-    fn render(self, form: Form<'_>, config: &Json) -> Markup {
-        let first = shown(config, self.name);
-        match self.entry {
-            Entry::Line | Entry::List => form.line(self.name, self.label, &first, self.hint),
-            Entry::Lines => form.lines(self.name, self.label, &first, self.hint, 3),
-            Entry::Number => form.of_kind("number", self.name, self.label, &first, self.hint),
-            Entry::Tick => form.tick(self.name, self.label, first == "true"),
-            Entry::Choice(all) => {
-                let all: Vec<_> = all.iter().map(|(v, called)| ((*v).to_owned(), (*called).to_owned())).collect();
-                form.choice(self.name, self.label, &first, &all, self.hint)
-            }
-        }
-    }
-
-    fn read(self, sent: &Fields) -> Result<Option<Json>> {
-        let text = sent.text(self.name).map(|t| t.replace("\r\n", "\n"));
-        Ok(match (self.entry, text) {
-            (Entry::Tick, _) => sent.get(self.name).map(|_| json!(true)),
-            (_, None) => None,
-            (Entry::Number, Some(text)) => {
-                let number: u64 = text
-                    .parse()
-                    .map_err(|_| Fault::invalid(self.name, format!("{} must be a whole number", self.label)))?;
-                Some(json!(number))
-            }
-            (Entry::List, Some(text)) => {
-                let all: Vec<&str> = text.split(',').map(str::trim).filter(|t| !t.is_empty()).collect();
-                (!all.is_empty()).then(|| json!(all))
-            }
-            (Entry::Choice(all), Some(text)) if !all.iter().any(|(value, _)| *value == text) => {
-                return Err(Fault::invalid(self.name, format!("{} has no choice {text}", self.label)));
-            }
-            (_, Some(text)) => Some(json!(text)),
-        })
-    }
-}
-
 impl Kind {
     /// What every kind of this sort is told, in the order of the form.
     fn all(&self, is_admin: bool) -> impl Iterator<Item = Field> {
@@ -396,33 +292,19 @@ impl Kind {
         Ok(config)
     }
 
-    /// The fields for credentials. What was entered is never shown again.
+    /// The fields for credentials.
     pub fn render_secrets(&self, form: Form<'_>, is_sealed: bool) -> Markup {
-        if self.secrets.is_empty() {
-            return html! {};
-        }
-        html! {
-            fieldset {
-                legend { "Credentials" }
-                p.hint {
-                    @if is_sealed { "There are some, sealed; nobody can read them again. What is left empty here leaves them as they are." }
-                    @else { "Sealed with the master key for this one watcher, and never shown again. Leave empty what is not needed." }
-                }
-                div.pair {
-                    @for secret in self.secrets { (form.of_kind("password", &format!("secret.{}", secret.name), secret.label, "", secret.hint)) }
-                }
-            }
-        }
+        let hint = if is_sealed {
+            "There are some, sealed; nobody can read them again. What is left empty here leaves them as they are."
+        } else {
+            "Sealed with the master key for this one watcher, and never shown again. Leave empty what is not needed."
+        };
+        settings::render_secrets(self.secrets, form, hint)
     }
 
     /// The credentials that were sent; none where nothing was entered.
     pub fn read_secrets(&self, sent: &Fields) -> Option<Json> {
-        let entered: Map<String, Json> = self
-            .secrets
-            .iter()
-            .filter_map(|s| Some((s.name.to_owned(), json!(sent.text(&format!("secret.{}", s.name))?))))
-            .collect();
-        (!entered.is_empty()).then_some(Json::Object(entered))
+        settings::read_secrets(self.secrets, sent)
     }
 }
 

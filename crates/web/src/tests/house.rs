@@ -68,6 +68,21 @@ impl crate::Hands for Hands {
         })
     }
 
+    fn set_way<'a>(
+        &'a self,
+        on: (&'a Store, &'a Vault),
+        actor: &'a Actor,
+        channel: &'a str,
+        config: Json,
+        secret: Option<Json>,
+    ) -> BoxFuture<'a, domain::Result<()>> {
+        Box::pin(async move {
+            let sealed = secret.map(|s| on.1.seal_json("way", &s)).transpose()?;
+            store::notification_channels::put(actor, on.0, channel, config, sealed).await?;
+            Ok(())
+        })
+    }
+
     fn test_way<'a>(
         &'a self,
         _: (&'a Store, &'a Vault),

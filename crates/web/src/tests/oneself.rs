@@ -93,6 +93,18 @@ async fn one_says_how_one_is_told_and_tries_it() {
     for (field, value) in [("time_zone", "Atlantis"), ("sms_to", "0170"), ("quiet_from", "22:00")] {
         assert_eq!(browser.post(path, &[(field, value)]).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{field}");
     }
+    // The ways themselves are an administrator's.
+    let mail =
+        [("act", "set"), ("host", "smtp.example.org"), ("from", "s@example.org"), ("secret.password", "p4ssw0rd")];
+    assert_eq!(browser.post("/account/telling/email", &mail).await.status, StatusCode::SEE_OTHER);
+    let shown = browser.get("/account/telling/email").await.text;
+    assert!(shown.contains("smtp.example.org") && !shown.contains("p4ssw0rd"), "{shown}");
+    assert!(browser.get(path).await.text.contains("in use"));
+    let eve = house.add_user(ada, "eve", "user").await;
+    let at_eve = house.browser(eve).await;
+    assert_eq!(at_eve.get("/account/telling/email").await.status, StatusCode::FORBIDDEN);
+    assert_eq!(at_eve.post("/account/telling/email", &mail).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(browser.post("/account/telling/email", &[("act", "remove")]).await.status, StatusCode::SEE_OTHER);
     let tried = browser.post("/account/telling/test", &[("way", "email")]).await.text;
     assert!(tried.contains("Mail was sent"), "{tried}");
     let failed = browser.post("/account/telling/test", &[("way", "sms")]).await.text;
