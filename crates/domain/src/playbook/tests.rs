@@ -165,7 +165,7 @@ fn all_mistakes_are_reported_in_order() {
     assert_eq!(lines, [1, 1, 3, 3, 5, 6, 7], "{errors:#?}");
     assert_eq!(
         errors[5].to_string(),
-        "line 6, column 11: there is nothing named \"y\" (names: event, file, task, watcher, now, vars, choice, steps) (in `y`)"
+        "line 6, column 11: there is nothing named \"y\" (names: event, file, task, watcher, now, vars, choice, steps, changes) (in `y`)"
     );
 }
 

@@ -113,12 +113,22 @@ async fn neither_yes_nor_no() {
     assert!(desk.run(&["approval", "extend", &id, "--hours", "1"]).refused().contains("as much time already"));
     assert!(desk.run(&["approval", "ask", &id, "--to", "bob"]).refused().contains("who can: nobody besides you"));
     desk.with_input(&["user", "add", "bob", "--email", "bob@example.org", "--role", "admin"], PASSWORD).done();
-    assert!(desk.run(&["approval", "ask", &id, "--to", "bob", "--note", "I am away"]).done().contains("was asked"));
-    assert!(desk.run(&["approval", "changes", &id, "--note", " "]).refused().contains("what should be different"));
-    assert!(desk.run(&["approval", "changes", &id, "--note", "to /b instead"]).done().contains("Sent back"));
-    let shown = desk.json(&["approval", "show", &id]);
+    assert!(
+        desk.run(&["--as", "ada", "approval", "ask", &id, "--to", "bob", "--note", "I am away"])
+            .done()
+            .contains("was asked")
+    );
+    assert!(
+        desk.run(&["--as", "ada", "approval", "changes", &id, "--note", " "])
+            .refused()
+            .contains("what should be different")
+    );
+    assert!(
+        desk.run(&["--as", "ada", "approval", "changes", &id, "--note", "to /b instead"]).done().contains("Sent back")
+    );
+    let shown = desk.json(&["--as", "ada", "approval", "show", &id]);
     assert_eq!((shown["status"].as_str(), shown["notes"].as_str()), (Some("rejected"), Some("to /b instead")));
-    assert!(desk.run(&["approval", "extend", &id]).refused().contains("already rejected"));
+    assert!(desk.run(&["--as", "ada", "approval", "extend", &id]).refused().contains("already rejected"));
 }
 
 #[tokio::test]
