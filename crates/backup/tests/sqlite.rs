@@ -184,7 +184,9 @@ async fn a_backup_comes_back_as_it_was() {
     let into = world.restore("back", None).await.unwrap();
     assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id]));
     let mut content = Vec::new();
-    world.vault.at(&into.join("attachments")).read(&stored.storage_path, &mut content).unwrap();
+    let back = world.vault.at(&into.join("attachments"));
+    let mut file = back.open_file(&stored.storage_path, Some(&stored.sealed_key)).unwrap();
+    file.copy(0, u64::MAX, &mut content).unwrap();
     assert_eq!(content, b"the invoice");
     assert!(into.join("playbooks/file-away.yaml").is_file());
     assert!(!into.join("master.key").exists(), "the key that opens it is not in it");

@@ -2,15 +2,18 @@
 
 use serde_json::Value as Json;
 use store::{
-    Actor, Store,
-    file_attachments::{self, NewAttachment},
+    Actor, Store, Vault,
     tasks::{self, NewTask},
     users, watchers,
     watchers::Watcher,
 };
 use uuid::Uuid;
 
-use crate::{Error, Result, accounts::EMPLOYEE};
+use crate::{
+    Error, Result,
+    accounts::EMPLOYEE,
+    files::{self, NewFile},
+};
 
 /// Something a watcher noticed.
 #[derive(Debug, Clone)]
@@ -24,7 +27,7 @@ pub struct Event {
     /// The task that it becomes; assigned to the employee where it names nobody.
     pub task: NewTask,
     /// The files it brought.
-    pub attachments: Vec<NewAttachment>,
+    pub files: Vec<NewFile>,
     /// Keys that are noted with it: what it is made of, such as the rows of a statement.
     pub parts: Vec<String>,
     /// What is known of where it came from.
@@ -34,11 +37,12 @@ pub struct Event {
 }
 
 /// Makes the task of an event and answers its id; the watcher acts for the user who made it. An event whose key was
-/// noted before is refused with [`Error::Duplicate`] and changes nothing.
-pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uuid> {
+/// noted before is refused with [`Error::Duplicate`] and changes nothing; then its files are not kept either.
+pub async fn intake(store: &Store, vault: &Vault, watcher: &Watcher, event: Event) -> Result<Uuid> {
     let actor = acting_for(watcher)?;
+    let brought = event.files.clone();
     let (watcher_id, source) = (watcher.id, format!("watcher:{}", watcher.name));
-    store
+    let made = store
         .transaction(move |tx| {
             Box::pin(async move {
                 let mut task = event.task;
@@ -47,9 +51,9 @@ pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uu
                 }
                 let id = tasks::create(&actor, tx, &task).await?;
                 tasks::add_provenance(&actor, tx, id, true, &source, event.detail).await?;
-                for mut attachment in event.attachments {
-                    attachment.task_id = id;
-                    file_attachments::create(&actor, tx, &attachment).await?;
+                let mut attached = Vec::new();
+                for file in &event.files {
+                    attached.push(files::attach(&actor, tx, id, file).await?);
                 }
                 if !watchers::add_event(&actor, tx, watcher_id, &event.key, Some(id), &event.source, &event.fingerprint)
                     .await?
@@ -64,10 +68,23 @@ pub async fn intake(store: &Store, watcher: &Watcher, event: Event) -> Result<Uu
                 }
                 watchers::put_cursor(&actor, tx, watcher_id, event.cursor).await?;
                 watchers::report(&actor, tx, watcher_id, None).await?;
-                Ok(id)
+                Ok((id, attached))
             })
         })
-        .await
+        .await;
+    match made {
+        Ok((id, attached)) => {
+            files::settle(vault, &brought, &attached).await;
+            Ok(id)
+        }
+        Err(e) => {
+            // After another error the task may stand all the same: what belongs to no row is swept.
+            if matches!(e, Error::Duplicate) {
+                files::give_up(vault, &brought).await;
+            }
+            Err(e)
+        }
+    }
 }
 
 /// Under whose rights a watcher works.

@@ -1,11 +1,14 @@
 //! Rules and transactions that span tables: accounts, intake, work, decisions, playbooks, policy, schedules. No I/O of its own.
 
 pub mod accounts;
+pub mod alarms;
 pub mod audit_file;
 pub mod brain;
 pub mod briefing;
+pub mod checkpoint;
 pub mod decide;
 pub mod error;
+pub mod files;
 pub mod guessing;
 pub mod hand_over;
 pub mod handbook;

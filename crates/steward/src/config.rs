@@ -19,7 +19,7 @@ use std::{
 
 use jiff::SignedDuration;
 use secrecy::SecretString;
-use store::{Target, Vault};
+use store::{Target, Vault, vault::Limits};
 
 pub use self::{backups::Backups, log_level::LogLevel};
 use crate::{Error, Result};
@@ -70,6 +70,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Whole months of the log that are kept besides the present one, 0–1200; 0 keeps all.
     pub log_retention_months: u32,
+    /// How much attachments may hold.
+    pub attachments: Limits,
     /// Backups.
     pub backups: Backups,
 }
@@ -80,7 +82,7 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 29] = [
+const KEYS: [Key; 31] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
@@ -98,6 +100,8 @@ const KEYS: [Key; 29] = [
     Key { name: "log_level", environment: &["STEWARD_LOG_LEVEL"] },
     Key { name: "models_file", environment: &["STEWARD_MODELS_FILE"] },
     Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
+    Key { name: "attachment_max_mb", environment: &["STEWARD_ATTACHMENT_MAX_MB"] },
+    Key { name: "attachments_total_mb", environment: &["STEWARD_ATTACHMENTS_TOTAL_MB"] },
     Key { name: "backup_target", environment: &["STEWARD_BACKUP_TARGET"] },
     Key { name: "backup_recipients", environment: &["STEWARD_BACKUP_RECIPIENTS"] },
     Key { name: "backup_keep_daily", environment: &["STEWARD_BACKUP_KEEP_DAILY"] },
@@ -177,7 +181,7 @@ impl Config {
     /// Opens the vault; its key is made when missing. Blocking.
     pub fn vault(&self) -> Result<Vault> {
         self.ensure_data_dir()?;
-        Ok(Vault::open(&self.master_key_file, &self.attachments_dir())?)
+        Ok(Vault::open(&self.master_key_file, &self.attachments_dir())?.with_limits(self.attachments))
     }
 
     /// The database's file, where it is one.
@@ -253,6 +257,7 @@ impl Sources<'_> {
             log_level: log_level(get("log_level")?)?,
             log_retention_months: number(get("log_retention_months")?, "log_retention_months", 0..=1200)?
                 .map_or(13, |n| u32::try_from(n).unwrap_or(13)),
+            attachments: attachments(get("attachment_max_mb")?, get("attachments_total_mb")?)?,
             backups: backups::read(&get, &data_dir, |written| self.path(written))?,
             data_dir,
         })
@@ -381,6 +386,16 @@ fn shown(text: &str) -> String {
 pub fn has_password(url: &str) -> bool {
     let authority = url.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or(""));
     authority.rsplit_once('@').is_some_and(|(who, _)| who.contains(':')) || url.contains("password=")
+}
+
+/// How much one file and all of them may hold; a megabyte is 1,000,000 bytes.
+fn attachments(one: Option<Written>, all: Option<Written>) -> Result<Limits> {
+    let usual = Limits::default();
+    let megabytes = |n: Option<u64>, usual: u64| n.map_or(usual, |n| n * 1_000_000);
+    Ok(Limits {
+        file_bytes: megabytes(number(one, "attachment_max_mb", 1..=1_000_000)?, usual.file_bytes),
+        total_bytes: megabytes(number(all, "attachments_total_mb", 1..=100_000_000)?, usual.total_bytes),
+    })
 }
 
 fn redis(written: Option<Written>) -> Result<Option<SecretString>> {

@@ -80,7 +80,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         }
     }
     let store = Store::open(&database).await?;
-    let vault = Vault::open(&config.master_key_file, &data_dir.join("attachments"))?;
+    let vault = config.vault()?;
     let node = node_name(&data_dir)?;
     let shutdown = CancellationToken::new();
     let mut parts = JoinSet::new();

@@ -46,6 +46,23 @@ pub enum Error {
     /// A file of an attachment or a key could not be used.
     #[error("{0}")]
     Vault(String),
+    /// A file holds more than one file may. Nothing was kept.
+    #[error("the file is larger than the limit of {limit_bytes} bytes; nothing was kept")]
+    TooLarge {
+        /// What one file may hold.
+        limit_bytes: u64,
+    },
+    /// All files together would hold more than they may. Nothing was kept.
+    #[error(
+        "with this file, attachments would take more than the {total_bytes} bytes they may take together; nothing was kept"
+    )]
+    Quota {
+        /// What all may hold.
+        total_bytes: u64,
+    },
+    /// A kept file is missing or is not what was kept.
+    #[error("{0}")]
+    Damaged(String),
     /// A setting is wrong.
     #[error("{0}")]
     Config(String),
@@ -67,7 +84,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// The names of [`Error::class`].
-    pub const CLASSES: [&'static str; 12] = [
+    pub const CLASSES: [&'static str; 15] = [
         "refused",
         "constraint",
         "unavailable",
@@ -77,6 +94,9 @@ impl Error {
         "schema",
         "decode",
         "vault",
+        "too_large",
+        "quota",
+        "damaged",
         "config",
         "rolled_back",
         "database",
@@ -94,6 +114,9 @@ impl Error {
             Self::Schema(_) => "schema",
             Self::Decode { .. } => "decode",
             Self::Vault(_) => "vault",
+            Self::TooLarge { .. } => "too_large",
+            Self::Quota { .. } => "quota",
+            Self::Damaged(_) => "damaged",
             Self::Config(_) => "config",
             Self::RolledBack => "rolled_back",
             Self::Database { .. } => "database",

@@ -3,9 +3,9 @@
 
 use crate::{
     activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook,
-    idempotency_keys, log_keeping, login_tries, mcp_servers, model_turns, notification_channels, notification_outbox,
-    notifications, policies, run, runs, schedules, second_factors, sessions, statement::Statement, system_logs,
-    task_queue, tasks, users, watchers,
+    idempotency_keys, kept_files, log_keeping, login_tries, mcp_servers, model_turns, notification_channels,
+    notification_outbox, notifications, policies, run, runs, schedules, second_factors, sessions, statement::Statement,
+    system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -21,6 +21,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         file_attachments::ALL,
         handbook::ALL,
         idempotency_keys::ALL,
+        kept_files::ALL,
         log_keeping::ALL,
         login_tries::ALL,
         mcp_servers::ALL,

@@ -56,6 +56,8 @@ pub struct NewAttachment {
     pub task_id: Uuid,
     /// SHA-256 of the content.
     pub hash_checksum: String,
+    /// When it may be removed; never without.
+    pub expires_at: Option<Timestamp>,
 }
 
 statements! {
@@ -64,6 +66,9 @@ statements! {
     GET: Attachment = "file_attachments/get";
     STORED: Scalar<bool> = "file_attachments/stored";
     AFTER: Attachment = "file_attachments/after";
+    NAMED: Attachment = "file_attachments/named";
+    UNKEPT: Attachment = "file_attachments/unkept";
+    MOVE_TO: Attachment = "file_attachments/move_to";
     EXPIRE: Scalar<String> = "file_attachments/expire";
 }
 
@@ -80,6 +85,7 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewAttachment) -> Result<
         new.task_id.into(),
         true.into(),
         (&new.hash_checksum).into(),
+        new.expires_at.into(),
     ];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)
@@ -98,6 +104,21 @@ pub async fn get(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Attachm
 /// Whether any row names this place in the vault.
 pub async fn is_stored(actor: &Actor, on: impl Run, storage_path: &str) -> Result<bool> {
     Ok(on.one::<Scalar<bool>>(actor, &STORED, vec![storage_path.into()]).await?.0)
+}
+
+/// The rows that name this place in the vault, at most 200.
+pub async fn named(actor: &Actor, on: impl Run, storage_path: &str) -> Result<Vec<Attachment>> {
+    on.list(actor, &NAMED, vec![storage_path.into()]).await
+}
+
+/// Rows whose file has no row in `kept_files`, as older ones have none, at most `limit` (0–1000). For Steward itself only.
+pub async fn unkept(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<Attachment>> {
+    on.list(actor, &UNKEPT, vec![page(limit)]).await
+}
+
+/// Has the rows that name one place name another, where the same content is. For Steward itself only.
+pub async fn move_to(actor: &Actor, on: impl Run, from: &str, to: &str) -> Result<u64> {
+    on.execute(actor, &MOVE_TO, vec![from.into(), to.into()]).await
 }
 
 /// The rows after an id, in its order, at most `limit`: to walk them all.

@@ -28,6 +28,7 @@ mod every;
 pub mod file_attachments;
 pub mod handbook;
 pub mod idempotency_keys;
+pub mod kept_files;
 #[cfg(feature = "limit")]
 pub mod limit;
 pub mod log_keeping;

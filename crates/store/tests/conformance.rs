@@ -19,6 +19,8 @@ mod events;
 mod files_and_logs;
 #[path = "conformance/idempotency_keys.rs"]
 mod idempotency_keys;
+#[path = "conformance/kept_files.rs"]
+mod kept_files;
 #[path = "conformance/mcp_servers.rs"]
 mod mcp_servers;
 #[path = "conformance/models.rs"]

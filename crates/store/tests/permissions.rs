@@ -6,6 +6,8 @@
 #[path = "permissions/access.rs"]
 mod access;
 mod common;
+#[path = "permissions/files.rs"]
+mod files;
 #[path = "permissions/functions.rs"]
 mod functions;
 #[path = "permissions/list.rs"]

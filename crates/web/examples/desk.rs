@@ -410,6 +410,7 @@ impl Desk<'_> {
             storage_path: format!("ab/{id}"),
             task_id: id,
             hash_checksum: sha256_hex(file),
+            expires_at: None,
         };
         file_attachments::create(&self.me, self.store, &attachment).await?;
         let lease = self.worker().claim(self.store).await?.ok_or("nothing to claim")?;

@@ -25,6 +25,7 @@ use crate::{
     health, hooks,
     hosts::Hosts,
     rate::Rates,
+    upload,
 };
 
 /// Bodies hold at most this much.
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     pub started_at: Timestamp,
     /// Whoever verifies the audit trail holds it.
     pub verifying: Semaphore,
+    /// Each upload under way holds one.
+    pub uploads: Semaphore,
     /// Answers by class: 1xx … 5xx.
     pub answers: [AtomicU64; 5],
 }
@@ -71,6 +74,7 @@ impl App {
             rates: Rates::default(),
             started_at: store::now(),
             verifying: Semaphore::new(1),
+            uploads: Semaphore::new(upload::AT_ONCE),
             answers: std::array::from_fn(|_| AtomicU64::new(0)),
         };
         Self(Arc::new(inner))

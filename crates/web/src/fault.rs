@@ -249,6 +249,12 @@ impl From<store::Error> for Fault {
             E::Storage(_) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "storage", text).advice("Nothing was changed.")
             }
+            E::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text)
+                .advice("Send a smaller file, or have the operator raise attachment_max_mb."),
+            E::Quota { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "quota", text)
+                .advice("Have the operator raise attachments_total_mb, or let files go."),
+            E::Damaged(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", text)
+                .advice("The administrators know; the file comes back from a backup."),
             E::Schema(_) => Self::busy(text, "schema", 60),
             E::Decode { .. } | E::Vault(_) | E::Config(_) | E::RolledBack | E::Database { .. } => Self::internal(text),
         }

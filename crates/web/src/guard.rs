@@ -15,7 +15,7 @@ use axum::{
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{access, app::App, desk, fault::Fault, rate::Who, serve::OverTls, session::Client};
+use crate::{access, app::App, desk, fault::Fault, rate::Who, serve::OverTls, session::Client, upload};
 
 /// How long an answer may take: longer than the store waits for its database (35 s), which then says what became of it.
 const TIME: Duration = Duration::from_secs(40);
@@ -45,7 +45,8 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     } else if who.is_some_and(|who| !app.rates.take(who, Instant::now())) {
         Fault::too_fast().into_response()
     } else {
-        let answer = tokio::time::timeout(TIME, next.run(request).instrument(span.clone()));
+        let time = if asked.is_upload() { upload::TIME } else { TIME };
+        let answer = tokio::time::timeout(time, next.run(request).instrument(span.clone()));
         answer.await.unwrap_or_else(|_| Fault::too_slow().into_response())
     };
     let _in_request = span.entered();
@@ -105,6 +106,10 @@ impl Asked {
 
     fn is_api(&self) -> bool {
         self.path == "/v1" || self.path.starts_with("/v1/")
+    }
+
+    fn is_upload(&self) -> bool {
+        upload::is_upload(&self.method, &self.path)
     }
 
     /// The path as it may stand in a log: a set-up link is a secret.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::Cursor,
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -15,12 +16,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use domain::{
+    files::{self, NewFile},
     intake::{self, Event},
     watchers as rules,
     webhooks::{self, Settings},
 };
 use serde_json::{Value, json};
-use store::{Actor, file_attachments::NewAttachment, tasks::NewTask, users, watchers, watchers::Watcher};
+use store::{Actor, tasks::NewTask, users, watchers, watchers::Watcher};
 use uuid::Uuid;
 
 use crate::{app::App, session::Client};
@@ -167,8 +169,7 @@ async fn take(app: &App, watcher: &Watcher, headers: &HeaderMap, body: &Bytes) -
         }
     };
     let content_type = header("content-type").unwrap_or_else(|| "application/octet-stream".to_owned());
-    let attachment = keep(app, body.clone(), &content_type).await?;
-    let place = attachment.storage_path.clone();
+    let file = keep(app, body.clone(), &content_type).await?;
     let said: Value = if body.len() > EVENT_BYTES {
         Value::Null
     } else {
@@ -194,43 +195,25 @@ async fn take(app: &App, watcher: &Watcher, headers: &HeaderMap, body: &Bytes) -
         key: delivery.key,
         source: "webhook".to_owned(),
         task,
-        attachments: vec![attachment],
+        files: vec![file],
         parts: Vec::new(),
         detail: json!({ "scheme": format!("{:?}", settings.scheme).to_lowercase(), "user_agent": header("user-agent") }),
         cursor: json!({ "last_event_at": store::now() }),
     };
-    match intake::intake(app.store(), watcher, event).await {
+    match intake::intake(app.store(), &app.state.vault, watcher, event).await {
         Ok(id) => {
             tracing::info!(watcher = %watcher.name, task_id = %id, "a call became a task");
             Ok(Taken::Task(id))
         }
-        Err(domain::Error::Duplicate) => {
-            let vault = app.state.vault.clone();
-            let removed = tokio::task::spawn_blocking(move || vault.remove(&place)).await;
-            if !matches!(removed, Ok(Ok(()))) {
-                tracing::warn!("the copy of a call that became no task could not be removed; it is swept");
-            }
-            Ok(Taken::Known)
-        }
+        Err(domain::Error::Duplicate) => Ok(Taken::Known),
         Err(e) => Err(e.into()),
     }
 }
 
-async fn keep(app: &App, body: Bytes, content_type: &str) -> Result<NewAttachment, domain::Error> {
-    let vault = app.state.vault.clone();
-    let stored = tokio::task::spawn_blocking(move || vault.store(&mut body.as_ref(), HOOK_BYTES as u64))
-        .await
-        .map_err(|e| store::Error::Busy(e.to_string()))??;
+async fn keep(app: &App, body: Bytes, content_type: &str) -> Result<NewFile, domain::Error> {
+    let kept = files::keep(app.store(), &app.state.vault, Cursor::new(body), HOOK_BYTES as u64).await?;
     let name = if content_type.contains("json") { "call.json" } else { "call.txt" };
-    Ok(NewAttachment {
-        filename: name.to_owned(),
-        original_filename: name.to_owned(),
-        mime_type: Some(content_type.chars().filter(|c| !c.is_control()).take(100).collect()),
-        file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
-        storage_path: stored.storage_path,
-        task_id: Uuid::nil(),
-        hash_checksum: stored.sha256,
-    })
+    Ok(NewFile { name: name.to_owned(), kept, expires_at: None })
 }
 
 /// Texts from outside may hold a NUL, which no database keeps.

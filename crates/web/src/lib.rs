@@ -13,6 +13,7 @@ mod cache_figures;
 mod database_figures;
 mod desk;
 mod docs;
+mod download;
 mod events;
 mod fault;
 mod guard;
@@ -28,6 +29,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod upload;
 
 use std::{fmt, sync::Arc};
 

@@ -23,6 +23,7 @@ use tower::util::MapRequest;
 use crate::{
     State, Tls,
     app::{self, App},
+    upload,
 };
 
 /// Connections at once; the next one waits to be accepted. Streams of events take a part of them.
@@ -32,7 +33,7 @@ const HEADERS: Duration = Duration::from_secs(30);
 /// A connection takes no new request after this, so that none lives for ever.
 const AGE: Duration = Duration::from_secs(15 * 60);
 /// What is under way when a connection is to end has this long; longer than any answer may take.
-const LAST_ANSWER: Duration = Duration::from_secs(40);
+const LAST_ANSWER: Duration = upload::TIME;
 /// What is under way when Steward ends has this long.
 const GRACE: Duration = Duration::from_secs(10);
 /// Bytes of a request's head.

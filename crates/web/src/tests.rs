@@ -4,6 +4,7 @@ mod api;
 mod deciding;
 mod desk;
 mod events;
+mod files;
 mod guards;
 mod hooks;
 mod house;

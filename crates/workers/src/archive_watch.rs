@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use store::{
-    Actor, Store, Target,
-    backup::postgres::archive,
-    notifications::{self, NewNotification},
-    users,
-};
+use domain::alarms::tell_admins;
+use store::{Store, Target, backup::postgres::archive};
 use tokio_util::sync::CancellationToken;
 
 /// How often it is looked at: less than the minute that may be lost.
@@ -39,11 +34,18 @@ pub async fn keep_watching(store: Store, database: store::Config, every: Duratio
         let told = match &trouble {
             Some((what, remedy)) if !troubled => {
                 tracing::error!("{what}; {remedy}");
-                tell(&store, "The archive of the database has trouble", &format!("{what}; {remedy}.")).await
+                tell_admins(&store, "archive", "The archive of the database has trouble", &format!("{what}; {remedy}."))
+                    .await
             }
             None if troubled => {
                 tracing::info!("the archive of the database's log is well again");
-                tell(&store, "The archive of the database is well again", "What waited has been archived.").await
+                tell_admins(
+                    &store,
+                    "archive",
+                    "The archive of the database is well again",
+                    "What waited has been archived.",
+                )
+                .await
             }
             _ => continue,
         };
@@ -53,19 +55,4 @@ pub async fn keep_watching(store: Store, database: store::Config, every: Duratio
             Err(e) => tracing::warn!(error = %e, "the admins could not be told of the archive"),
         }
     }
-}
-
-async fn tell(store: &Store, title: &str, message: &str) -> store::Result<()> {
-    let service = Actor::service();
-    for admin in users::people_with_role(&service, store, "admin").await? {
-        let new = NewNotification {
-            user_id: admin.id,
-            title: title.to_owned(),
-            message: Some(message.to_owned()),
-            r#type: "alert",
-            data: json!({ "about": "archive" }),
-        };
-        notifications::create(&service, store, &new).await?;
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use domain::{
+    files::{self, Kept, NewFile},
     intake::{self, Event},
     playbook::sha256_hex,
 };
@@ -15,14 +16,11 @@ use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Store, Vault,
-    file_attachments::NewAttachment,
     notifications::{self, NewNotification},
     tasks::NewTask,
     users,
-    vault::Stored,
     watchers::{self, Watcher},
 };
-use uuid::Uuid;
 
 use crate::{
     logs::LogQueue,
@@ -74,38 +72,23 @@ impl FolderIntake {
             .await?;
             return Ok(Taken::Duplicate);
         }
-        let (vault, max_bytes) = (self.vault.clone(), self.config.max_bytes);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut file = &candidate.file;
-            let stored = vault.store(&mut file, max_bytes)?;
-            let unchanged = candidate.is_unchanged().unwrap_or(false);
-            if !unchanged {
-                vault.remove(&stored.storage_path)?;
-            }
-            Ok::<_, store::Error>((candidate, stored, unchanged))
-        });
-        let (candidate, stored, unchanged) = read.await.map_err(IntakeError::new)?.map_err(IntakeError::new)?;
+        let source = candidate.file.try_clone().map_err(IntakeError::new)?;
+        let kept =
+            files::keep(&self.store, &self.vault, source, self.config.max_bytes).await.map_err(IntakeError::new)?;
+        let looked = tokio::task::spawn_blocking(move || (candidate.is_unchanged().unwrap_or(false), candidate));
+        let (unchanged, candidate) = looked.await.map_err(IntakeError::new)?;
+        let file = NewFile { name: candidate.name.clone(), kept, expires_at: None };
         if !unchanged {
+            files::give_up(&self.vault, &[file]).await;
             return Ok(Taken::Changed);
         }
-        let place = stored.storage_path.clone();
-        let result = self.make_task(&candidate, stored).await;
-        // After an error the task may stand all the same (the answer to its commit was lost): what belongs to no row is
-        // swept at the next start.
-        if matches!(result, Ok(Taken::Duplicate)) {
-            let vault = self.vault.clone();
-            let removed = tokio::task::spawn_blocking(move || vault.remove(&place)).await;
-            if !matches!(removed, Ok(Ok(()))) {
-                tracing::warn!("the copy of a file that became no task could not be removed");
-            }
-        }
-        result
+        self.make_task(&candidate, file).await
     }
 
-    async fn make_task(&self, candidate: &Candidate, stored: Stored) -> Result<Taken, IntakeError> {
+    async fn make_task(&self, candidate: &Candidate, file: NewFile) -> Result<Taken, IntakeError> {
         let actor = self.actor()?;
         let key = match self.config.duplicates {
-            Duplicates::Once => format!("sha256:{}", stored.sha256),
+            Duplicates::Once => format!("sha256:{}", file.kept.stored.sha256),
             Duplicates::Each => {
                 format!("each:{}", sha256_hex(&format!("{}\n{}", candidate.source, candidate.fingerprint)))
             }
@@ -124,34 +107,25 @@ impl FolderIntake {
                 )
             }
         };
-        let file = file_facts(candidate, &stored);
+        let facts = file_facts(candidate, &file.kept);
         let title: String = format!("File: {}", candidate.name).chars().take(255).collect();
         let task = NewTask {
             assigned_to,
             priority: self.config.priority.clone().unwrap_or_else(|| "medium".to_owned()),
-            metadata: json!({ "playbook": self.config.playbook, "file": file, "watcher": self.watcher_facts() }),
+            metadata: json!({ "playbook": self.config.playbook, "file": facts, "watcher": self.watcher_facts() }),
             ..NewTask::titled(title)
-        };
-        let attachment = NewAttachment {
-            filename: safe_name(&candidate.name),
-            original_filename: candidate.name.chars().take(255).collect(),
-            mime_type: file["mime_type"].as_str().map(str::to_owned),
-            file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
-            storage_path: stored.storage_path,
-            task_id: Uuid::nil(),
-            hash_checksum: stored.sha256,
         };
         let event = Event {
             key,
             source: candidate.source.clone(),
             fingerprint: candidate.fingerprint.clone(),
             task,
-            attachments: vec![attachment],
+            files: vec![file],
             parts: Vec::new(),
-            detail: json!({ "path": candidate.source, "sha256": file["sha256"], "raw_name_hex": candidate.raw_name.as_ref().map(hex::encode) }),
+            detail: json!({ "path": candidate.source, "sha256": facts["sha256"], "raw_name_hex": candidate.raw_name.as_ref().map(hex::encode) }),
             cursor: json!({ "last_source": candidate.source, "last_event_at": store::now() }),
         };
-        match intake::intake(&self.store, &self.watcher, event).await {
+        match intake::intake(&self.store, &self.vault, &self.watcher, event).await {
             Ok(id) => {
                 self.logs.push("info", &self.module(), &format!("{} became a task", candidate.name), Some(id));
                 Ok(Taken::Task(id))
@@ -227,7 +201,8 @@ impl FolderIntake {
 }
 
 /// What a playbook may know of a file.
-fn file_facts(candidate: &Candidate, stored: &Stored) -> Json {
+fn file_facts(candidate: &Candidate, kept: &Kept) -> Json {
+    let stored = &kept.stored;
     let day = candidate.modified.to_zoned(TimeZone::UTC).date();
     let name = Path::new(&candidate.name);
     json!({
@@ -249,13 +224,6 @@ async fn note(store: &Store, watcher: &Watcher, error: Option<&str>) {
     if let Err(e) = watchers::report(&Actor::service(), store, watcher.id, error).await {
         tracing::warn!(watcher = %watcher.name, error = %e, "a watcher's state could not be written down");
     }
-}
-
-/// A name that is safe on any system and never a path.
-pub(crate) fn safe_name(name: &str) -> String {
-    let clean: String =
-        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
-    if clean.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { clean }
 }
 
 impl Intake for FolderIntake {
@@ -288,23 +256,5 @@ impl Intake for FolderIntake {
             self.logs.push("error", &self.module(), error, None);
             self.report(Some(error)).await;
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::safe_name;
-
-    #[test]
-    fn names_never_touch_a_path() {
-        for (name, safe) in [
-            ("../../etc/passwd", ".._.._etc_passwd"),
-            ("a\nb", "a_b"),
-            ("..", "file"),
-            ("Rechnung März.pdf", "Rechnung März.pdf"),
-        ] {
-            assert_eq!(safe_name(name), safe);
-        }
-        assert_eq!(safe_name(&"ä".repeat(400)).chars().count(), 255);
     }
 }

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
+use domain::files;
 use store::{Actor, Store, Vault, approvals, schedules, task_queue};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Result,
-    jobs::{self, Jobs},
-    scheduler::Scheduler,
-};
+use crate::{Result, jobs::Jobs, scheduler::Scheduler};
 
 /// How often approvals and leases are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -56,7 +53,7 @@ async fn sweep_daily(store: Store, vault: Vault, shutdown: CancellationToken) {
 }
 
 async fn sweep(store: &Store, vault: &Vault, shutdown: &CancellationToken) {
-    match jobs::sweep(store, vault, shutdown).await {
+    match files::sweep(store, vault, files::SWEEP_AGE, || shutdown.is_cancelled()).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "kept files that belong to no task were removed"),
         Err(e) => tracing::warn!(error = %e, "kept files could not be swept"),

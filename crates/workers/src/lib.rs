@@ -3,7 +3,6 @@
 pub mod archive_watch;
 pub mod brains;
 pub mod briefings;
-pub mod checkpoint;
 pub mod employee;
 pub mod error;
 mod folder_intake;
@@ -23,4 +22,5 @@ mod waiting;
 pub mod watchers;
 pub mod watching;
 
+pub use domain::checkpoint;
 pub use error::{Error, Result};

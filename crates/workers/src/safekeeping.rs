@@ -10,12 +10,8 @@ use backup::{
     Safe,
     ship::{self, Alarm, Shipping},
 };
-use serde_json::json;
-use store::{
-    Actor, Store,
-    notifications::{self, NewNotification},
-    users,
-};
+use domain::alarms;
+use store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -82,24 +78,9 @@ async fn told(context: &JobContext, title: &str, result: Result<String>) -> Resu
 
 /// Tells every admin. What can't be told stands in the log.
 pub async fn tell_admins(store: &Store, title: &str, message: &str) {
-    if let Err(e) = try_tell(store, title, message).await {
+    if let Err(e) = alarms::tell_admins(store, "backup", title, message).await {
         tracing::error!(error = %e, title, message, "the admins could not be told");
     }
-}
-
-async fn try_tell(store: &Store, title: &str, message: &str) -> store::Result<()> {
-    let service = Actor::service();
-    for admin in users::people_with_role(&service, store, "admin").await? {
-        let new = NewNotification {
-            user_id: admin.id,
-            title: title.to_owned(),
-            message: Some(message.to_owned()),
-            r#type: "alert",
-            data: json!({ "about": "backup" }),
-        };
-        notifications::create(&service, store, &new).await?;
-    }
-    Ok(())
 }
 
 /// Ships the database's log until `shutdown`, and tells the admins of trouble.

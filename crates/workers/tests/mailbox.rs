@@ -85,7 +85,8 @@ async fn mail_becomes_tasks_with_files_and_provenance(postgres: bool) {
     assert_eq!(names, ["Letter 2.eml", "a_b.txt"]);
     let file = files.iter().find(|f| f.filename == "a_b.txt").unwrap();
     let mut content = Vec::new();
-    world.vault.read(&file.storage_path, &mut content).unwrap();
+    let mut opened = domain::files::open(&world.store, &world.vault, file).await.unwrap();
+    opened.copy(0, u64::MAX, &mut content).unwrap();
     assert_eq!(content.trim_ascii(), b"hello");
     // STARTTLS, and the same mail under another name of it.
     let mut config = mailbox(&dovecot);

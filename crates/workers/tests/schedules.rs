@@ -368,6 +368,7 @@ async fn stewards_own_jobs_work() {
         let source = tempfile::NamedTempFile::new_in(world.dir.path()).unwrap();
         let stray = world.vault.store(&mut source.reopen().unwrap(), 10).unwrap();
         let kept = world.dir.path().join("attachments").join(&stray.storage_path);
+        drop(stray);
         let old = std::time::SystemTime::now() - Duration::from_secs(7200);
         std::fs::File::options().write(true).open(&kept).unwrap().set_modified(old).unwrap();
         let mut node = world.node(&Jobs::standard());

@@ -3,6 +3,7 @@
 
 mod approval;
 mod archive;
+mod attachment;
 mod audit;
 mod audit_export;
 mod backup;
@@ -70,7 +71,7 @@ stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, th
 database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
 known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s,
 connect_timeout_s, lease_s, log_level, log_retention_months, models_file, read_replica_url,
-backup_* (STEWARD_ and the key).";
+attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
@@ -124,6 +125,9 @@ enum Acting {
     /// Tasks
     #[command(subcommand)]
     Task(task::Command),
+    /// Files on tasks: list, add, get
+    #[command(subcommand)]
+    Attachment(attachment::Command),
     /// What waits for a decision, and deciding it
     #[command(subcommand)]
     Approval(approval::Command),
@@ -261,6 +265,7 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
         Acting::User(command) => user::run(ctx, command).await,
         Acting::Token(command) => token::run(ctx, command).await,
         Acting::Task(command) => task::run(ctx, command).await,
+        Acting::Attachment(command) => attachment::run(ctx, command).await,
         Acting::Approval(command) => approval::run(ctx, command).await,
         Acting::Watcher(command) => watcher::run(ctx, command).await,
         Acting::Server(command) => server::run(ctx, command).await,

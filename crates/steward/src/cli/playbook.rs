@@ -2,17 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use domain::accounts::EMPLOYEE;
+use domain::{
+    accounts::EMPLOYEE,
+    files::{self, Attached, NewFile},
+};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::{
-    file_attachments::{self, NewAttachment},
     tasks::{self, NewTask, Task},
     users,
     vault::Stored,
 };
-use uuid::Uuid;
 use workers::{library, watchers::folder::display_name};
 
 use super::{Context, Json, blocking, db::count, not_found};
@@ -97,27 +98,30 @@ pub(super) async fn check(args: Check) -> Result<()> {
 async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result<()> {
     ctx.check_playbook(&name).await?;
     let vault = ctx.vault().await?;
-    let keeper = vault.clone();
-    let (facts, attachment) = blocking(move || {
+    let (path, opened, modified) = blocking(move || {
         let path =
             std::path::absolute(&file).map_err(|e| Error::file(format!("{} can't be read", file.display()), e))?;
         let fail = |e| Error::file(format!("{} can't be read", path.display()), e);
-        let mut opened = std::fs::File::open(&path).map_err(fail)?;
+        let opened = std::fs::File::open(&path).map_err(fail)?;
         let meta = opened.metadata().map_err(fail)?;
         if !meta.is_file() {
             return Err(Error::refused(format!("{} is no plain file; name one", path.display())));
         }
         let modified = meta.modified().ok().and_then(|t| Timestamp::try_from(t).ok()).unwrap_or_else(store::now);
-        let stored = keeper.store(&mut opened, MAX_FILE_BYTES)?;
-        Ok(describe(&path, modified, stored))
+        Ok((path, opened, modified))
     })
     .await?;
-    let place = attachment.storage_path.clone();
-    let task = match make(ctx, name, facts, attachment).await {
-        Ok(task) => task,
+    let kept = files::keep(&ctx.store, &vault, opened, MAX_FILE_BYTES).await?;
+    let facts = describe(&path, modified, &kept.stored);
+    let file = NewFile { name: display_name(path.file_name().unwrap_or_default()), kept, expires_at: None };
+    let task = match make(ctx, name, facts, file.clone()).await {
+        Ok((task, attached)) => {
+            files::settle(&vault, &[file], &[attached]).await;
+            task
+        }
         Err(e) => {
             // The copy belongs to nothing.
-            blocking(move || Ok(vault.remove(&place)?)).await?;
+            files::give_up(&vault, &[file]).await;
             return Err(e);
         }
     };
@@ -131,13 +135,13 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
     ))
 }
 
-/// A file's facts, as playbooks know them, and its row.
-fn describe(path: &Path, modified: Timestamp, stored: Stored) -> (Value, NewAttachment) {
+/// A file's facts, as playbooks know them.
+fn describe(path: &Path, modified: Timestamp, stored: &Stored) -> Value {
     let name = display_name(path.file_name().unwrap_or_default());
     let (day, parts) = (modified.to_zoned(TimeZone::UTC).date(), Path::new(&name));
     let mime_type = mime_guess::from_path(parts).first_or_octet_stream().essence_str().to_owned();
     let parent = path.parent().unwrap_or(path);
-    let facts = json!({
+    json!({
         "file": {
             "path": display_name(path),
             "name": name,
@@ -157,25 +161,13 @@ fn describe(path: &Path, modified: Timestamp, stored: Stored) -> (Value, NewAtta
             "path": display_name(parent),
             "root": display_name(parent.parent().unwrap_or(parent)),
         },
-    });
-    let safe: String =
-        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).take(255).collect();
-    let attachment = NewAttachment {
-        filename: if safe.trim_matches(['.', ' ']).is_empty() { "file".to_owned() } else { safe },
-        original_filename: name.chars().take(255).collect(),
-        mime_type: Some(mime_type),
-        file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
-        storage_path: stored.storage_path,
-        task_id: Uuid::nil(),
-        hash_checksum: stored.sha256,
-    };
-    (facts, attachment)
+    })
 }
 
 /// Task, provenance and file in one transaction. The file's content is from outside, whoever names it.
-async fn make(ctx: &Context, playbook: String, facts: Value, mut attachment: NewAttachment) -> Result<Task> {
+async fn make(ctx: &Context, playbook: String, facts: Value, file: NewFile) -> Result<(Task, Attached)> {
     let actor = ctx.actor.clone();
-    let title: String = format!("File: {}", attachment.original_filename).chars().take(255).collect();
+    let title: String = format!("File: {}", file.name).chars().take(255).collect();
     let mut new = NewTask::titled(title);
     let detail = json!({ "path": facts["file"]["path"], "sha256": facts["file"]["sha256"] });
     new.metadata = facts;
@@ -189,9 +181,9 @@ async fn make(ctx: &Context, playbook: String, facts: Value, mut attachment: New
                 })?);
                 let id = tasks::create(&actor, tx, &new).await?;
                 tasks::add_provenance(&actor, tx, id, true, "terminal", detail).await?;
-                attachment.task_id = id;
-                file_attachments::create(&actor, tx, &attachment).await?;
-                tasks::get(&actor, tx, id).await?.ok_or_else(|| not_found("task", &id.to_string()))
+                let attached = files::attach(&actor, tx, id, &file).await?;
+                let task = tasks::get(&actor, tx, id).await?.ok_or_else(|| not_found("task", &id.to_string()))?;
+                Ok((task, attached))
             })
         })
         .await

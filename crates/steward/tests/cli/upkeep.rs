@@ -11,6 +11,7 @@ fn schedules_are_listed_changed_and_run() {
         names,
         [
             "attachments",
+            "attachments-check",
             "backup",
             "backup-drill",
             "cleanup-sessions",

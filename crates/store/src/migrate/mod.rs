@@ -80,6 +80,7 @@ migrations! {
     29 "idempotency_keys" "0029_idempotency_keys",
     30 "backup_schedules" "0030_backup_schedules",
     31 "more_time" "0031_more_time",
+    32 "kept_files" "0032_kept_files",
 }
 
 /// A migration that stands in a database.

@@ -156,6 +156,7 @@ const GUARD_WRITES: &str = concat!(
     include_str!("guard_models.sql"),
     include_str!("guard_schedules.sql"),
     include_str!("guard_keys.sql"),
+    include_str!("guard_files.sql"),
 );
 
 impl SqliteTransaction {

@@ -96,6 +96,7 @@ impl Fixture {
         self.conn.execute_batch(include_str!("guard_models.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_schedules.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_keys.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_files.sql")).unwrap();
     }
 
     pub(super) fn be(&self, user: Option<u128>) -> &Self {

@@ -26,6 +26,7 @@ async fn attachments(db: &Db) {
         storage_path: format!("ab/{task_id}"),
         task_id,
         hash_checksum: "0".repeat(64),
+        expires_at: None,
     };
     let made = file_attachments::create(&db.bob, on, &new(task)).await.unwrap();
     let row = file_attachments::get(&db.employee, on, made).await.unwrap().unwrap();

@@ -112,6 +112,7 @@ async fn jobs_fire_once(db: &Db) {
         jobs.iter().map(|s| (s.name.as_str(), s.cron.as_str())).collect::<Vec<_>>(),
         [
             ("attachments", "30 3 * * *"),
+            ("attachments-check", "40 3 * * *"),
             ("backup", "0 2 * * *"),
             ("backup-drill", "0 5 * * 0"),
             ("cleanup-sessions", "0 2 * * *"),
@@ -215,6 +216,7 @@ async fn files_whose_time_is_over_go(db: &Db) {
             storage_path: format!("aa/{name}"),
             task_id: task,
             hash_checksum: "a".repeat(64),
+            expires_at: None,
         };
         made.push(file_attachments::create(&db.bob, on, &new).await.unwrap());
     }

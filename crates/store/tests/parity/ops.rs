@@ -224,6 +224,7 @@ pub async fn apply(on: impl Run, people: &People, ids: &Ids, op: &Op, start: Tim
                 storage_path: format!("p/{c}"),
                 task_id: task,
                 hash_checksum: if c == 9 { "no".to_owned() } else { hash(c) },
+                expires_at: None,
             };
             let file = if c < 3 { NewAttachment { file_size: i64::from(c), ..new } } else { new };
             made("attachments", file_attachments::create(me, on, &file).await?)

@@ -64,6 +64,7 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("file_attachments", "id = '{attachment}'", &[("id", "{new}")]),
     ("handbook", "version = 1", &[("version", "2")]),
     ("idempotency_keys", "user_id = '{creator}' AND key = 'key'", &[("key", "raw")]),
+    ("kept_files", "storage_path = 'ab/kept'", &[("storage_path", "ab/raw")]),
     ("login_tries", "key = '{link}'", &[("key", "{hex}")]),
     ("mcp_servers", "id = '{server}'", &[("id", "{new}"), ("name", "raw")]),
     ("model_spend", "model = 'main'", &[("model", "raw")]),

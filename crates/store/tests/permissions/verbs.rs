@@ -46,6 +46,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
         "idempotency_keys" => Box::pin(crate::rows::of_keys(verb, tx, w)).await,
+        "kept_files" => Box::pin(crate::files::of_kept(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
     }
 }
@@ -179,6 +180,9 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
             seen(file_attachments::after(me, tx, Uuid::nil(), 50).await?.iter().any(|a| a.id == w.attachment))
         }
         "file_attachments.expire" => file_attachments::expire(me, tx, 5).await.map(|_| done(true))?,
+        "file_attachments.named" => seen(!file_attachments::named(me, tx, &w.storage_path).await?.is_empty()),
+        "file_attachments.unkept" => seen(!file_attachments::unkept(me, tx, 1000).await?.is_empty()),
+        "file_attachments.move_to" => done(file_attachments::move_to(me, tx, &w.storage_path, "ab/new").await? > 0),
         "file_attachments.is_stored" => seen(file_attachments::is_stored(me, tx, &w.storage_path).await?),
 
         other => panic!("{other} is in VERBS and not tried"),

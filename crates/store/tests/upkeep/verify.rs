@@ -180,6 +180,7 @@ async fn files_and_rows_apart(db: &Db) {
                 storage_path: stored.storage_path.clone(),
                 task_id: task,
                 hash_checksum: stored.sha256.clone(),
+                expires_at: None,
             };
             file_attachments::create(&db.bob, &db.store, &new).await.unwrap();
         }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod approvals;
+pub(crate) mod attachments;
 mod audit;
 mod auth;
 mod briefing;
@@ -36,7 +37,7 @@ use std::sync::LazyLock;
 use axum::{
     Router,
     body::Bytes,
-    http::{HeaderValue, header},
+    http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header},
     middleware,
     response::{IntoResponse, Response},
 };
@@ -48,6 +49,7 @@ use tower_http::compression::{
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use self::answer::names;
 use crate::{app::App, events, fault::Problem};
 
 /// Answers smaller than this are not worth the work of making them smaller.
@@ -73,6 +75,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(tasks::routes())
         .merge(task_moves::routes())
         .merge(runs::routes())
+        .merge(attachments::routes())
         .merge(approvals::routes())
         .merge(watchers::routes())
         .merge(servers::routes())
@@ -93,7 +96,10 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
 
 /// The API's addresses.
 pub(crate) fn routes(app: &App) -> Router<App> {
-    let small = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES));
+    // What may be had in parts goes out as it is: its tag and its bytes' numbers are those of the content.
+    let in_parts =
+        |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| !headers.contains_key(header::ACCEPT_RANGES);
+    let small = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES)).and(in_parts);
     described()
         .0
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))

@@ -35,16 +35,18 @@ const REFUSALS: &[(u16, &str)] = &[
     (401, "This needs a valid session or token"),
     (403, "You may not do this, or it does not show where it comes from"),
     (404, "There is no such thing, or you may not see it"),
+    (408, "Nothing of the body came for 30 seconds"),
     (409, "Its state does not allow it, or somebody else was first"),
     (412, "It is not as `If-Match` says; the answer says how it stands"),
-    (413, "The body is larger than 256 KiB"),
+    (413, "The body is larger than 256 KiB, or a file than the operator allows"),
     (415, "The body must be JSON"),
+    (416, "The content has no such range; `Content-Range` says how long it is"),
     (421, "This Steward does not answer to the host that the request names"),
     (422, "A field is wrong; `errors` says which"),
     (429, "Too many requests; `Retry-After` says when to come again"),
     (500, "Something went wrong inside; the log has the details under the request's id"),
     (503, "The database is busy or away; `Retry-After` says when to come again"),
-    (507, "The disk is full"),
+    (507, "The disk is full, or files take all that the operator allows"),
 ];
 
 fn expected(status: u16, method: &str, path: &str, is_open: bool) -> bool {
@@ -53,10 +55,18 @@ fn expected(status: u16, method: &str, path: &str, is_open: bool) -> bool {
         304 => !writes,
         401 => !is_open || path.ends_with("/login"),
         404 => path.contains('{') || writes,
-        409 | 413 | 415 | 507 => writes,
-        412 => honours_if_match(method, path),
+        408 => is_upload(method, path),
+        415 => writes && !is_upload(method, path),
+        409 | 413 | 507 => writes,
+        412 => honours_if_match(method, path) || path.ends_with("/content"),
+        416 => path.ends_with("/content"),
         _ => true,
     }
+}
+
+/// Files are brought in a form or as they are, and not under a key.
+fn is_upload(method: &str, path: &str) -> bool {
+    method == "post" && path.ends_with("/attachments")
 }
 
 /// Rows with a tag of their own.
@@ -290,7 +300,7 @@ fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &[S
         parameters.push(header("If-None-Match", about, tags()));
     } else if honours_if_match(method, path) {
         parameters.push(header("If-Match", "The `ETag` of the row as you read it", tags()));
-    } else if method == "post" && !path.starts_with("/v1/auth/") {
+    } else if method == "post" && !path.starts_with("/v1/auth/") && !is_upload(method, path) {
         let about = "A word of your own; the same request under it is done once in 24 hours";
         parameters.push(header(
             "Idempotency-Key",

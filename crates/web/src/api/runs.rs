@@ -1,10 +1,9 @@
-//! The runs of a task with their journals, and its files.
+//! The runs of a task with their journals.
 
 use axum::{extract::State, response::Response};
 use domain::brain;
 use serde::Serialize;
 use store::{
-    file_attachments::{self, Attachment},
     model_turns::{self, ModelTurn},
     runs::{self, Step, TaskRun},
 };
@@ -14,13 +13,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::answer::{self, List};
 use crate::{
     app::App,
-    fault::{Fault, Result},
+    fault::Result,
     params::{Id, Params},
     session::Signed,
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(of_task)).routes(routes!(attachment))
+    OpenApiRouter::new().routes(routes!(list))
 }
 
 /// A run with its journal.
@@ -56,24 +55,4 @@ async fn list(State(app): State<App>, me: Signed, Id(id): Id, params: Params) ->
         found.push(Journal { run, steps, turns });
     }
     answer::whole(found)
-}
-
-/// Files on a task
-#[utoipa::path(get, path = "/tasks/{id}/attachments", tag = "Attachments",
-    params(("id" = Uuid, Path, description = "The task")),
-    responses((status = 200, description = "The files' rows, at most 200", body = List<Attachment>)))]
-async fn of_task(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
-    params.only(&[])?;
-    domain::tasks::get(app.store(), &me.actor, id).await?;
-    answer::whole(file_attachments::list(&me.actor, app.store(), id).await?)
-}
-
-/// One file's row
-#[utoipa::path(get, path = "/attachments/{id}", tag = "Attachments",
-    params(("id" = Uuid, Path, description = "The file")),
-    responses((status = 200, description = "The file's row, without its content", body = Attachment)))]
-async fn attachment(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
-    params.only(&[])?;
-    let found = file_attachments::get(&me.actor, app.store(), id).await?;
-    answer::row(&found.ok_or_else(|| Fault::not_found("attachment"))?)
 }

@@ -44,6 +44,7 @@ pub(crate) use watchers::preview;
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     routing::{get, post},
 };
 
@@ -81,6 +82,7 @@ fn work() -> Router<App> {
         .route("/tasks/{id}/edit", get(task_form::edit_page).post(task_form::edit))
         .route("/tasks/{id}/assign", post(task_form::assign))
         .route("/tasks/{id}/status", post(task::set_status))
+        .route("/tasks/{id}/files", post(files::add).layer(DefaultBodyLimit::disable()))
         .route("/files/{id}", get(files::content))
         .route("/files/{id}/text", get(files::text))
         .route("/notifications", get(logs::notifications))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use axum::{
     extract::State,
+    http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
 use domain::brain;
@@ -33,9 +34,11 @@ use super::{
 use crate::{
     app::{App, names},
     body::SignedForm,
+    download::is_picture,
     fault::{Fault, Result},
     guard::encode,
     params::Id,
+    session::Signed,
 };
 
 /// Runs whose steps are shown; older ones are named.
@@ -130,16 +133,19 @@ pub(crate) async fn set_status(
     let note = sent.text("note").map(|n| n.replace("\r\n", "\n"));
     match domain::tasks::set_status(app.store(), &me.actor, id, status, note).await {
         Ok(_) => Ok(Redirect::to(&format!("/tasks/{id}")).into_response()),
-        Err(error) => {
-            let fault = Fault::from(error);
-            if !fault.status.is_client_error() {
-                return Err(fault);
-            }
-            let me = Reader::of(&app, me).await?;
-            let view = load(&app, &me, id).await?;
-            Ok((fault.status, render(&me, &view, Some(&fault))).into_response())
-        }
+        Err(error) => again(&app, me, id, error.into()).await,
     }
+}
+
+/// The page once more, with what was refused on it.
+pub(super) async fn again(app: &App, me: Signed, id: Uuid, fault: Fault) -> Result<Response> {
+    let is_told = fault.status.is_client_error() || fault.status == StatusCode::INSUFFICIENT_STORAGE;
+    if !is_told || fault.status == StatusCode::NOT_FOUND {
+        return Err(fault);
+    }
+    let me = Reader::of(app, me).await?;
+    let view = load(app, &me, id).await?;
+    Ok((fault.status, render(&me, &view, Some(&fault))).into_response())
 }
 
 /// What was done with the task and its approvals, newest first.
@@ -207,7 +213,7 @@ fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
                 div {
                     section aria-labelledby="facts" { h2 #facts { "Facts" } (facts(view)) }
                     @if !view.before.is_empty() { section aria-labelledby="first" { h2 #first { "Needs first" } (graph::draw(task, &view.before)) } }
-                    section aria-labelledby="files" { h2 #files { "Files" } (file_list(&view.files)) }
+                    section aria-labelledby="files" { h2 #files { "Files" } (file_list(&view.files)) (add_file(me, task)) }
                     section #acts data-live="" aria-labelledby="act" { h2 #act { "What you can do" } (acts(me, task)) }
                 }
             }
@@ -295,20 +301,44 @@ fn facts(view: &View) -> Markup {
     }
 }
 
+/// A file from here; the form works without script, and its token stands before the file.
+fn add_file(me: &Reader, task: &Task) -> Markup {
+    html! {
+        details.add {
+            summary { "Add a file" }
+            form.form method="post" action={ "/tasks/" (task.id) "/files" } enctype="multipart/form-data" data-once="" {
+                (token(me))
+                div.field {
+                    label for="keep-until" { "Keep until " span.soft { "may be left out" } }
+                    input #keep-until name="expires_at" type="date";
+                }
+                div.field {
+                    label for="file" { "File" }
+                    input #file name="file" type="file" required;
+                }
+                div.buttons { button type="submit" { "Add it" } }
+            }
+        }
+    }
+}
+
 fn file_list(files: &[Attachment]) -> Markup {
     if files.is_empty() {
-        return empty("No files.", &html! { "A file that a folder watcher finds hangs on its task, encrypted." });
+        return empty(
+            "No files.",
+            &html! { "A file that a watcher finds or that you add hangs on the task, encrypted." },
+        );
     }
     html! {
         ul.lines {
             @for file in files {
                 li {
-                    p.title { a href={ "/files/" (file.id) } download[!files::is_picture(file)] { (say(&file.original_filename)) } }
+                    p.title { a href={ "/files/" (file.id) } download[!is_picture(file)] { (say(&file.original_filename)) } }
                     p.meta {
                         @match file.file_size { Some(bytes) => (size(bytes)), None => "unknown size" }
                         " · " (say(file.mime_type.as_deref().unwrap_or("unknown type")))
                     }
-                    @if files::is_picture(file) {
+                    @if is_picture(file) {
                         details { summary { "Look at it" } img.preview src={ "/files/" (file.id) } alt={ "Content of " (visible(&file.original_filename)) } loading="lazy"; }
                     } @else if files::is_text(file) {
                         p.small { a href={ "/files/" (file.id) "/text" } { "Look at it" } }

@@ -65,7 +65,11 @@ async fn a_call_becomes_a_task_once() {
     assert!(from.outside && from.source == "watcher:shop");
     let files = file_attachments::list(&ada, &house.store, all[0].id).await.unwrap();
     let mut kept = Vec::new();
-    house.state.vault.read(&files[0].storage_path, &mut kept).unwrap();
+    domain::files::open(&house.store, &house.state.vault, &files[0])
+        .await
+        .unwrap()
+        .copy(0, u64::MAX, &mut kept)
+        .unwrap();
     assert_eq!(kept, body, "byte for byte");
 }
 

@@ -186,6 +186,19 @@ impl House {
         (Self { folder: self.folder, store, router, state }, user)
     }
 
+    /// The same house with something else in it.
+    pub fn with(self, change: impl FnOnce(State) -> State) -> Self {
+        let state = change(self.state);
+        let router =
+            app::router(app::App::new(state.clone(), "127.0.0.1:8000".parse().unwrap(), CancellationToken::new()));
+        Self { folder: self.folder, store: self.store, router, state }
+    }
+
+    /// Where its data lies.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// With ada, the administrator.
     pub async fn with_ada() -> (Self, Uuid) {
         let house = Self::new().await;

@@ -320,22 +320,16 @@ async fn files_are_kept_or_looked_at_and_never_run() {
     let (house, ada) = House::with_ada().await;
     let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
     let task = tasks::create(&actor, &house.store, &tasks::NewTask::titled("Read it")).await.unwrap();
-    let hang = async |name: &str, kind: &str, content: &[u8]| {
-        let stored = house.state.vault.store(&mut &*content, 1 << 20).unwrap();
-        let new = store::file_attachments::NewAttachment {
-            filename: name.to_owned(),
-            original_filename: name.to_owned(),
-            mime_type: Some(kind.to_owned()),
-            file_size: i64::try_from(stored.size_bytes).unwrap(),
-            storage_path: stored.storage_path,
-            task_id: task,
-            hash_checksum: stored.sha256,
-        };
-        store::file_attachments::create(&actor, &house.store, &new).await.unwrap()
+    let hang = async |name: &str, content: &[u8]| {
+        let (on, vault, name) = (&house.store, &house.state.vault, name.to_owned());
+        let kept = domain::files::keep(on, vault, std::io::Cursor::new(content.to_vec()), 1 << 20).await.unwrap();
+        let new = domain::files::NewFile { name, kept, expires_at: None };
+        domain::files::add(on, vault, &actor, task, new).await.unwrap().id
     };
-    let html = hang("page ü.html", "text/html", b"<script>alert(1)</script>").await;
-    let long = "x".repeat(300_000);
-    let picture = hang("dot.png", "image/png", long.as_bytes()).await;
+    let html = hang("page ü.html", b"<script>alert(1)</script>").await;
+    let mut long = b"\x89PNG\r\n\x1a\n".to_vec();
+    long.resize(300_000, b'x');
+    let picture = hang("dot.png", &long).await;
     let page = browser.get(&format!("/tasks/{task}")).await.text;
     assert!(page.contains(&format!("/files/{html}/text")) && page.contains(&format!("src=\"/files/{picture}\"")));
     let kept = browser.get(&format!("/files/{html}")).await;

@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 use store::{Actor, Store, Vault, idempotency_keys as keys, schedules, sessions};
 use tokio_util::sync::CancellationToken;
 
-pub use self::attachments::sweep;
 use crate::Result;
 
 /// Tables that one run of `statistics` looks at.
@@ -71,6 +70,7 @@ impl Jobs {
             .with(Job::new("cleanup-sessions", 10 * MINUTE, |c| Box::pin(cleanup_sessions(c))))
             .with(Job::new("log-partitions", 10 * MINUTE, |c| Box::pin(log_partitions(c))))
             .with(Job::new("attachments", 30 * MINUTE, |c| Box::pin(attachments::run(c))))
+            .with(Job::new("attachments-check", 30 * MINUTE, |c| Box::pin(attachments::check(c))))
             .with(Job::new("idempotency-keys", 10 * MINUTE, |c| Box::pin(idempotency_keys(c))))
             .with(Job::new("statistics", 30 * MINUTE, |c| Box::pin(statistics(c))))
     }

@@ -47,7 +47,15 @@ impl Work {
 
 impl World {
     pub async fn new(postgres: bool) -> Self {
+        Self::with_key(postgres, None).await
+    }
+
+    /// With this master key in place of a new one.
+    pub async fn with_key(postgres: bool, key: Option<String>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        if let Some(key) = key {
+            std::fs::write(dir.path().join("master.key"), key).unwrap();
+        }
         let database = if postgres { Database::postgres().await } else { Database::sqlite(dir.path()).await };
         let store = Store::open(&database.config).await.unwrap();
         let vault = Vault::open(&dir.path().join("master.key"), &dir.path().join("attachments")).unwrap();

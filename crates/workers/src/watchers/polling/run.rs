@@ -1,12 +1,14 @@
 //! The loop around a source: each event one task, failures ever more rarely, and people told.
 
 use std::{
+    io::Cursor,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use domain::{
     Error as DomainError,
+    files::{self, NewFile},
     intake::{self, Event},
 };
 use jiff::Timestamp;
@@ -15,7 +17,6 @@ use rand::Rng;
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Store, Vault,
-    file_attachments::NewAttachment,
     notifications::{self, NewNotification},
     schedules,
     tasks::NewTask,
@@ -24,10 +25,9 @@ use store::{
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{Ask, Common, File, Found, Item, Known, Source};
-use crate::{folder_intake::safe_name, logs::LogQueue};
+use crate::logs::LogQueue;
 
 /// After the first failure; doubled after each further one …
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
@@ -198,7 +198,7 @@ impl Poller {
             match self.keep(file).await {
                 Ok(attachment) => kept.push(attachment),
                 Err(trouble) => {
-                    self.let_go(&kept).await;
+                    files::give_up(&self.vault, &kept).await;
                     return Err(trouble);
                 }
             }
@@ -219,52 +219,25 @@ impl Poller {
             key: item.key,
             source: item.source.chars().filter(|c| *c != '\0').take(1000).collect(),
             task,
-            attachments: kept.clone(),
+            files: kept,
             parts: item.parts,
             detail: without_nul(item.detail),
             cursor: without_nul(cursor),
         };
         let (title, source) = (event.task.title.clone(), event.source.clone());
-        match intake::intake(&self.store, &self.watcher, event).await {
+        match intake::intake(&self.store, &self.vault, &self.watcher, event).await {
             Ok(id) => {
                 self.logs.push("info", &self.module(), &format!("{title} became a task ({source})"), Some(id));
                 Ok(())
             }
-            Err(DomainError::Duplicate) => {
-                self.let_go(&kept).await;
-                Ok(())
-            }
-            // The task may stand all the same; what belongs to no row is swept.
+            Err(DomainError::Duplicate) => Ok(()),
             Err(e) => Err(passing(e)),
         }
     }
 
-    async fn keep(&self, file: File) -> Result<NewAttachment, Trouble> {
-        let vault = self.vault.clone();
-        let bytes = file.bytes;
-        let stored = tokio::task::spawn_blocking(move || vault.store(&mut bytes.as_slice(), FILE_BYTES))
-            .await
-            .map_err(passing)?
-            .map_err(passing)?;
-        Ok(NewAttachment {
-            filename: safe_name(&file.name),
-            original_filename: file.name.chars().filter(|c| *c != '\0').take(255).collect(),
-            mime_type: Some(file.mime_type.chars().filter(|c| !c.is_control()).take(100).collect()),
-            file_size: i64::try_from(stored.size_bytes).unwrap_or(i64::MAX),
-            storage_path: stored.storage_path,
-            task_id: Uuid::nil(),
-            hash_checksum: stored.sha256,
-        })
-    }
-
-    async fn let_go(&self, kept: &[NewAttachment]) {
-        let (vault, places): (_, Vec<String>) =
-            (self.vault.clone(), kept.iter().map(|k| k.storage_path.clone()).collect());
-        let removed =
-            tokio::task::spawn_blocking(move || places.iter().try_for_each(|place| vault.remove(place))).await;
-        if !matches!(removed, Ok(Ok(()))) {
-            tracing::warn!(watcher = %self.watcher.name, "copies of files that became no task could not be removed; they are swept");
-        }
+    async fn keep(&self, file: File) -> Result<NewFile, Trouble> {
+        let kept = files::keep(&self.store, &self.vault, Cursor::new(file.bytes), FILE_BYTES).await.map_err(passing)?;
+        Ok(NewFile { name: file.name, kept, expires_at: None })
     }
 
     async fn tell(&self, actor: &Actor, kind: &'static str, title: &str, message: String) -> store::Result<()> {

@@ -1,0 +1,1 @@
+SELECT {columns} FROM kept_files WHERE storage_path = $1
