@@ -36,7 +36,7 @@ pub struct Wrap {
 #[derive(Clone)]
 pub enum Recipients {
     /// For whoever holds the master key.
-    Master(Key),
+    Master(Vault),
     /// For the holders of these public keys alone (`age1…`).
     People(Vec<String>),
 }
@@ -53,7 +53,7 @@ impl std::fmt::Debug for Recipients {
 impl Recipients {
     /// For the master key of this vault.
     pub fn master(vault: &Vault) -> Self {
-        Self::Master(vault.derive(PURPOSE))
+        Self::Master(vault.clone())
     }
 
     /// For these public keys, each as age writes it (`age1…`).
@@ -107,10 +107,11 @@ impl Sealer {
         rand::rng().fill_bytes(&mut *key);
         let failed = |e: &dyn std::fmt::Display| Error::Internal(format!("a backup's key can't be sealed: {e}"));
         let wrap = match recipients {
-            Recipients::Master(master) => {
+            Recipients::Master(vault) => {
+                let master = vault.derive(PURPOSE);
                 let mut nonce = [0_u8; 24];
                 rand::rng().fill_bytes(&mut nonce);
-                let sealed = XChaCha20Poly1305::new((&**master).into())
+                let sealed = XChaCha20Poly1305::new((&*master).into())
                     .encrypt(XNonce::from_slice(&nonce), Payload { msg: &*key, aad: bundle.as_bytes() })
                     .map_err(|e| failed(&e))?;
                 Wrap { by: "master".to_owned(), key: BASE64.encode([nonce.as_slice(), &sealed].concat()) }
@@ -148,14 +149,15 @@ impl Sealer {
 /// The keys at hand for opening.
 #[derive(Clone, Default)]
 pub struct Opener {
-    master: Option<Key>,
+    /// That of the key that seals, and those of older ones.
+    master: Vec<Key>,
     people: Vec<age::x25519::Identity>,
 }
 
 impl std::fmt::Debug for Opener {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Opener")
-            .field("master", &self.master.is_some())
+            .field("master", &self.master.len())
             .field("people", &self.people.len())
             .finish_non_exhaustive()
     }
@@ -165,7 +167,7 @@ impl Opener {
     /// With the master key of this vault.
     #[must_use]
     pub fn with_master(mut self, vault: &Vault) -> Self {
-        self.master = Some(vault.derive(PURPOSE));
+        self.master = vault.derive_all(PURPOSE);
         self
     }
 
@@ -207,7 +209,7 @@ impl Opener {
         }
         Err(if wraps.iter().any(|w| w.by == "age") {
             "it was sealed for recipients, and no private key at hand is one of theirs; give it with --identity FILE"
-        } else if self.master.is_none() {
+        } else if self.master.is_empty() {
             "it was sealed with the master key, which is not at hand; name it with master_key_file"
         } else {
             "it was sealed with another master key; name the right one with master_key_file"
@@ -217,9 +219,12 @@ impl Opener {
 
     fn open_master(&self, bundle: &str, sealed: &[u8]) -> Option<Key> {
         let (nonce, body) = sealed.split_at_checked(24)?;
-        let cipher = XChaCha20Poly1305::new((&**self.master.as_ref()?).into());
-        let plain = cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: bundle.as_bytes() }).ok()?;
-        key_of(&Zeroizing::new(plain))
+        self.master.iter().find_map(|master| {
+            let cipher = XChaCha20Poly1305::new((&**master).into());
+            let plain =
+                cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: bundle.as_bytes() }).ok()?;
+            key_of(&Zeroizing::new(plain))
+        })
     }
 
     fn open_age(&self, bundle: &str, sealed: &[u8]) -> Option<Key> {

@@ -13,6 +13,7 @@ pub mod guessing;
 pub mod hand_over;
 pub mod handbook;
 pub mod intake;
+pub mod master_key;
 pub mod passwords;
 pub mod playbook;
 pub mod policy;

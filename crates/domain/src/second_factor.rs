@@ -6,7 +6,7 @@ use rand::{Rng, RngCore};
 use ring::hmac;
 use serde::Serialize;
 use serde_json::json;
-use store::{Actor, Store, Vault, second_factors, users};
+use store::{Actor, Store, Vault, sealed::Purpose, second_factors, users};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
@@ -27,8 +27,6 @@ const SECRET_BYTES: usize = 20;
 const CODES: usize = 10;
 /// How long one has for the code after the password.
 const CHALLENGE: SignedDuration = SignedDuration::from_mins(5);
-/// What the sealed secrets are for.
-const PURPOSE: &str = "second factor";
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// The code of a step (RFC 4226 over the number of steps since 1970).
@@ -106,7 +104,7 @@ pub async fn begin(store: &Store, vault: &Vault, actor: &Actor) -> Result<Enrolm
     let mut bytes = [0_u8; SECRET_BYTES];
     rand::rng().fill_bytes(&mut bytes);
     let secret = base32(&bytes);
-    let sealed = vault.seal_json(&purpose(me), &json!({ "totp": hex::encode(bytes) }))?;
+    let sealed = vault.seal_json(&Purpose::second_factor(me), &json!({ "totp": hex::encode(bytes) }))?;
     if !second_factors::begin(&as_service(actor), store, me, sealed).await? {
         return Err(Error::Conflict("there is a second factor already; take it away first".to_owned()));
     }
@@ -125,15 +123,11 @@ pub async fn begin(store: &Store, vault: &Vault, actor: &Actor) -> Result<Enrolm
     Ok(Enrolment { secret, uri })
 }
 
-fn purpose(user_id: Uuid) -> String {
-    format!("{PURPOSE} of {user_id}")
-}
-
 async fn secret(store: &Store, vault: &Vault, user_id: Uuid, is_confirmed: bool) -> Result<Option<Vec<u8>>> {
     let Some(found) = second_factors::secret(&Actor::service(), store, user_id, is_confirmed).await? else {
         return Ok(None);
     };
-    let opened = vault.unseal_json(&purpose(user_id), &found.secret)?;
+    let opened = vault.unseal_json(&Purpose::second_factor(user_id), &found.secret)?;
     let odd = || store::Error::Vault("a second factor's secret is not what was sealed".to_owned());
     let text = opened.get("totp").and_then(serde_json::Value::as_str).ok_or_else(odd)?;
     Ok(Some(hex::decode(text).map_err(|_| odd())?))

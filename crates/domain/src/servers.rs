@@ -7,6 +7,7 @@ use store::{
     Actor, Store, Vault,
     mcp_servers::{self, Server, ServerTool},
     policies::{self, NewPolicy},
+    sealed::Purpose,
 };
 use uuid::Uuid;
 
@@ -23,11 +24,6 @@ pub struct NewServer {
     pub args: Vec<String>,
     /// Its environment; sealed before it is stored.
     pub environment: BTreeMap<String, String>,
-}
-
-/// What ties a sealed environment to its server.
-pub fn purpose(name: &str) -> String {
-    format!("mcp_servers.environment:{name}")
 }
 
 /// Reading tools of the well-known filesystem server, which a rule allows from the start, also for work on content
@@ -57,7 +53,7 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
     let environment = if new.environment.is_empty() {
         None
     } else {
-        Some(vault.seal_json(&purpose(&new.name), &json!(new.environment))?)
+        Some(vault.seal_json(&Purpose::server_environment(&new.name), &json!(new.environment))?)
     };
     let is_filesystem = new.args.iter().any(|a| is_filesystem_server(a));
     let actor = actor.clone();
@@ -113,7 +109,9 @@ pub async fn change(
                 let sealed = match wanted.environment {
                     None => None,
                     Some(given) if given.is_empty() => Some(None),
-                    Some(given) => Some(Some(vault.seal_json(&purpose(&server.name), &json!(given))?)),
+                    Some(given) => {
+                        Some(Some(vault.seal_json(&Purpose::server_environment(&server.name), &json!(given))?))
+                    }
                 };
                 if !mcp_servers::update(&actor, tx, &server, sealed).await? {
                     return Err(store::Error::Refused { what: "mcp_servers".to_owned() }.into());

@@ -262,11 +262,6 @@ pub fn copy_id(of: Uuid, channel: &str) -> Uuid {
     uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
-/// What ties a way's sealed credentials to their place.
-pub fn seal_of(channel: &str) -> String {
-    format!("channel:{channel}")
-}
-
 /// The actor's own settings.
 pub async fn wishes(store: &Store, actor: &Actor) -> Result<Wishes> {
     Ok(Wishes::of(&own(store, actor).await?.preferences))

@@ -3,7 +3,9 @@
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
-    Actor, Store, Vault, users,
+    Actor, Store, Vault,
+    sealed::Purpose,
+    users,
     watchers::{self, Watcher},
 };
 use uuid::Uuid;
@@ -86,7 +88,7 @@ pub async fn set_credentials(
 pub fn credentials(vault: &Vault, watcher: &Watcher) -> Result<Option<Json>> {
     match watcher.config.as_ref().and_then(|c| c.get(CREDENTIALS)) {
         None => Ok(None),
-        Some(sealed) => Ok(Some(vault.unseal_json(&purpose(watcher.id), sealed)?)),
+        Some(sealed) => Ok(Some(vault.unseal_json(&Purpose::watcher_credentials(watcher.id), sealed)?)),
     }
 }
 
@@ -139,13 +141,8 @@ pub async fn check(store: &Store, actor: &Actor, config: &Json) -> Result<()> {
     Ok(())
 }
 
-/// What ties a watcher's sealed credentials to their place.
-pub fn purpose(id: Uuid) -> String {
-    format!("watcher:{id}")
-}
-
 fn with_sealed(vault: &Vault, id: Uuid, mut config: Json, secret: &Json) -> Result<Json> {
-    let sealed = vault.seal_json(&purpose(id), secret)?;
+    let sealed = vault.seal_json(&Purpose::watcher_credentials(id), secret)?;
     if let Some(settings) = config.as_object_mut() {
         settings.insert(CREDENTIALS.to_owned(), sealed);
     }

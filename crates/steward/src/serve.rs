@@ -25,7 +25,7 @@ use workers::{
     logs::LogQueue, notifier::Notifier, safekeeping, servers, silence, watching,
 };
 
-use crate::{Error, config::Config, hands::Hands};
+use crate::{Error, cli, config::Config, hands::Hands};
 
 /// Which parts run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -80,7 +80,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         }
     }
     let store = Store::open(&database).await?;
-    let vault = config.vault()?;
+    let vault = cli::open_vault(&config, &store).await?;
     let node = node_name(&data_dir)?;
     let shutdown = CancellationToken::new();
     let mut parts = JoinSet::new();

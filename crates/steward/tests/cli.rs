@@ -5,6 +5,8 @@
 mod api;
 #[path = "cli/approvals.rs"]
 mod approvals;
+#[path = "cli/attachments.rs"]
+mod attachments;
 #[path = "cli/audit.rs"]
 mod audit;
 #[path = "cli/database.rs"]

@@ -3,9 +3,9 @@
 
 use crate::{
     activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook,
-    idempotency_keys, kept_files, log_keeping, login_tries, mcp_servers, model_turns, notification_channels,
-    notification_outbox, notifications, policies, run, runs, schedules, second_factors, sessions, statement::Statement,
-    system_logs, task_queue, tasks, users, watchers,
+    idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, model_turns,
+    notification_channels, notification_outbox, notifications, policies, run, runs, schedules, sealed, second_factors,
+    sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -24,6 +24,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         kept_files::ALL,
         log_keeping::ALL,
         login_tries::ALL,
+        master_key::ALL,
         mcp_servers::ALL,
         model_turns::ALL,
         notification_channels::ALL,
@@ -33,6 +34,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         run::ALL,
         runs::ALL,
         schedules::ALL,
+        sealed::ALL,
         second_factors::ALL,
         sessions::ALL,
         system_logs::ALL,

@@ -498,7 +498,8 @@ impl web::Hands for Hands {
         secret: Option<Json>,
     ) -> BoxFuture<'a, domain::Result<()>> {
         Box::pin(async move {
-            let sealed = secret.map(|s| on.1.seal_json("way", &s)).transpose()?;
+            let sealed =
+                secret.map(|s| on.1.seal_json(&store::sealed::Purpose::channel_secret(channel), &s)).transpose()?;
             store::notification_channels::put(actor, on.0, channel, config, sealed).await?;
             Ok(())
         })

@@ -20,6 +20,7 @@ use store::{
     notification_outbox::{self, Outgoing},
     notifications::{self, Notification},
     schedules,
+    sealed::Purpose,
     users::{self, Contact},
 };
 use tokio::sync::Notify;
@@ -353,7 +354,7 @@ impl Notifier {
         let secret = way
             .secret
             .as_ref()
-            .map(|sealed| self.vault.unseal_json(&telling::seal_of(&way.channel), sealed))
+            .map(|sealed| self.vault.unseal_json(&Purpose::channel_secret(&way.channel), sealed))
             .transpose()
             .map_err(|e| Trouble::lasting(e.to_string()))?;
         Way::parse(&way.channel, &way.config, secret.as_ref())
@@ -382,7 +383,7 @@ pub async fn set_channel(
     secret: Option<&Json>,
 ) -> Result<()> {
     Way::parse(channel, &config, secret)?;
-    let sealed = secret.map(|s| vault.seal_json(&telling::seal_of(channel), s)).transpose()?;
+    let sealed = secret.map(|s| vault.seal_json(&Purpose::channel_secret(channel), s)).transpose()?;
     notification_channels::put(actor, store, channel, config, sealed).await?;
     Ok(())
 }

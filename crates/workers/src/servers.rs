@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use domain::servers::purpose;
 use secrecy::SecretString;
 use serde_json::Value as Json;
 use store::{
     Actor, Store, Vault,
     mcp_servers::{self, ServerLaunch},
+    sealed::Purpose,
     signals::Topic,
 };
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ fn spec(vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
     let environment = match launch.environment {
         None => BTreeMap::new(),
         Some(sealed) => {
-            let Json::Object(map) = vault.unseal_json(&purpose(&launch.name), &sealed)? else {
+            let Json::Object(map) = vault.unseal_json(&Purpose::server_environment(&launch.name), &sealed)? else {
                 return Err(Error::Server {
                     name: launch.name,
                     reason: "its environment is not a list of names and values; remove it and add it again".to_owned(),

@@ -101,6 +101,18 @@ async fn what_a_crash_leaves_is_swept_and_nothing_else() {
         drop(spare);
         assert_eq!((sweep(&world).await, on_disk(&world).len()), (1, 2));
         assert_eq!(read(&world, &row).await.unwrap(), b"stands");
+        // The row is gone, and Steward ends before its file is.
+        let past = store::now() - jiff::SignedDuration::from_secs(1);
+        let ended = add(&world, task, b"its time is over", Some(past)).await;
+        let gone = world.store.transaction(|tx| {
+            Box::pin(async move {
+                let places = file_attachments::expire(&Actor::service(), tx, 10).await?;
+                kept_files::drop_unused(&Actor::service(), tx, places).await
+            })
+        });
+        assert_eq!(gone.await.unwrap(), std::slice::from_ref(&ended.storage_path));
+        assert!(world.vault.holds(&ended.storage_path));
+        assert_eq!((sweep(&world).await, on_disk(&world).len()), (1, 2));
         // Nobody hangs a file on what he does not see, and nothing of it stays.
         let file = kept(&world, "e", b"refused", None).await;
         assert!(files::add(&world.store, &world.vault, &Actor::user(Uuid::now_v7()), task, file).await.is_err());

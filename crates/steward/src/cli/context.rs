@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use store::{
-    Actor, Store, Vault, migrate,
+    Actor, Store, Vault, master_key, migrate,
     users::{self, User},
 };
 use uuid::Uuid;
@@ -36,6 +36,23 @@ pub(super) async fn open_store(config: &Config) -> Result<Store> {
     Ok(Store::open(&config.database).await?)
 }
 
+/// Opens the vault. A key that is not the database's is refused, and none is made where the database has one.
+pub(crate) async fn open_vault(config: &Config, store: &Store) -> Result<Vault> {
+    if !config.master_key_file.exists()
+        && let Some(known) = master_key::get(&Actor::service(), store).await?
+    {
+        return Err(Error::refused(format!(
+            "the master key {} is missing, and this database is sealed with the key {}; restore its file from where you keep it",
+            config.master_key_file.display(),
+            known.fingerprint
+        )));
+    }
+    let settings = config.clone();
+    let vault = blocking(move || settings.vault()).await?;
+    domain::master_key::admit(store, &vault).await?;
+    Ok(vault)
+}
+
 impl Context {
     /// Opens the database and finds out who acts.
     pub(super) async fn open(config: Config, acting_as: Option<&str>) -> Result<Self> {
@@ -56,10 +73,9 @@ impl Context {
         self.store.close().await;
     }
 
-    /// The vault; its key is made when missing.
+    /// The vault with the key that the database is sealed with; one is made where there was none.
     pub(super) async fn vault(&self) -> Result<Vault> {
-        let config = self.config.clone();
-        blocking(move || config.vault()).await
+        open_vault(&self.config, &self.store).await
     }
 
     pub(super) fn library(&self) -> Library {

@@ -15,6 +15,7 @@ mod doctor;
 pub(crate) mod folders;
 mod handbook;
 mod health;
+mod key;
 mod logs;
 mod maintain;
 mod model;
@@ -44,6 +45,7 @@ use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, 
 use workers::{jobs::Jobs, log_keeping, logs::LogQueue, safekeeping};
 
 use self::context::Context;
+pub(crate) use self::context::open_vault;
 use crate::{
     Result,
     config::{Config, Flags},
@@ -128,6 +130,9 @@ enum Acting {
     /// Files on tasks: list, add, get
     #[command(subcommand)]
     Attachment(attachment::Command),
+    /// The master key: status, rotate, forget
+    #[command(subcommand)]
+    Key(key::Command),
     /// What waits for a decision, and deciding it
     #[command(subcommand)]
     Approval(approval::Command),
@@ -266,6 +271,7 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
         Acting::Token(command) => token::run(ctx, command).await,
         Acting::Task(command) => task::run(ctx, command).await,
         Acting::Attachment(command) => attachment::run(ctx, command).await,
+        Acting::Key(command) => key::run(ctx, command).await,
         Acting::Approval(command) => approval::run(ctx, command).await,
         Acting::Watcher(command) => watcher::run(ctx, command).await,
         Acting::Server(command) => server::run(ctx, command).await,

@@ -45,6 +45,11 @@ impl Desk {
         self
     }
 
+    /// Runs it so that it is killed at the n-th of the places where power may fail.
+    pub fn killed_at(&self, place: u32, args: &[&str]) -> Ran {
+        self.with_env(&[("STEWARD_TEST_KILL_AT", &place.to_string())], args, "")
+    }
+
     pub fn home(&self) -> PathBuf {
         self.dir.path().join("home")
     }
@@ -58,6 +63,10 @@ impl Desk {
     }
 
     pub fn with_input(&self, args: &[&str], input: &str) -> Ran {
+        self.with_env(&[], args, input)
+    }
+
+    fn with_env(&self, env: &[(&str, &str)], args: &[&str], input: &str) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_steward"))
             .args(args)
             .env_clear()
@@ -67,6 +76,7 @@ impl Desk {
             // Nobody listens there, so that no other test's Steward is taken for ours.
             .env("STEWARD_LISTEN", "127.0.0.1:9")
             .envs(self.env.iter().map(|(k, v)| (k, v)))
+            .envs(env.iter().copied())
             .current_dir(self.home())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -77,7 +87,8 @@ impl Desk {
         drop(writeln!(child.stdin.take().unwrap(), "{input}"));
         let output = child.wait_with_output().unwrap();
         Ran {
-            code: output.status.code().unwrap(),
+            // Killed, it has none.
+            code: output.status.code().unwrap_or(-1),
             out: String::from_utf8(output.stdout).unwrap(),
             err: String::from_utf8(output.stderr).unwrap(),
         }

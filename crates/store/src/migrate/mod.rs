@@ -81,6 +81,7 @@ migrations! {
     30 "backup_schedules" "0030_backup_schedules",
     31 "more_time" "0031_more_time",
     32 "kept_files" "0032_kept_files",
+    33 "master_key" "0033_master_key",
 }
 
 /// A migration that stands in a database.

@@ -309,12 +309,14 @@ BEGIN
            AND has_permission(current_user_id(), 'task_create')
            AND (NEW.task_id IS NULL OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = NEW.task_id))) IS NOT TRUE;
 END;
-CREATE TEMP TRIGGER guard_file_attachments_columns BEFORE UPDATE ON main.file_attachments
-WHEN NOT ((is_service() AND NEW.id = OLD.id AND NEW.filename = OLD.filename AND NEW.original_filename = OLD.original_filename AND NEW.mime_type IS OLD.mime_type
-          AND NEW.file_size IS OLD.file_size AND NEW.uploaded_by IS OLD.uploaded_by AND NEW.task_id IS OLD.task_id AND NEW.created_at = OLD.created_at
-          AND NEW.expires_at IS OLD.expires_at AND NEW.is_encrypted = OLD.is_encrypted AND NEW.hash_checksum IS OLD.hash_checksum)
-      OR (OLD.uploaded_by IS NOT NULL AND NEW.uploaded_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.uploaded_by))
+CREATE TEMP TRIGGER guard_file_attachments_columns BEFORE UPDATE OF id, filename, original_filename, mime_type, file_size, uploaded_by, task_id,
+    created_at, expires_at, is_encrypted, hash_checksum ON main.file_attachments
+WHEN NOT ((OLD.uploaded_by IS NOT NULL AND NEW.uploaded_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.uploaded_by))
       OR (OLD.task_id IS NOT NULL AND NEW.task_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id)))
+BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
+-- Steward keeps an older file anew in another place.
+CREATE TEMP TRIGGER guard_file_attachments_place BEFORE UPDATE OF storage_path ON main.file_attachments
+WHEN NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
 -- Steward removes a row when its time is over.
 CREATE TEMP TRIGGER guard_file_attachments_delete BEFORE DELETE ON main.file_attachments

@@ -33,7 +33,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::{Vault, hmac};
-use crate::{Error, Result};
+use crate::{Error, Result, sealed::Purpose};
 
 const MAGIC: &[u8; 8] = b"STWDATT2";
 /// Of files that bear their own key, wrapped.
@@ -195,7 +195,7 @@ impl Vault {
         out.sync_all().map_err(failed)?;
         let sha256 = hex::encode(hash.finalize());
         let storage_path = self.name_of(&sha256);
-        let sealed_key = self.seal_json(&purpose(&storage_path), &json!({ "key": BASE64.encode(*key) }))?;
+        let sealed_key = self.seal_json(&Purpose::file_key(&storage_path), &json!({ "key": BASE64.encode(*key) }))?;
         let target = self.path(&storage_path)?;
         let folder = target.parent().unwrap_or(&self.folder);
         std::fs::create_dir_all(folder).map_err(failed)?;
@@ -231,10 +231,10 @@ impl Vault {
         let (key, head_bytes) = if magic == *OLD_MAGIC {
             let mut wrapped = [0_u8; WRAPPED];
             file.read_exact(&mut wrapped).map_err(cut)?;
-            (self.unseal(storage_path.as_bytes(), &wrapped)?, 8 + WRAPPED + STREAM_NONCE)
+            (self.unseal(storage_path.as_bytes(), &wrapped, None)?, 8 + WRAPPED + STREAM_NONCE)
         } else if magic == *MAGIC {
             let sealed = sealed_key.ok_or_else(|| damaged("has lost the row with its key"))?;
-            let opened = self.unseal_json(&purpose(storage_path), sealed)?;
+            let opened = self.unseal_json(&Purpose::file_key(storage_path), sealed)?;
             let key = opened["key"].as_str().and_then(|text| BASE64.decode(text).ok()).map(Zeroizing::new);
             (key.ok_or_else(|| damaged("has no key in its row"))?, 8 + STREAM_NONCE)
         } else {
@@ -306,11 +306,6 @@ impl Vault {
             _ => Ok(()),
         }
     }
-}
-
-/// What ties a file's key to its place.
-pub(crate) fn purpose(storage_path: &str) -> String {
-    format!("kept_files.sealed_key:{storage_path}")
 }
 
 fn is_older(file: &std::fs::DirEntry, age: Duration) -> bool {

@@ -2,10 +2,9 @@
 //! under a key of its own that the master key wraps.
 
 mod files;
+mod ring;
 
 use std::{
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,18 +15,18 @@ use chacha20poly1305::{
     aead::{Aead, Payload},
 };
 use rand::RngCore;
-use secrecy::{ExposeSecret, SecretBox};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 pub use self::files::{HEAD_BYTES, KeptFile, Limits, Stored};
-use crate::{Error, Result};
+use self::ring::Keys;
+use crate::{Error, Result, sealed::Purpose};
 
-/// The master key and the folder of attachments. Cloning shares the key.
+/// The master key and the folder of attachments. Cloning shares both.
 #[derive(Clone)]
 pub struct Vault {
-    key: Arc<SecretBox<[u8; 32]>>,
+    keys: Arc<Keys>,
     folder: PathBuf,
     limits: Limits,
     busy: Arc<files::Busy>,
@@ -40,63 +39,70 @@ impl std::fmt::Debug for Vault {
 }
 
 impl Vault {
-    /// Reads the master key, or makes one with mode 0600 where there is none.
+    /// Reads the master key's file, or makes one with mode 0600 where there is none.
     pub fn open(key_file: &Path, folder: &Path) -> Result<Self> {
-        let wrong = |what: &str, e: &dyn std::fmt::Display| {
-            Error::Vault(format!("the master key {} {what}: {e}", key_file.display()))
-        };
-        let text = match std::fs::read_to_string(key_file) {
-            Ok(text) => Zeroizing::new(text),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let mut key = Zeroizing::new([0_u8; 32]);
-                rand::rng().fill_bytes(&mut *key);
-                let text = Zeroizing::new(hex::encode(*key));
-                let mut file = std::fs::OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(key_file)
-                    .map_err(|e| wrong("can't be made", &e))?;
-                file.write_all(text.as_bytes())
-                    .and_then(|()| file.sync_all())
-                    .map_err(|e| wrong("can't be written", &e))?;
-                text
-            }
-            Err(e) => return Err(wrong("can't be read", &e)),
-        };
-        let mut key = Box::new([0_u8; 32]);
-        hex::decode_to_slice(text.trim(), &mut *key)
-            .map_err(|_| wrong("is damaged", &"it must hold 64 hexadecimal digits; restore it from your backup"))?;
         Ok(Self {
-            key: Arc::new(SecretBox::new(key)),
+            keys: Arc::new(Keys::open(key_file)?),
             folder: folder.to_owned(),
             limits: Limits::default(),
             busy: Arc::default(),
         })
     }
 
-    /// The same key with another folder of attachments: a restored one that is looked at.
+    /// The same keys with another folder of attachments: a restored one that is looked at.
     #[must_use]
     pub fn at(&self, folder: &Path) -> Self {
-        Self { key: Arc::clone(&self.key), folder: folder.to_owned(), limits: self.limits, busy: Arc::default() }
+        Self { keys: Arc::clone(&self.keys), folder: folder.to_owned(), limits: self.limits, busy: Arc::default() }
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.key.expose_secret().into())
+    /// The master key's file.
+    pub fn key_file(&self) -> &Path {
+        self.keys.file()
     }
 
-    fn seal(&self, purpose: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+    /// Which keys there are, none of which it shows: the one that seals, then those that only open.
+    pub fn fingerprints(&self) -> Vec<String> {
+        self.keys.ring().keys().iter().map(|key| key.fingerprint.clone()).collect()
+    }
+
+    /// Has a key seal from now on: the one in the file `new`, or one that is made. Those before it still open. Blocking.
+    pub fn put_first(&self, new: Option<&Path>) -> Result<()> {
+        self.keys.put_first(new)
+    }
+
+    /// Takes a key that no longer seals out of the file. False: there is none such. Blocking.
+    pub fn forget(&self, fingerprint: &str) -> Result<bool> {
+        self.keys.forget(fingerprint)
+    }
+
+    fn seal(&self, purpose: &[u8], plain: &[u8]) -> Result<(Vec<u8>, String)> {
+        let ring = self.keys.ring();
         let mut nonce = [0_u8; 24];
         rand::rng().fill_bytes(&mut nonce);
         let mut out = nonce.to_vec();
-        let sealed = self.cipher().encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: purpose });
+        let cipher = XChaCha20Poly1305::new(ring.first().bytes().into());
+        let sealed = cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: purpose });
         out.extend(sealed.map_err(|_| Error::Vault("a secret can't be sealed".to_owned()))?);
-        Ok(out)
+        Ok((out, ring.first().fingerprint.clone()))
     }
 
-    fn unseal(&self, purpose: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    /// `key` names the key that sealed it; what names none is tried with all of them.
+    fn unseal(&self, purpose: &[u8], sealed: &[u8], key: Option<&str>) -> Result<Zeroizing<Vec<u8>>> {
+        let ring = self.keys.ring();
+        let file = self.keys.file().display();
+        let tried = match key {
+            None => ring.keys(),
+            Some(name) => std::slice::from_ref(ring.named(name).ok_or_else(|| {
+                Error::Vault(format!(
+                    "a secret can't be opened: it was sealed with the master key {name}, which {file} does not hold; restore the right key"
+                ))
+            })?),
+        };
         let opened = sealed.split_at_checked(24).and_then(|(nonce, body)| {
-            self.cipher().decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: purpose }).ok()
+            tried.iter().find_map(|key| {
+                let cipher = XChaCha20Poly1305::new(key.bytes().into());
+                cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: purpose }).ok()
+            })
         });
         opened.map(Zeroizing::new).ok_or_else(|| {
             Error::Vault(
@@ -109,23 +115,43 @@ impl Vault {
     /// A secret of its own for `purpose`, always the same for the same master key. What is sealed shows nothing of it,
     /// and it shows nothing of the master key.
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        Zeroizing::new(hmac(self.key.expose_secret(), &[b"steward ", purpose.as_bytes()]))
+        derived(self.keys.ring().first().bytes(), purpose)
+    }
+
+    /// The same of every key there is, that which seals first.
+    pub fn derive_all(&self, purpose: &str) -> Vec<Zeroizing<[u8; 32]>> {
+        self.keys.ring().keys().iter().map(|key| derived(key.bytes(), purpose)).collect()
     }
 
     /// Seals a JSON document for a row of the database; `purpose` ties it to its place.
-    pub fn seal_json(&self, purpose: &str, value: &Json) -> Result<Json> {
+    pub fn seal_json(&self, purpose: &Purpose, value: &Json) -> Result<Json> {
         let plain = Zeroizing::new(value.to_string());
-        Ok(json!({ "sealed": BASE64.encode(self.seal(purpose.as_bytes(), plain.as_bytes())?), "v": 1 }))
+        let (sealed, key) = self.seal(purpose.as_bytes(), plain.as_bytes())?;
+        Ok(json!({ "sealed": BASE64.encode(sealed), "v": 2, "key": key }))
     }
 
     /// Opens what [`Self::seal_json`] sealed for the same purpose.
-    pub fn unseal_json(&self, purpose: &str, sealed: &Json) -> Result<Json> {
+    pub fn unseal_json(&self, purpose: &Purpose, sealed: &Json) -> Result<Json> {
         let bytes = sealed.get("sealed").and_then(Json::as_str).and_then(|t| BASE64.decode(t).ok());
         let bytes =
             bytes.ok_or_else(|| Error::Vault("a sealed value has not the form that Steward writes".to_owned()))?;
-        serde_json::from_slice(&self.unseal(purpose.as_bytes(), &bytes)?)
-            .map_err(|e| Error::Vault(format!("a sealed value is no JSON: {e}")))
+        let plain = self.unseal(purpose.as_bytes(), &bytes, sealed.get("key").and_then(Json::as_str))?;
+        serde_json::from_slice(&plain).map_err(|e| Error::Vault(format!("a sealed value is no JSON: {e}")))
     }
+
+    /// Whether a value is sealed with the key that seals now.
+    pub fn is_current(&self, sealed: &Json) -> bool {
+        sealed.get("key").and_then(Json::as_str) == Some(&self.keys.ring().first().fingerprint)
+    }
+
+    /// The same value sealed with the key that seals now.
+    pub fn seal_anew(&self, purpose: &Purpose, sealed: &Json) -> Result<Json> {
+        self.seal_json(purpose, &self.unseal_json(purpose, sealed)?)
+    }
+}
+
+fn derived(key: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(hmac(key, &[b"steward ", purpose.as_bytes()]))
 }
 
 /// HMAC-SHA-256 with a key of 32 bytes (RFC 2104), written out: the key is shorter than a block.
@@ -166,10 +192,31 @@ mod tests {
         let (_dir, vault_a) = vault();
         let (_other, vault_b) = vault();
         let secret = json!({"TOKEN": "s3cret"});
-        let sealed = vault_a.seal_json("server:1", &secret).unwrap();
+        let (one, two) = (Purpose::server_environment("1"), Purpose::server_environment("2"));
+        let sealed = vault_a.seal_json(&one, &secret).unwrap();
         assert!(!sealed.to_string().contains("s3cret"));
-        assert_eq!(vault_a.unseal_json("server:1", &sealed).unwrap(), secret);
-        assert!(vault_a.unseal_json("server:2", &sealed).is_err());
-        assert!(vault_b.unseal_json("server:1", &sealed).is_err());
+        assert_eq!(vault_a.unseal_json(&one, &sealed).unwrap(), secret);
+        assert!(vault_a.unseal_json(&two, &sealed).is_err());
+        let said = vault_b.unseal_json(&one, &sealed).unwrap_err().to_string();
+        assert!(said.contains(&vault_a.fingerprints()[0]) && said.contains("master.key"), "{said}");
+    }
+
+    #[test]
+    fn an_older_key_opens_and_the_new_one_seals_also_for_whoever_runs_already() {
+        let (dir, running) = vault();
+        let (purpose, secret) = (Purpose::channel_secret("email"), json!({"password": "s3cret"}));
+        let mut old = running.seal_json(&purpose, &secret).unwrap();
+        let at_the_terminal = Vault::open(&dir.path().join("master.key"), dir.path()).unwrap();
+        at_the_terminal.put_first(None).unwrap();
+        assert!(!running.is_current(&old));
+        assert_eq!(running.unseal_json(&purpose, &old).unwrap(), secret);
+        let new = running.seal_json(&purpose, &secret).unwrap();
+        assert!(at_the_terminal.is_current(&new) && running.is_current(&running.seal_anew(&purpose, &old).unwrap()));
+        // As it was sealed before keys had names.
+        old.as_object_mut().unwrap().remove("key");
+        assert_eq!(running.unseal_json(&purpose, &old).unwrap(), secret);
+        let gone = running.fingerprints().pop().unwrap();
+        assert!(running.forget(&gone).unwrap());
+        assert!(running.unseal_json(&purpose, &old).is_err() && running.unseal_json(&purpose, &new).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Looking, MOST, Outcome};
-use crate::{Actor, Error, Result, Store, Vault, file_attachments};
+use crate::{Actor, Error, Result, Store, Vault, file_attachments, kept_files};
 
 /// Kept files younger than this may belong to a row that is just being written.
 const YOUNG: Duration = Duration::from_secs(3600);
@@ -13,11 +13,14 @@ const FILES: usize = 1_000_000;
 pub(super) async fn look(store: &Store, vault: Option<&Vault>, looking: &mut Looking<'_>) -> Result<()> {
     const ROWS: &str = "attachments without a file";
     const ORPHANS: &str = "files without an attachment";
+    const DAMAGED: &str = "damaged files";
+    let mended = "once the file is restored from a backup: steward schedule run attachments-check";
     let restore = "restore the file from a backup into the vault; where several nodes keep files, look on the node that took it in";
     let orphans = "Steward removes them by itself when they are an hour old and it starts, and daily: steward schedule run attachments";
     let Some(vault) = vault else {
         looking.note(ROWS, restore, Outcome::LeftOut("there is no vault here".to_owned()));
         looking.note(ORPHANS, orphans, Outcome::LeftOut("there is no vault here".to_owned()));
+        looking.note(DAMAGED, mended, Outcome::LeftOut("there is no vault here".to_owned()));
         return Ok(());
     };
     let service = Actor::service();
@@ -30,7 +33,8 @@ pub(super) async fn look(store: &Store, vault: Option<&Vault>, looking: &mut Loo
         let vault = vault.clone();
         let looked = tokio::task::spawn_blocking(move || {
             page.into_iter()
-                .filter(|row| !vault.holds(&row.storage_path))
+                // One whose time is over may be gone already.
+                .filter(|row| row.expires_at.is_none_or(|at| at > crate::now()) && !vault.holds(&row.storage_path))
                 .map(|row| {
                     let what = format!("its file {} is not in the vault", row.storage_path);
                     (format!("attachment {} ({})", row.id, row.filename), what)
@@ -40,6 +44,9 @@ pub(super) async fn look(store: &Store, vault: Option<&Vault>, looking: &mut Loo
         missing.extend(looked.await.map_err(|e| Error::Unavailable(e.to_string()))?);
     }
     looking.note(ROWS, restore, Outcome::Looked(missing));
+    let troubled = kept_files::troubled(&service, store, i64::try_from(MOST).unwrap_or(i64::MAX)).await?;
+    let troubled = troubled.into_iter().map(|row| (row.storage_path, row.trouble.unwrap_or_default()));
+    looking.note(DAMAGED, mended, Outcome::Looked(troubled.collect()));
     let kept = vault.clone();
     let places = tokio::task::spawn_blocking(move || kept.older_than(YOUNG, FILES)).await;
     let mut found = Vec::new();

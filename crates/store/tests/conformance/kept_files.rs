@@ -70,16 +70,16 @@ async fn only_what_nothing_names_is_let_go(db: &Db) {
     }
     file_attachments::create(&db.bob, on, &named(&used, task)).await.unwrap();
     assert_eq!(file_attachments::named(&db.bob, on, &used.storage_path).await.unwrap().len(), 1);
-    assert_eq!(kept::unused(service, on, 10).await.unwrap(), [unused.storage_path.clone()]);
+    assert_eq!(kept::unused(service, on, 10).await.unwrap(), std::slice::from_ref(&unused.storage_path));
     let places = vec![used.storage_path.clone(), unused.storage_path.clone()];
     let drop_unused = || {
         let (service, places) = (service.clone(), places.clone());
         on.transaction(move |tx| Box::pin(async move { kept::drop_unused(&service, tx, places).await }))
     };
-    assert_eq!(drop_unused().await.unwrap(), [unused.storage_path.clone()]);
+    assert_eq!(drop_unused().await.unwrap(), std::slice::from_ref(&unused.storage_path));
     assert!(drop_unused().await.unwrap().is_empty());
-    assert_eq!(file_attachments::expire(service, on, 10).await.unwrap(), [used.storage_path.clone()]);
-    assert_eq!(drop_unused().await.unwrap(), [used.storage_path.clone()]);
+    assert_eq!(file_attachments::expire(service, on, 10).await.unwrap(), std::slice::from_ref(&used.storage_path));
+    assert_eq!(drop_unused().await.unwrap(), std::slice::from_ref(&used.storage_path));
     // Rows without a kept file, as older ones are.
     file_attachments::create(&db.bob, on, &named(&used, task)).await.unwrap();
     let old = file_attachments::unkept(service, on, 10).await.unwrap();

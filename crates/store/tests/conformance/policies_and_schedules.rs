@@ -147,7 +147,7 @@ async fn jobs_fire_once(db: &Db) {
     assert!(!schedules::give_back(service, on, &held).await.unwrap());
     assert!(!schedules::finish(service, on, &held, true, "late", 1).await.unwrap());
     assert!(schedules::finish(service, on, &again, false, "failed: x", 17).await.unwrap());
-    let row = schedules::list(&db.ada, on).await.unwrap().swap_remove(3);
+    let row = schedules::list(&db.ada, on).await.unwrap().swap_remove(4);
     assert_eq!((row.last_fire_at, row.next_fire_at, row.last_duration_ms), (Some(at), Some(next), Some(17)));
     assert_eq!((row.last_status.as_deref(), row.last_result.as_deref()), (Some("failed"), Some("failed: x")));
     assert!(row.last_was_missed);

@@ -1,6 +1,11 @@
-//! The verbs of kept files. In the world stands the file `ab/kept`, which nothing names.
+//! The verbs of kept files and of what the master key seals. In the world stands the file `ab/kept`, which nothing names.
 
-use store::{Result, Transaction, Vault, kept_files as kept, vault::Stored};
+use serde_json::json;
+use store::{
+    Result, Transaction, Vault, kept_files as kept, master_key,
+    sealed::{self, Kind},
+    vault::Stored,
+};
 
 use crate::world::World;
 
@@ -30,6 +35,21 @@ pub async fn of_kept(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "kept_files.checked" => done(kept::checked(me, tx, place, None).await?),
         "kept_files.troubled" => seen(!kept::troubled(me, tx, 10).await?.is_empty()),
         "kept_files.figures" => seen(kept::figures(me, tx).await?.files > 0),
+        other => panic!("{other} is in VERBS and not tried"),
+    })
+}
+
+/// The way `email` has sealed credentials.
+pub async fn of_keys(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
+    let me = &w.actor;
+    let done = |done: bool| if done { "done" } else { "nothing" }.to_owned();
+    let seen = |seen: bool| if seen { "seen" } else { "-" }.to_owned();
+    Ok(match verb {
+        "master_key.get" => seen(master_key::get(me, tx).await?.is_some()),
+        "master_key.put" => done(master_key::put(me, tx, &"a".repeat(16)).await?),
+        "sealed.after" => seen(!sealed::after(me, tx, Kind::ChannelSecret, "", 10).await?.is_empty()),
+        "sealed.held" => seen(sealed::held(me, tx, Kind::SecondFactor, "x", me).await?.is_some()),
+        "sealed.put" => done(sealed::put(me, tx, Kind::ChannelSecret, "email", json!({ "sealed": "x" })).await?),
         other => panic!("{other} is in VERBS and not tried"),
     })
 }

@@ -66,6 +66,7 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("idempotency_keys", "user_id = '{creator}' AND key = 'key'", &[("key", "raw")]),
     ("kept_files", "storage_path = 'ab/kept'", &[("storage_path", "ab/raw")]),
     ("login_tries", "key = '{link}'", &[("key", "{hex}")]),
+    ("master_key", "fingerprint = '0123456789abcdef'", &[("fingerprint", "fedcba9876543210")]),
     ("mcp_servers", "id = '{server}'", &[("id", "{new}"), ("name", "raw")]),
     ("model_spend", "model = 'main'", &[("model", "raw")]),
     ("model_turns", "id = '{turn}'", &[("id", "{new}"), ("ordinal", "99")]),

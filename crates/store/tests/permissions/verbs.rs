@@ -46,6 +46,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
         "idempotency_keys" => Box::pin(crate::rows::of_keys(verb, tx, w)).await,
+        "master_key" | "sealed" => Box::pin(crate::files::of_keys(verb, tx, w)).await,
         "kept_files" => Box::pin(crate::files::of_kept(verb, tx, w)).await,
         _ => Box::pin(of_records(verb, tx, w)).await,
     }

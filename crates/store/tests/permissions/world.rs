@@ -9,7 +9,7 @@ use store::{
     approvals,
     approvals::ApprovalCall,
     file_attachments::{self, NewAttachment},
-    handbook, idempotency_keys, kept_files, login_tries, mcp_servers,
+    handbook, idempotency_keys, kept_files, login_tries, master_key, mcp_servers,
     model_turns::{self, NewTurn, TurnEnd},
     notification_channels, notifications,
     notifications::NewNotification,
@@ -211,6 +211,7 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     assert!(notification_channels::put(&db.ada, on, "email", json!({ "host": "h" }), secret).await.unwrap());
     login_tries::note(&db.service, on, std::slice::from_ref(&link), in_seconds(-900)).await.unwrap();
     kept_files::create_lost(&db.service, on, ("ab/kept", &"c".repeat(64), 1), "it is lost").await.unwrap();
+    master_key::put(&db.service, on, "0123456789abcdef").await.unwrap();
     let mut worlds = BTreeMap::new();
     for role in ROLES {
         for relation in RELATIONS {

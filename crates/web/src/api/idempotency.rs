@@ -14,7 +14,7 @@ use axum::{
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use store::{Actor, idempotency_keys};
+use store::{Actor, idempotency_keys, sealed::Purpose};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -48,8 +48,8 @@ struct Key {
 
 impl Key {
     /// What the seal of its answer is for.
-    fn purpose(&self) -> String {
-        format!("idempotency_keys.answer:{}:{}", self.user_id, self.text)
+    fn purpose(&self) -> Purpose {
+        Purpose::request_answer(self.user_id, &self.text)
     }
 }
 

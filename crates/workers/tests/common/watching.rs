@@ -94,6 +94,11 @@ impl World {
         Work { task: tokio::spawn(polling::run(poller, stop.clone())), stop, looked }
     }
 
+    pub async fn watcher_named(&self, name: &str) -> watchers::Watcher {
+        let all = watchers::list(&self.ada, &self.store).await.unwrap();
+        all.into_iter().find(|w| w.name == name).unwrap()
+    }
+
     /// Lets it look once.
     pub async fn once(&self, id: Uuid) {
         let work = self.start(id).await;

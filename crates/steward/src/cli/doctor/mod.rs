@@ -4,6 +4,7 @@ mod archive;
 mod backups;
 mod database;
 mod machine;
+mod vault;
 mod work;
 
 use serde::Serialize;
@@ -116,6 +117,7 @@ async fn parts(config: Config, acting_as: Option<&str>, findings: &mut Findings)
         Err(e) => return findings.failed("database", &e),
     };
     work::look(&store, findings).await;
+    vault::look(&config, &store, findings).await;
     store.close().await;
     match Context::open(config, acting_as).await {
         Ok(ctx) => {

@@ -100,7 +100,7 @@ fn a_file_that_bears_its_own_key_is_read() {
     let place = "ab/0192d3a4-5b6c-7d8e-9f00-1122334455ab";
     let (key, nonce) = ([5_u8; 32], [6_u8; STREAM_NONCE]);
     let mut bytes = OLD_MAGIC.to_vec();
-    bytes.extend(vault.seal(place.as_bytes(), &key).unwrap());
+    bytes.extend(vault.seal(place.as_bytes(), &key).unwrap().0);
     bytes.extend(nonce);
     let mut stream = EncryptorBE32::from_aead(XChaCha20Poly1305::new(&key.into()), (&nonce).into());
     bytes.extend(stream.encrypt_next(vec![1; CHUNK].as_slice()).unwrap());

@@ -1,0 +1,1 @@
+UPDATE notification_channels SET secret = $2 WHERE channel = $1

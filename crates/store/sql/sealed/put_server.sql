@@ -1,0 +1,1 @@
+UPDATE mcp_servers SET environment = $2 WHERE id::text = $1
