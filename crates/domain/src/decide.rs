@@ -12,7 +12,7 @@ use crate::{
     Error, Result,
     playbook::{canonical_json, sha256_hex},
     policy::{self, Call, Effect},
-    rules,
+    requests, rules,
     work::is_of_the_server_asked_about,
 };
 
@@ -166,6 +166,16 @@ async fn check_edit(
                 "say resolution=done (it happened) or resolution=retry (make the call again)",
             )),
         };
+    }
+    if open.action_type == requests::ACTION_TYPE {
+        let text = canonical_json(arguments);
+        if !arguments.is_object() || text.len() > requests::ARGUMENT_BYTES {
+            return Err(Error::invalid(
+                "arguments",
+                format!("the arguments must be an object of at most {} bytes", requests::ARGUMENT_BYTES),
+            ));
+        }
+        return Ok((text, None));
     }
     let frozen = approvals::call(actor, tx, open.id)
         .await?

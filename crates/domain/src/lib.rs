@@ -19,6 +19,7 @@ pub mod playbook;
 pub mod policy;
 pub mod reconsider;
 pub mod redact;
+pub mod requests;
 pub mod rules;
 pub mod schedules;
 pub mod second_factor;

@@ -18,11 +18,11 @@ use crate::{Error, Result, rules};
 pub struct NewServer {
     /// Name: 1–100 letters, digits, dots, dashes or underscores.
     pub name: String,
-    /// Program.
+    /// Program; or the address of a server elsewhere, `https://…`.
     pub command: String,
-    /// Its arguments.
+    /// The program's arguments; none for a server elsewhere.
     pub args: Vec<String>,
-    /// Its environment; sealed before it is stored.
+    /// Its environment, or the headers for a server elsewhere; sealed before it is stored.
     pub environment: BTreeMap<String, String>,
 }
 
@@ -49,7 +49,7 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
             "a server's name needs 1 to 100 letters, digits, dots, dashes or underscores",
         ));
     }
-    check_command(&new.command)?;
+    check_command(&new.command, &new.args)?;
     let environment = if new.environment.is_empty() {
         None
     } else {
@@ -102,7 +102,7 @@ pub async fn change(
                 let mut server = find(tx, &actor, id).await?;
                 let wanted = change(&server)?;
                 if let Some((command, args)) = wanted.launch {
-                    check_command(&command)?;
+                    check_command(&command, &args)?;
                     (server.command, server.args) = (command, args);
                 }
                 server.is_active = wanted.is_active.unwrap_or(server.is_active);
@@ -128,7 +128,26 @@ pub async fn find(on: impl store::Run, actor: &Actor, id: Uuid) -> Result<Server
     all.into_iter().find(|server| server.id == id).ok_or_else(|| Error::NotFound(format!("server {id}")))
 }
 
-fn check_command(command: &str) -> Result<()> {
+/// Whether a server's command is the address of a server elsewhere, and so no program; its environment then holds the
+/// headers that are sent.
+pub fn is_address(command: &str) -> bool {
+    command.starts_with("https://") || command.starts_with("http://")
+}
+
+fn check_command(command: &str, args: &[String]) -> Result<()> {
+    if is_address(command) && !args.is_empty() {
+        return Err(Error::invalid(
+            "args",
+            "a server elsewhere takes no arguments; give what it needs in its address or in headers",
+        ));
+    }
+    if is_address(command) && (command.contains(['@', ' ', '#']) || command.split('/').nth(2).is_none_or(str::is_empty))
+    {
+        return Err(Error::invalid(
+            "command",
+            "the address needs a machine's name and no password: give what opens the server as a header",
+        ));
+    }
     if command.trim().is_empty() {
         return Err(Error::invalid("command", "the program that starts the server is missing; give it with --command"));
     }

@@ -13,7 +13,7 @@ pub mod mail;
 pub mod page;
 pub mod smtp;
 pub mod statement;
-mod tls;
+pub mod tls;
 mod trouble;
 
 pub use trouble::{Kind, Result, Trouble};

@@ -9,8 +9,8 @@ use rustls::{
 
 use crate::{Result, Trouble};
 
-/// What a client trusts.
-pub(crate) fn config(ca_pem: Option<&str>) -> Result<ClientConfig> {
+/// What a client trusts: the public roots, and the certificates in `ca_pem`. The error: none of those can be read.
+pub fn config(ca_pem: Option<&str>) -> Result<ClientConfig> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(pem) = ca_pem {
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {

@@ -15,7 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("domain", &["store"]),
     ("backup", &["store"]),
     ("outside", &[]),
-    ("tools", &["domain", "store"]),
+    ("tools", &["domain", "outside", "store"]),
     ("workers", &["backup", "domain", "outside", "store", "tools"]),
     ("web", &["domain", "store", "tools"]),
     ("steward", &["backup", "domain", "store", "tools", "workers", "web"]),

@@ -6,6 +6,8 @@
 mod common;
 #[path = "faults/disk.rs"]
 mod disk;
+#[path = "faults/limits.rs"]
+mod limits;
 #[path = "faults/network.rs"]
 mod network;
 #[path = "faults/sessions.rs"]

@@ -38,9 +38,20 @@ const LARGE_MESSAGE: usize = 256 * 1024;
 /// What a server answered.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Result { value: Value, size: usize },
-    Error { code: i64, message: String },
+    Result {
+        value: Value,
+        size: usize,
+    },
+    Error {
+        code: i64,
+        message: String,
+    },
     Oversized(Oversized),
+    /// None will come from a server elsewhere; whether it may have acted is known.
+    Lost {
+        was_sent: bool,
+        reason: String,
+    },
 }
 
 /// Why a request of our own (not a call) has no result.
@@ -50,6 +61,7 @@ pub(crate) enum RequestError {
     Closed,
     Answered { code: i64, message: String },
     TooLarge { size: usize },
+    Lost { reason: String },
 }
 
 /// A running conversation. Dropping it ends the tasks behind it.
@@ -122,6 +134,7 @@ impl Connection {
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
         message_bytes: usize,
+        mark: Option<String>,
         log: LogSink,
     ) -> Self {
         let (outbox, queue) = mpsc::channel(OUTBOX);
@@ -129,7 +142,7 @@ impl Connection {
         let (input, ended, drained) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let news = Arc::new(ListNews::default());
         let writer = tokio::spawn(write_all(stdin, queue, input.clone(), ended.clone()));
-        let reader = Reader { pending: pending.clone(), outbox: outbox.clone(), news: news.clone(), log };
+        let reader = Reader { pending: pending.clone(), outbox: outbox.clone(), news: news.clone(), mark, log };
         let reader = tokio::spawn(reader.run(Lines::new(stdout, message_bytes), ended.clone(), drained.clone()));
         Self { outbox, pending, next_id: AtomicU64::new(1), input, ended, drained, news, tasks: [writer, reader] }
     }
@@ -149,6 +162,7 @@ impl Connection {
             Answer::Result { value, .. } => Ok(value),
             Answer::Error { code, message } => Err(RequestError::Answered { code, message }),
             Answer::Oversized(over) => Err(RequestError::TooLarge { size: over.size }),
+            Answer::Lost { reason, .. } => Err(RequestError::Lost { reason }),
         }
     }
 
@@ -187,7 +201,13 @@ impl Connection {
             }
             Ok(Ok(answer)) => {
                 call.answered = true;
-                Ok(answer)
+                match answer {
+                    Answer::Lost { was_sent: false, reason } => Err(CallError::not_started(format!("{reason}."))),
+                    Answer::Lost { reason, .. } => {
+                        Err(CallError::unknown(format!("{reason}. Look whether the effect took place.")))
+                    }
+                    answer => Ok(answer),
+                }
             }
             Ok(Err(())) if never_sent => Err(CallError::not_started(GONE)),
             Ok(Err(())) => {
@@ -318,6 +338,8 @@ struct Reader {
     pending: Arc<Pending>,
     outbox: mpsc::Sender<Outgoing>,
     news: Arc<ListNews>,
+    /// What lines bear that are not the server's: see [`crate::remote`].
+    mark: Option<String>,
     log: LogSink,
 }
 
@@ -374,7 +396,12 @@ impl Reader {
                     }
                     return;
                 };
+                let is_ours = self.mark.as_deref().is_some_and(|mark| message["lost"] == mark);
                 let answer = match message.get_mut("result").map(Value::take) {
+                    _ if is_ours => Answer::Lost {
+                        was_sent: message["was_sent"] != false,
+                        reason: message["reason"].as_str().unwrap_or_default().to_owned(),
+                    },
                     Some(value) => Answer::Result { value, size },
                     None => error_answer(&message["error"]),
                 };

@@ -52,6 +52,12 @@ pub enum StartError {
         /// The last lines of its stderr, ready to be appended.
         last_words: String,
     },
+    /// A server elsewhere can't be spoken to.
+    #[error("it can't be reached: {reason}")]
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
     /// It no longer answers.
     #[error("it did not answer a ping within {} s and was killed", .after.as_secs_f32())]
     Unresponsive {

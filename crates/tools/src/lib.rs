@@ -5,18 +5,24 @@
 //!
 //! [`Supervisors`] keeps the wanted servers running; a [`ServerHandle`] calls one. Of every call that has no result a
 //! [`CallError`] says whether the server may have acted. [`probe`] asks a server what it offers where none runs.
+//!
+//! [`own`] is the other direction: Steward's own server, for other people's agents.
 
 mod connection;
 mod definition;
 mod error;
 mod events;
+mod frames;
 mod frozen;
 mod handle;
 mod leftovers;
 mod limits;
 mod lines;
+pub mod own;
+mod peer;
 mod process;
 mod registry;
+mod remote;
 mod result;
 mod session;
 mod spec;

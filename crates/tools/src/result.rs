@@ -22,6 +22,7 @@ pub struct CallResult {
 pub(crate) fn from_answer(answer: Answer, max_bytes: usize) -> Result<CallResult, CallError> {
     match answer {
         Answer::Error { code, message } => Err(CallError::Refused { code, message }),
+        Answer::Lost { reason, .. } => Err(CallError::unknown(reason)),
         Answer::Result { value, size } => {
             let is_error = value.get("isError").and_then(Value::as_bool).unwrap_or(false);
             let text = text_of(&value);

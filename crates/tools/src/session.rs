@@ -4,16 +4,15 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use rmcp::model::{ClientCapabilities, ErrorCode, Implementation, InitializeRequestParams, ProtocolVersion};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Connection, RequestError},
     definition::{self, ToolDefinition},
     error::StartError,
-    events::{LogSink, drain_stderr},
+    events::LogSink,
     limits::Limits,
-    process::Process,
+    peer::Peer,
     spec::ServerSpec,
 };
 
@@ -38,10 +37,9 @@ pub(crate) struct Listed {
 /// A server that is ready.
 pub(crate) struct Session {
     pub connection: Arc<Connection>,
-    pub process: Process,
+    pub peer: Peer,
     pub greeting: Greeting,
     pub listed: Listed,
-    stderr: JoinHandle<()>,
     log: LogSink,
 }
 
@@ -69,35 +67,34 @@ impl Session {
         stop: &CancellationToken,
     ) -> Result<Self, StartError> {
         log.begin();
-        let (mut process, pipes) = Process::spawn(spec, run_dir).await?;
-        let connection = Connection::open(pipes.stdin, pipes.stdout, limits.message_bytes(), log.clone());
-        let stderr = tokio::spawn(drain_stderr(pipes.stderr, log.clone()));
+        let (mut peer, connection) = Peer::open(spec, limits, run_dir, &log).await?;
         let limit = limits.start_timeout;
+        let agreed = peer.agreement();
         let ready = async {
-            let greeting = greet(&connection).await?;
+            let greeting = greet(&connection, agreed).await?;
             let listed = list_tools(&connection, &greeting, &log).await?;
             Ok((greeting, listed))
         };
         let outcome = tokio::select! {
             biased;
             () = stop.cancelled() => Err(StartError::Stopped),
-            how = process.exited() => Err(StartError::Exited { how, last_words: String::new() }),
+            how = peer.exited() => Err(StartError::Exited { how, last_words: String::new() }),
             ready = tokio::time::timeout(limit, ready) => {
                 ready.unwrap_or_else(|_| Err(StartError::TooSlow { after: limit, last_words: String::new() }))
             }
         };
         let connection = Arc::new(connection);
         match outcome {
-            Ok((greeting, listed)) => Ok(Self { connection, process, greeting, listed, stderr, log }),
+            Ok((greeting, listed)) => Ok(Self { connection, peer, greeting, listed, log }),
             Err(reason) => {
                 // A closed pipe is mostly the first sign of a process that is ending: let it say why.
                 let exited = match reason {
-                    StartError::ClosedPipes { .. } => tokio::time::timeout(LAST_BYTES, process.exited()).await.ok(),
+                    StartError::ClosedPipes { .. } => tokio::time::timeout(LAST_BYTES, peer.exited()).await.ok(),
                     _ => None,
                 };
                 let reason = exited.map_or(reason, |how| StartError::Exited { how, last_words: String::new() });
-                process.kill().await;
-                let _ = tokio::time::timeout(LAST_BYTES, stderr).await;
+                peer.kill().await;
+                peer.last_words(LAST_BYTES).await;
                 Err(reason.with_last_words(&log))
             }
         }
@@ -106,28 +103,20 @@ impl Session {
     /// Stops it in order: what is in flight may still be answered while it leaves.
     pub(crate) async fn stop(mut self, grace: Duration) {
         self.connection.close_input();
-        self.process.stop(grace).await;
+        self.peer.stop(grace).await;
         self.finish().await;
     }
 
     /// Ends it at once.
     pub(crate) async fn kill(mut self) {
-        self.process.kill().await;
+        self.peer.kill().await;
         self.finish().await;
     }
 
     async fn finish(&mut self) {
         self.connection.finish(LAST_BYTES).await;
-        if tokio::time::timeout(LAST_BYTES, &mut self.stderr).await.is_err() {
-            self.stderr.abort();
-        }
+        self.peer.last_words(LAST_BYTES).await;
         self.log.flush(true);
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.stderr.abort();
     }
 }
 
@@ -142,7 +131,7 @@ pub(crate) async fn relist(
     listed.unwrap_or_else(|_| Err(protocol(format!("it did not list its tools within {} s", limit.as_secs_f32()))))
 }
 
-async fn greet(connection: &Connection) -> Result<Greeting, StartError> {
+async fn greet(connection: &Connection, agreed: impl FnOnce(&str)) -> Result<Greeting, StartError> {
     let us = Implementation::new("steward", env!("CARGO_PKG_VERSION"));
     let hello = InitializeRequestParams::new(ClientCapabilities::default(), us)
         .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
@@ -157,6 +146,7 @@ async fn greet(connection: &Connection) -> Result<Greeting, StartError> {
             ProtocolVersion::LATEST_WITH_INITIALIZE
         )));
     }
+    agreed(version);
     connection.notify("notifications/initialized").await.map_err(|error| failed("initialize", &error))?;
     let text = |field: &str| -> String {
         answer["serverInfo"][field].as_str().unwrap_or_default().chars().take(100).collect()
@@ -213,6 +203,7 @@ fn failed(method: &str, error: &RequestError) -> StartError {
     match error {
         RequestError::Closed => StartError::ClosedPipes { last_words: String::new() },
         RequestError::Late => protocol(format!("{method} was not answered in time")),
+        RequestError::Lost { reason } => StartError::Unreachable { reason: reason.clone() },
         RequestError::TooLarge { size } => protocol(format!("the answer to {method} has {size} bytes")),
         RequestError::Answered { code, message } => {
             let hint = match i32::try_from(*code) {

@@ -20,11 +20,12 @@ pub struct ServerSpec {
     pub id: Uuid,
     /// Its name; unique.
     pub name: String,
-    /// The program, looked up in `PATH`; a leading `~/` means the home directory.
+    /// The program, looked up in `PATH`; a leading `~/` means the home directory. Or the address of a server elsewhere,
+    /// which is spoken to over streamable HTTP.
     pub command: String,
     /// Its arguments; a leading `~/` means the home directory.
     pub args: Vec<String>,
-    /// Added to the environment it is given. Values are secrets.
+    /// Added to the environment it is given; for a server elsewhere the headers of each request. Values are secrets.
     pub environment: BTreeMap<String, SecretString>,
     /// Where it runs; the home directory when not set.
     pub directory: Option<PathBuf>,

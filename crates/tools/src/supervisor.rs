@@ -174,15 +174,15 @@ impl Supervisor {
 
     async fn watch(&self, session: &mut Session, running: Running) -> StartError {
         let connection = running.connection.clone();
-        let Session { process, greeting, .. } = session;
+        let Session { peer, greeting, .. } = session;
         let health = self.look_after(greeting, running);
         tokio::select! {
             biased;
             () = self.stop.cancelled() => StartError::Stopped,
-            how = process.exited() => StartError::Exited { how, last_words: String::new() },
+            how = peer.exited() => StartError::Exited { how, last_words: String::new() },
             () = connection.ended() => {
                 // Mostly the process is ending and this was its first sign.
-                match tokio::time::timeout(self.limits.stop_grace, process.exited()).await {
+                match tokio::time::timeout(self.limits.stop_grace, peer.exited()).await {
                     Ok(how) => StartError::Exited { how, last_words: String::new() },
                     Err(_) => StartError::ClosedPipes { last_words: String::new() },
                 }
@@ -241,6 +241,7 @@ impl Supervisor {
             // Its end is noticed elsewhere, with its reason.
             Err(RequestError::Closed) => std::future::pending().await,
             // Many servers do one thing at a time. The call has a limit of its own, and the next ping decides.
+            Err(RequestError::Lost { reason }) => Err(StartError::Unreachable { reason }),
             Err(RequestError::Late) if was_busy || connection.is_busy() => Ok(()),
             Err(RequestError::Late) => Err(StartError::Unresponsive { after: self.limits.ping_timeout }),
         }

@@ -19,6 +19,10 @@ pub(crate) enum Need {
 
 /// What the address asks for; `path` is the whole one.
 pub(crate) fn needed(method: &Method, path: &str) -> Need {
+    // Each tool of Steward's own MCP server asks for its scope.
+    if path == "/mcp" {
+        return Need::Known;
+    }
     let Some(path) = path.strip_prefix("/v1/") else { return Need::Page };
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let is_read = *method == Method::GET || *method == Method::HEAD;
@@ -61,6 +65,7 @@ mod tests {
             (Method::PATCH, "/v1/approvals/1", scope(Scope::Decide)),
             (Method::DELETE, "/v1/watchers/1", scope(Scope::Watchers)),
             (Method::POST, "/v1/users", scope(Scope::Users)),
+            (Method::POST, "/mcp", Need::Known),
             (Method::GET, "/v1/auth/session", Need::Known),
             (Method::POST, "/v1/auth/session", Need::LogIn),
             (Method::GET, "/v1/auth/sessions", Need::LogIn),

@@ -7,7 +7,7 @@ use axum::{
     extract::DefaultBodyLimit,
     middleware,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use domain::guessing::DeviceKey;
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ use crate::{
     hands::Settings,
     health, hooks,
     hosts::Hosts,
+    mcp,
+    mcp::Mcp,
     rate::Rates,
     upload,
 };
@@ -42,6 +44,8 @@ pub(crate) struct Inner {
     /// Proves that a browser's mark is ours.
     pub device_key: DeviceKey,
     pub events: Events,
+    /// Steward's own MCP server.
+    pub mcp: Mcp,
     pub calls: hooks::Calls,
     pub rates: Rates,
     pub started_at: Timestamp,
@@ -65,8 +69,10 @@ impl App {
     pub fn new(state: State, listen: SocketAddr, shutdown: CancellationToken) -> Self {
         let hosts = Hosts::new(listen, &state.allowed_hosts);
         let device_key = DeviceKey::new(&state.vault.derive("marks of browsers"));
+        let mcp = Mcp::new(state.store.clone(), state.vault.clone(), shutdown.child_token());
         let inner = Inner {
             state,
+            mcp,
             device_key,
             hosts,
             events: Events::new(shutdown),
@@ -113,6 +119,7 @@ pub(crate) fn router(app: App) -> Router {
         .merge(api::routes(&app))
         .route("/docs", get(docs::page))
         .route("/hooks/{id}", post(hooks::receive).layer(DefaultBodyLimit::max(hooks::HOOK_BYTES)))
+        .route("/mcp", any(mcp::serve))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

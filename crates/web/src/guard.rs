@@ -105,7 +105,7 @@ impl Asked {
     }
 
     fn is_api(&self) -> bool {
-        self.path == "/v1" || self.path.starts_with("/v1/")
+        self.path == "/mcp" || self.path == "/v1" || self.path.starts_with("/v1/")
     }
 
     fn is_upload(&self) -> bool {

@@ -21,6 +21,7 @@ mod hands;
 mod health;
 mod hooks;
 mod hosts;
+mod mcp;
 mod origin;
 mod params;
 mod rate;

@@ -9,6 +9,7 @@ mod guards;
 mod hooks;
 mod house;
 mod logs;
+mod mcp;
 mod oneself;
 mod pages;
 mod rights;

@@ -4,7 +4,10 @@
 mod common;
 
 use common::Steward;
-use domain::decide::{Decision, decide};
+use domain::{
+    decide::{Decision, decide},
+    servers as server_rules,
+};
 use serde_json::json;
 use store::{Actor, approvals, audit_trail, file_attachments, notifications, runs, tasks, tasks::NewTask, users};
 
@@ -16,6 +19,8 @@ on_both!(
     an_expired_approval_means_no,
     unapproved_tools_are_not_called,
     the_same_content_twice_is_one_task,
+    a_file_that_changed_after_the_question_stays_where_it_is,
+    a_server_added_anew_under_the_name_is_not_the_one_asked_about,
 );
 
 fn yes() -> Decision {
@@ -176,5 +181,38 @@ async fn the_same_content_twice_is_one_task(postgres: bool) {
         })
         .await;
     assert_eq!(count, 2);
+    s.stop().await;
+}
+
+async fn a_file_that_changed_after_the_question_stays_where_it_is(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_file("a.txt", b"what the person saw");
+    let approval = s.pending().await;
+    std::fs::write(&from, b"what somebody put in its place").unwrap();
+    decide(&s.store, &s.ada, approval.id, yes()).await.unwrap();
+    let task = s.task_that_is("failed").await;
+    let reason = task.metadata["failure_reason"].as_str().unwrap();
+    assert!(reason.contains("a.txt changed after the person was asked"), "{reason}");
+    assert_eq!(std::fs::read(&from).unwrap(), b"what somebody put in its place");
+    assert!(!s.effects().iter().any(|e| e.starts_with("move_file")));
+    s.stop().await;
+}
+
+async fn a_server_added_anew_under_the_name_is_not_the_one_asked_about(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    s.approve_tools().await;
+    let from = s.drop_file("a.txt", b"a");
+    let approval = s.pending().await;
+    // The same name and the very same tools, which are approved: still another server than the person knew.
+    server_rules::remove(&s.store, &s.ada, "files").await.unwrap();
+    s.add_server().await;
+    s.approve_tools().await;
+    decide(&s.store, &s.ada, approval.id, yes()).await.unwrap();
+    let task = s.task_that_is("failed").await;
+    let reason = task.metadata["failure_reason"].as_str().unwrap();
+    assert!(reason.contains("the tool changed after the person was asked"), "{reason}");
+    assert!(from.exists());
+    assert!(!s.effects().iter().any(|e| e.starts_with("move_file")));
     s.stop().await;
 }

@@ -18,6 +18,7 @@ mod health;
 mod key;
 mod logs;
 mod maintain;
+mod mcp;
 mod model;
 mod notify;
 mod partitions;
@@ -169,6 +170,8 @@ enum Acting {
     Status(status::Args),
     /// What was done, what waits, and what comes
     Briefing(briefing::Args),
+    /// Serve tasks, approvals, files, log and audit to an agent that starts this (MCP)
+    Mcp(mcp::Args),
 }
 
 /// A whole invocation.
@@ -290,6 +293,7 @@ async fn act(ctx: &Context, command: Acting) -> Result<()> {
         Acting::Audit(command) => audit::run(ctx, command).await,
         Acting::Status(args) => status::run(ctx, args).await,
         Acting::Briefing(args) => briefing::run(ctx, args).await,
+        Acting::Mcp(args) => mcp::run(ctx, args).await,
     }
 }
 

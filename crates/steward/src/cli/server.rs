@@ -16,7 +16,7 @@ const MAX_ENV_FILE: u64 = 64 * 1024;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Add a server that Steward starts and watches over
+    /// Add a server that Steward starts and watches over, or one elsewhere that it speaks to over HTTP
     Add(Add),
     /// The servers and how they fare
     List(Json),
@@ -58,8 +58,14 @@ pub(super) struct Add {
     /// Its name: letters, digits, dots, dashes or underscores
     name: String,
     /// The program that is the server
-    #[arg(long)]
-    command: String,
+    #[arg(long, required_unless_present = "url")]
+    command: Option<String>,
+    /// The address of a server elsewhere (streamable HTTP), in place of a program
+    #[arg(long, value_name = "URL", conflicts_with_all = ["command", "args", "env", "env_file"])]
+    url: Option<String>,
+    /// A file with a line `Name: value` for each header that the server elsewhere wants, such as `Authorization: Bearer …`
+    #[arg(long, value_name = "FILE", requires = "url")]
+    header_file: Option<PathBuf>,
     /// An argument of the program; may be said several times
     #[arg(long = "arg", value_name = "ARG", allow_hyphen_values = true)]
     args: Vec<String>,
@@ -111,12 +117,17 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
 }
 
 async fn add(ctx: &Context, args: Add) -> Result<()> {
-    let (env, env_file) = (args.env, args.env_file);
-    let environment = blocking(move || environment(&env, env_file.as_deref())).await?;
+    let (env, env_file, header_file) = (args.env, args.env_file, args.header_file);
+    let environment = blocking(move || match header_file {
+        Some(file) => headers(&file),
+        None => environment(&env, env_file.as_deref()),
+    })
+    .await?;
     let vault = ctx.vault().await?;
     let arguments = args.args.clone();
     let made = blocking(move || make_folders(&arguments)).await?;
-    let new = NewServer { name: args.name.clone(), command: args.command, args: args.args, environment };
+    let command = args.url.or(args.command).unwrap_or_default();
+    let new = NewServer { name: args.name.clone(), command, args: args.args, environment };
     let rule = match servers::add(&ctx.store, &vault, &ctx.actor, new).await {
         Ok((_, rule)) => rule,
         Err(e) => {
@@ -163,22 +174,8 @@ fn make_folders(args: &[String]) -> Result<Vec<Made>> {
 fn environment(flags: &[String], file: Option<&Path>) -> Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     if let Some(file) = file {
-        let fail = |e| Error::file(format!("the environment's file {} can't be read", file.display()), e);
-        if std::fs::metadata(file).map_err(fail)?.len() > MAX_ENV_FILE {
-            return Err(Error::refused(format!(
-                "{} is larger than {MAX_ENV_FILE} bytes; it is hardly a file of variables",
-                file.display()
-            )));
-        }
-        let text = std::fs::read_to_string(file).map_err(fail)?;
-        for (number, line) in (1..).zip(text.lines().map(str::trim)) {
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (name, value) = variable(
-                line.strip_prefix("export ").unwrap_or(line),
-                &format!("line {number} of {}", file.display()),
-            )?;
+        for (place, line) in lines(file)? {
+            let (name, value) = variable(line.strip_prefix("export ").unwrap_or(&line), &place)?;
             found.insert(name, unquoted(&value).to_owned());
         }
     }
@@ -187,6 +184,35 @@ fn environment(flags: &[String], file: Option<&Path>) -> Result<BTreeMap<String,
         found.insert(name, value);
     }
     Ok(found)
+}
+
+/// The headers that a file names. A value that is wrong is not shown: it may be a secret.
+fn headers(file: &Path) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    for (place, line) in lines(file)? {
+        let (name, value) = line.split_once(':').map(|(n, v)| (n.trim(), v.trim())).unwrap_or_default();
+        let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if !is_name || value.is_empty() || value.chars().any(char::is_control) {
+            return Err(Error::refused(format!("{place} is no `Name: value`, such as Authorization: Bearer …")));
+        }
+        found.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(found)
+}
+
+/// The lines of a small file that say something, each with its place.
+fn lines(file: &Path) -> Result<Vec<(String, String)>> {
+    let fail = |e| Error::file(format!("the file {} can't be read", file.display()), e);
+    if std::fs::metadata(file).map_err(fail)?.len() > MAX_ENV_FILE {
+        return Err(Error::refused(format!(
+            "{} is larger than {MAX_ENV_FILE} bytes; it is hardly a file of names and values",
+            file.display()
+        )));
+    }
+    let text = std::fs::read_to_string(file).map_err(fail)?;
+    let numbered = (1..).zip(text.lines().map(str::trim));
+    let said = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    Ok(said.map(|(number, line)| (format!("line {number} of {}", file.display()), line.to_owned())).collect())
 }
 
 /// One `NAME=VALUE`. What stands there is not shown when it is wrong: it may be a secret.

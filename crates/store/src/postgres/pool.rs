@@ -148,13 +148,16 @@ impl Connections {
 
     /// The same, for a statement that may be one of those that are given more time.
     pub(super) async fn answer_to<T>(&self, is_long: bool, asked: impl Future<Output = T>) -> Option<T> {
-        let limit = if is_long { self.answer_timeout.max(LONG + Duration::from_secs(5)) } else { self.answer_timeout };
-        tokio::time::timeout(limit, asked).await.ok()
+        tokio::time::timeout(self.patience(is_long), asked).await.ok()
+    }
+
+    fn patience(&self, is_long: bool) -> Duration {
+        if is_long { self.answer_timeout.max(LONG + Duration::from_secs(5)) } else { self.answer_timeout }
     }
 
     /// What is said where no answer came.
-    pub(super) fn silence(&self) -> String {
-        format!("{} gave no answer within {} s", self.described, self.answer_timeout.as_secs_f32())
+    pub(super) fn silence(&self, is_long: bool) -> String {
+        format!("{} gave no answer within {} s", self.described, self.patience(is_long).as_secs_f32())
     }
 
     /// Closes what is free: it leads to a server that was the primary and is none any more.

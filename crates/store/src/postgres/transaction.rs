@@ -64,7 +64,7 @@ pub(super) async fn once(
     // Until the statement is sent nothing is changed, whatever goes wrong.
     let is_long = statement.is_long();
     let prepared = on.answer(connection.prepare(on, statement, mark)).await;
-    let prepared = prepared.ok_or_else(|| Failure::lasting(Error::Unavailable(on.silence())))?.map_err(|e| {
+    let prepared = prepared.ok_or_else(|| Failure::lasting(Error::Unavailable(on.silence(false))))?.map_err(|e| {
         on.notice(&e);
         Failure { again: is_lost(&e) || may_be_repeated(&e), error: translate(statement.name, &e) }
     })?;
@@ -79,7 +79,7 @@ pub(super) async fn once(
     );
     let Some((begin, context, answer, commit, reach)) = on.answer_to(is_long, asked).await else {
         // Silence is not tried a second time: whoever waits has waited long enough.
-        return Err(Failure::lasting(lost(statement.writes(), on.silence())));
+        return Err(Failure::lasting(lost(statement.writes(), on.silence(is_long))));
     };
     let failed = match begin.and(context).and(answer) {
         Ok(answer) => match commit {
@@ -281,7 +281,7 @@ impl PostgresTransaction {
             }
             None => {
                 self.broken.store(true, Ordering::Relaxed);
-                Error::Unavailable(self.on.silence())
+                Error::Unavailable(self.on.silence(statement.is_long()))
             }
         };
         self.failed.store(true, Ordering::Relaxed);
@@ -322,7 +322,7 @@ impl PostgresTransaction {
             (committed, reach.flatten())
         };
         let Some((committed, reach)) = self.on.answer(sent).await else {
-            return Err(lost(!writers.is_empty(), self.on.silence()));
+            return Err(lost(!writers.is_empty(), self.on.silence(false)));
         };
         match committed {
             Ok(()) => {

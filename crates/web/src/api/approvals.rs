@@ -1,10 +1,13 @@
 //! Approvals and the decision.
 
 use axum::{extract::State, response::Response};
-use domain::decide::Decision;
+use domain::{
+    decide::Decision,
+    requests::{self, NewRequest},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::{
     approvals::{self, Approval, ApprovalCall},
     users::User,
@@ -30,7 +33,7 @@ use crate::{
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(routes!(list))
+        .routes(routes!(list, request))
         .routes(routes!(get))
         .routes(routes!(decide))
         .routes(routes!(extend))
@@ -53,6 +56,56 @@ async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
     fields.page(page(rows, limit, |a| (a.created_at, a.id)))
 }
 
+/// What a program asks of people.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Request {
+    /// The task it belongs to; without it, a task is made for the question.
+    #[serde(default)]
+    task_id: Option<Uuid>,
+    /// What would be done, in a person's words, 1–200 characters.
+    #[schema(min_length = 1, max_length = 200)]
+    summary: String,
+    /// Exactly what would be done, at most 64 KiB; whoever decides may change it.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    arguments: Map<String, Value>,
+    /// Why, at most 4000 characters.
+    #[serde(default)]
+    #[schema(max_length = 4000)]
+    reason: Option<String>,
+    /// `normal`, or `high`: then the yes is taken only from a person who has just shown who it is.
+    #[serde(default = "normal")]
+    #[schema(pattern = "^(normal|high)$", default = "normal")]
+    risk: String,
+    /// Minutes until nobody's decision means no: 1–43200, a day where nothing is said.
+    #[serde(default = "a_day")]
+    #[schema(minimum = 1, maximum = 43200, default = 1440)]
+    minutes: u32,
+}
+
+fn normal() -> String {
+    "normal".to_owned()
+}
+
+fn a_day() -> u32 {
+    requests::MINUTES
+}
+
+/// Ask people for a yes or a no to something that you will do yourself
+///
+/// Steward keeps the question and its decision, and runs nothing. Look at `/v1/approvals/{id}` (or `/v1/events`) for the
+/// decision; where it is yes, do what `edited_arguments` says, or what you asked for where that is null. It is marked as
+/// content from outside.
+#[utoipa::path(post, path = "/approvals", tag = "Approvals", request_body = Request,
+    responses((status = 201, description = "The approval, pending", body = Approval)))]
+async fn request(State(app): State<App>, SignedJson(me, sent): SignedJson<Request>) -> Result<Response> {
+    let Request { task_id, summary, arguments, reason, risk, minutes } = sent;
+    let new = NewRequest { task_id, summary, arguments, reason, risk, minutes, via: "api" };
+    let asked = requests::ask(app.store(), &me.actor, new).await?;
+    answer::created(&format!("/v1/approvals/{}", asked.id), &asked)
+}
+
 /// An approval with its frozen call.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Asked {
@@ -72,11 +125,14 @@ pub(super) struct Asked {
     responses((status = 200, description = "The approval", body = Asked)))]
 async fn get(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
     params.only(&[])?;
-    let (approval, frozen) =
-        tokio::try_join!(approvals::get(&me.actor, app.store(), id), approvals::call(&me.actor, app.store(), id))?;
+    let (actor, on) = (&me.actor, app.store());
+    let (approval, frozen, edited_arguments) = tokio::try_join!(
+        approvals::get(actor, on, id),
+        approvals::call(actor, on, id),
+        approvals::edit(actor, on, id)
+    )?;
     let approval = approval.ok_or_else(|| Fault::not_found("approval"))?;
-    let (call, edit) = frozen.map(|f| (f.call, f.edit)).unzip();
-    answer::row(&Asked { approval, call, edited_arguments: edit.flatten().map(|e| e.0) })
+    answer::row(&Asked { approval, call: frozen.map(|f| f.call), edited_arguments })
 }
 
 /// Yes, no, or otherwise.

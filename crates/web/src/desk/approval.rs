@@ -349,16 +349,25 @@ fn origin(view: &View) -> Markup {
     }
 }
 
+/// The arguments that a question carries without a frozen call.
+fn asked_arguments(approval: &Approval) -> String {
+    approval.details.as_ref().and_then(|d| d.get("arguments")).map(ToString::to_string).unwrap_or_default()
+}
+
 fn exact_call(view: &View) -> Markup {
     let a = &view.approval;
     html! {
-        dl.facts {
-            dt { "Tool" }
-            dd {
-                code { (say(detail(a, "server").unwrap_or("?"))) " / " (say(detail(a, "tool").unwrap_or("?"))) }
-                @if let Some(tool) = &view.tool {
-                    @if !tool.is_usable() { " " (state("quarantined")) }
-                    @if let Some(text) = &tool.description { p.soft.small { "The server says: " (say(&super::parts::cut(text, 400))) } }
+        @if a.action_type == domain::requests::ACTION_TYPE {
+            p.soft { "Another program asks, and acts by itself on your answer. Steward keeps question and answer, and calls nothing." }
+        } @else {
+            dl.facts {
+                dt { "Tool" }
+                dd {
+                    code { (say(detail(a, "server").unwrap_or("?"))) " / " (say(detail(a, "tool").unwrap_or("?"))) }
+                    @if let Some(tool) = &view.tool {
+                        @if !tool.is_usable() { " " (state("quarantined")) }
+                        @if let Some(text) = &tool.description { p.soft.small { "The server says: " (say(&super::parts::cut(text, 400))) } }
+                    }
                 }
             }
         }
@@ -373,7 +382,11 @@ fn exact_call(view: &View) -> Markup {
             }
             None => {
                 p.label { "Arguments" }
-                (json_block(&a.details.as_ref().and_then(|d| d.get("arguments")).map(ToString::to_string).unwrap_or_default(), "Arguments"))
+                (json_block(&asked_arguments(a), "Arguments"))
+                @if let (Some(edit), true) = (&view.edit, a.action_type == domain::requests::ACTION_TYPE && a.status == "approved") {
+                    p.label { "Arguments, as approved" }
+                    (diff::json(&asked_arguments(a), edit, "What was changed before it was approved"))
+                }
             }
         }
     }

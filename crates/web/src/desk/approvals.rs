@@ -179,8 +179,12 @@ fn batch(me: &Reader) -> Markup {
 }
 
 /// What is asked where no call waits, and the head of its group.
-const ASKED: [(&str, &str); 3] =
-    [("outcome_unknown", "Did it happen?"), ("question", "Questions"), ("budget", "May it go on?")];
+const ASKED: [(&str, &str); 4] = [
+    ("outcome_unknown", "Did it happen?"),
+    ("question", "Questions"),
+    ("budget", "May it go on?"),
+    (domain::requests::ACTION_TYPE, "Asked by other programs"),
+];
 
 /// The rows under their heads, in the order of their first.
 fn groups<'a>(rows: &'a [Approval], order: &str, behind: &Behind) -> Vec<(Option<Markup>, Vec<&'a Approval>)> {

@@ -68,6 +68,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("get_attachments_id", "/v1/attachments/{none}", ""),
     ("get_attachments_id_content", "/v1/attachments/{none}/content", ""),
     ("get_approvals", "/v1/approvals", ""),
+    ("post_approvals", "/v1/approvals", r#"{"summary": "x", "task_id": "{task}"}"#),
     ("get_approvals_id", "/v1/approvals/{approval}", ""),
     ("post_approvals_id_decision", "/v1/approvals/{approval}/decision", r#"{"decision": "reject"}"#),
     ("post_approvals_id_extend", "/v1/approvals/{approval}/extend", r#"{"expires_at": "{tomorrow}"}"#),

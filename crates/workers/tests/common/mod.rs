@@ -97,14 +97,6 @@ impl Steward {
         };
         let ada = Actor::user(accounts::setup(&store, setup).await.unwrap());
         std::fs::create_dir_all(dir.path().join("home/inbox")).unwrap();
-        let new = NewServer {
-            name: "files".into(),
-            command: scripted_server().display().to_string(),
-            args: vec!["--say".into(), "@modelcontextprotocol/server-filesystem".into()],
-            environment: BTreeMap::from([("EFFECTS_LOG".to_owned(), dir.path().join("effects").display().to_string())]),
-        };
-        let (_, rule) = server_rules::add(&store, &vault, &ada, new).await.unwrap();
-        assert_eq!(rule.as_deref(), Some("files: reading"));
         let config = json!({"path": dir.path().join("home/inbox"), "playbook": "file-away", "settle_ms": 200});
         let watcher = store::watchers::create(&ada, &store, "inbox", "folder", config).await.unwrap();
         let mut this = Self {
@@ -119,12 +111,28 @@ impl Steward {
             parts: JoinSet::new(),
         };
         this.spawn();
-        this.until("the tools are listed", async |s| {
+        this.add_server().await;
+        this
+    }
+
+    /// Adds the server "files" and waits until it has said what it offers.
+    pub async fn add_server(&self) {
+        let new = NewServer {
+            name: "files".into(),
+            command: scripted_server().display().to_string(),
+            args: vec!["--say".into(), "@modelcontextprotocol/server-filesystem".into()],
+            environment: BTreeMap::from([(
+                "EFFECTS_LOG".to_owned(),
+                self.dir.path().join("effects").display().to_string(),
+            )]),
+        };
+        let (_, rule) = server_rules::add(&self.store, &self.vault, &self.ada, new).await.unwrap();
+        assert_eq!(rule.as_deref(), Some("files: reading"));
+        self.until("the tools are listed", async |s| {
             let server = server_rules::named(&s.store, &s.ada, "files").await.unwrap();
             (!store::mcp_servers::tools(&s.ada, &s.store, server.id).await.unwrap().is_empty()).then_some(())
         })
         .await;
-        this
     }
 
     fn spawn(&mut self) {

@@ -1,0 +1,255 @@
+//! Files, the log and the audit trail through Steward's own server.
+
+use std::{
+    io::{self, Write},
+    str,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use domain::redact;
+use rmcp::{
+    RoleServer,
+    schemars::{self, JsonSchema},
+    service::RequestContext,
+};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use store::{
+    audit_trail,
+    file_attachments::{self, Attachment},
+    system_logs::{self, Filter, NewLogLine},
+};
+use uuid::Uuid;
+
+use super::{
+    Caller, OwnServer,
+    answer::{Answer, Refusal, cursor, json, page},
+};
+
+/// Bytes of a file that one answer holds at most.
+pub(super) const PART_BYTES: u64 = 256 * 1024;
+
+/// What `file_read` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadFile {
+    /// The file, as `task_get` names it.
+    #[schemars(with = "String")]
+    file_id: Uuid,
+    /// First byte; 0 where nothing is said.
+    #[serde(default)]
+    offset: Option<u64>,
+    /// Bytes, at most 262144.
+    #[serde(default)]
+    length: Option<u64>,
+}
+
+/// A part of a file.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub file: Attachment,
+    pub offset: u64,
+    pub bytes: Vec<u8>,
+    /// Bytes of the whole.
+    pub total: u64,
+}
+
+pub(super) async fn read_file(
+    own: &OwnServer,
+    caller: &Caller,
+    sent: ReadFile,
+    _: &RequestContext<RoleServer>,
+) -> Answer {
+    let (offset, length) = (sent.offset.unwrap_or(0), sent.length.unwrap_or(PART_BYTES));
+    if !(1..=PART_BYTES).contains(&length) {
+        return Err(Refusal::Arguments(format!("length: 1 to {PART_BYTES} bytes at once; read on with offset")));
+    }
+    let part = part(own, caller, sent.file_id, offset, length).await?;
+    let end = offset + part.bytes.len() as u64;
+    let mut out = json!({
+        "filename": part.file.filename,
+        "mime_type": part.file.mime_type,
+        "sha256": part.file.hash_checksum,
+        "offset": part.offset,
+        "total_bytes": part.total,
+        "next_offset": (end < part.total).then_some(end),
+        "outside": true,
+    });
+    let (name, content) = match str::from_utf8(&part.bytes) {
+        Ok(text) => ("text", text.to_owned()),
+        Err(_) => ("base64", STANDARD.encode(&part.bytes)),
+    };
+    if let Some(fields) = out.as_object_mut() {
+        fields.insert(name.to_owned(), content.into());
+    }
+    Ok(out)
+}
+
+/// Keeps a part of what is written and counts the whole.
+#[derive(Debug)]
+struct Window {
+    from: u64,
+    to: u64,
+    at: u64,
+    kept: Vec<u8>,
+}
+
+impl Write for Window {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len() as u64;
+        let (first, last) = (self.from.saturating_sub(self.at).min(len), self.to.saturating_sub(self.at).min(len));
+        // Both lie within `bytes`, whose length is a usize.
+        let (first, last) = (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0));
+        self.kept.extend_from_slice(bytes.get(first..last).unwrap_or_default());
+        self.at += len;
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Reads a part of a file. The whole is decrypted for it: what is altered anywhere is not shown anywhere.
+pub(super) async fn part(
+    own: &OwnServer,
+    caller: &Caller,
+    id: Uuid,
+    offset: u64,
+    length: u64,
+) -> Result<Part, Refusal> {
+    let file = file_attachments::get(&caller.actor, &own.store, id).await?;
+    let file = file.ok_or_else(|| domain::Error::NotFound(format!("file {id}")))?;
+    let (vault, path) = (own.vault.clone(), file.storage_path.clone());
+    let read = tokio::task::spawn_blocking(move || {
+        let mut window = Window { from: offset, to: offset.saturating_add(length), at: 0, kept: Vec::new() };
+        vault.read(&path, &mut window).map(|total| (window.kept, total))
+    });
+    let (bytes, total) = read.await.map_err(|e| Refusal::Internal(e.to_string()))??;
+    Ok(Part { file, offset, bytes, total })
+}
+
+/// What `log_search` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Logs {
+    /// Words in the message; none: any line.
+    #[serde(default)]
+    query: Option<String>,
+    /// `debug`, `info`, `warning`, `error` or `critical`: this level or a heavier one.
+    #[serde(default)]
+    level: Option<String>,
+    /// Of this task alone.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    task_id: Option<Uuid>,
+    /// 1 to 100; 20 where nothing is said.
+    #[serde(default)]
+    limit: Option<u8>,
+}
+
+fn level(name: &str) -> Result<&'static str, Refusal> {
+    system_logs::level(name).ok_or_else(|| {
+        Refusal::Arguments(format!("level: {} and no others, not {name:?}", system_logs::LEVELS.join(", ")))
+    })
+}
+
+pub(super) async fn logs(own: &OwnServer, caller: &Caller, sent: Logs, _: &RequestContext<RoleServer>) -> Answer {
+    let level = sent.level.as_deref().map(level).transpose()?;
+    let filter = Filter { level, task_id: sent.task_id, ..Filter::default() };
+    let limit = i64::from(sent.limit.unwrap_or(20).clamp(1, 100));
+    let lines = match sent.query.as_deref().map(str::trim).filter(|q| !q.is_empty()) {
+        Some(query) => system_logs::search(&caller.actor, &own.store, query, &filter, limit).await?,
+        None => system_logs::find(&caller.actor, &own.store, &filter, limit).await?,
+    };
+    Ok(json!({ "lines": json(&lines)? }))
+}
+
+/// What `log_write` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Line {
+    /// `debug`, `info`, `warning`, `error` or `critical`.
+    level: String,
+    /// What happened, at most 4000 characters.
+    message: String,
+    /// Which part of your program; `mcp` where nothing is said.
+    #[serde(default)]
+    module: Option<String>,
+    /// The task that it concerns.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    task_id: Option<Uuid>,
+}
+
+pub(super) async fn write_line(own: &OwnServer, caller: &Caller, sent: Line, _: &RequestContext<RoleServer>) -> Answer {
+    let length = sent.message.chars().count();
+    if !(1..=4000).contains(&length) {
+        return Err(Refusal::Arguments(format!("message: it has {length} characters; a line has 1 to 4000")));
+    }
+    let module = sent.module.unwrap_or_else(|| "mcp".to_owned());
+    let line = NewLogLine {
+        user_id: caller.actor.user_id(),
+        task_id: sent.task_id,
+        request_id: caller.actor.request_id.clone(),
+        ip_address: caller.actor.ip_address,
+        user_agent: caller.actor.user_agent.clone(),
+        ..NewLogLine::new(level(&sent.level)?, &module, redact::text(&sent.message))
+    };
+    let written = system_logs::append(&caller.actor, &own.store, std::slice::from_ref(&line)).await?;
+    if written == 0 {
+        return Err(Refusal::Internal("a line of the log was not written".to_owned()));
+    }
+    Ok(json!({ "id": line.id }))
+}
+
+/// What `audit_history` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct History {
+    /// `task`, `approval`, `user`, `watcher` …
+    entity_type: String,
+    /// The row.
+    #[schemars(with = "String")]
+    entity_id: Uuid,
+    /// 1 to 100; 20 where nothing is said.
+    #[serde(default)]
+    limit: Option<u8>,
+    /// `next` of the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+pub(super) async fn history(own: &OwnServer, caller: &Caller, sent: History, _: &RequestContext<RoleServer>) -> Answer {
+    let limit = i64::from(sent.limit.unwrap_or(20).clamp(1, 100));
+    let place = cursor(sent.cursor.as_deref())?;
+    let kind = Some(sent.entity_type.as_str());
+    let rows = audit_trail::page(&caller.actor, &own.store, kind, Some(sent.entity_id), place, limit + 1).await?;
+    page("changes", rows, limit, |row| (row.created_at, row.id))
+}
+
+/// A row's history as a resource.
+pub(super) async fn history_of(own: &OwnServer, caller: &Caller, kind: &str, id: Uuid) -> Result<Json, Refusal> {
+    let rows = audit_trail::list(&caller.actor, &own.store, Some(kind), Some(id), 100).await?;
+    Ok(json!({ "changes": json(&rows)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::Window;
+
+    #[test]
+    fn a_window_keeps_its_part_of_what_flows_by() {
+        for (from, length) in [(0_u8, 3), (2, 5), (4, 1), (9, 4), (12, 3), (0, 0)] {
+            let to = from + length;
+            let mut window = Window { from: from.into(), to: to.into(), at: 0, kept: Vec::new() };
+            for piece in ["abc", "", "defg", "hijkl"] {
+                window.write_all(piece.as_bytes()).unwrap();
+            }
+            let whole = b"abcdefghijkl";
+            let (first, last) = (usize::from(from).min(12), usize::from(to).min(12));
+            assert_eq!((window.kept.as_slice(), window.at), (&whole[first..last], 12), "{from} {length}");
+        }
+    }
+}
