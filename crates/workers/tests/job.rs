@@ -208,10 +208,11 @@ async fn a_server_added_anew_under_the_name_is_not_the_one_asked_about(postgres:
     server_rules::remove(&s.store, &s.ada, "files").await.unwrap();
     s.add_server().await;
     s.approve_tools().await;
-    decide(&s.store, &s.ada, approval.id, yes()).await.unwrap();
-    let task = s.task_that_is("failed").await;
-    let reason = task.metadata["failure_reason"].as_str().unwrap();
-    assert!(reason.contains("the tool changed after the person was asked"), "{reason}");
+    let refused = decide(&s.store, &s.ada, approval.id, yes()).await.unwrap_err().to_string();
+    assert!(refused.contains("is not the one you were asked about any more"), "{refused}");
+    let no = Decision { approve: false, note: Some("another server".into()), arguments: None };
+    decide(&s.store, &s.ada, approval.id, no).await.unwrap();
+    s.task_that_is("failed").await;
     assert!(from.exists());
     assert!(!s.effects().iter().any(|e| e.starts_with("move_file")));
     s.stop().await;
