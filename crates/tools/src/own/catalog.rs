@@ -85,6 +85,8 @@ own_tools! {
         "Gives a task to somebody by name, or takes it from everybody.";
     "file_read", "Read a file", Read, records::ReadFile, records::read_file,
         "A part of a file that hangs on a task: text as it is, anything else in base64. `offset` and `length` (at most 262144) are bytes.";
+    "file_add", "Add a file", Tasks, records::AddFile, records::add_file,
+        "Hangs a file on a task, as text or in base64, at most about 180 KiB; larger ones go to POST /v1/tasks/{id}/attachments.";
     "log_search", "Search the log", Read, records::Logs, records::logs,
         "Lines of the log that you may see, newest first: of a level or a heavier one, of a task, with words in their message.";
     "log_write", "Write to the log", Logs, records::Line, records::write_line,

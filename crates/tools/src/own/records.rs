@@ -1,12 +1,12 @@
 //! Files, the log and the audit trail through Steward's own server.
 
-use std::{
-    io::{self, Write},
-    str,
-};
+use std::{io::Cursor, str};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use domain::redact;
+use domain::{
+    files::{self, NewFile},
+    redact,
+};
 use rmcp::{
     RoleServer,
     schemars::{self, JsonSchema},
@@ -85,31 +85,7 @@ pub(super) async fn read_file(
     Ok(out)
 }
 
-/// Keeps a part of what is written and counts the whole.
-#[derive(Debug)]
-struct Window {
-    from: u64,
-    to: u64,
-    at: u64,
-    kept: Vec<u8>,
-}
-
-impl Write for Window {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let len = bytes.len() as u64;
-        let (first, last) = (self.from.saturating_sub(self.at).min(len), self.to.saturating_sub(self.at).min(len));
-        // Both lie within `bytes`, whose length is a usize.
-        let (first, last) = (usize::try_from(first).unwrap_or(0), usize::try_from(last).unwrap_or(0));
-        self.kept.extend_from_slice(bytes.get(first..last).unwrap_or_default());
-        self.at += len;
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reads a part of a file. The whole is decrypted for it: what is altered anywhere is not shown anywhere.
+/// Reads a part of a file.
 pub(super) async fn part(
     own: &OwnServer,
     caller: &Caller,
@@ -119,13 +95,53 @@ pub(super) async fn part(
 ) -> Result<Part, Refusal> {
     let file = file_attachments::get(&caller.actor, &own.store, id).await?;
     let file = file.ok_or_else(|| domain::Error::NotFound(format!("file {id}")))?;
-    let (vault, path) = (own.vault.clone(), file.storage_path.clone());
+    let mut kept = files::open(&own.store, &own.vault, &file).await?;
     let read = tokio::task::spawn_blocking(move || {
-        let mut window = Window { from: offset, to: offset.saturating_add(length), at: 0, kept: Vec::new() };
-        vault.read(&path, &mut window).map(|total| (window.kept, total))
+        let mut bytes = Vec::new();
+        kept.copy(offset, offset.saturating_add(length), &mut bytes).map(|()| (bytes, kept.size_bytes()))
     });
     let (bytes, total) = read.await.map_err(|e| Refusal::Internal(e.to_string()))??;
     Ok(Part { file, offset, bytes, total })
+}
+
+/// What `file_add` takes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddFile {
+    /// The task.
+    #[schemars(with = "String")]
+    task_id: Uuid,
+    /// Its name, 1 to 255 characters.
+    filename: String,
+    /// Its content as text; either this or `base64`.
+    #[serde(default)]
+    text: Option<String>,
+    /// Its content in base64.
+    #[serde(default)]
+    base64: Option<String>,
+}
+
+pub(super) async fn add_file(
+    own: &OwnServer,
+    caller: &Caller,
+    sent: AddFile,
+    _: &RequestContext<RoleServer>,
+) -> Answer {
+    if !(1..=255).contains(&sent.filename.chars().count()) {
+        return Err(Refusal::Arguments("filename: a name has 1 to 255 characters".to_owned()));
+    }
+    let bytes = match (sent.text, sent.base64) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(coded)) => STANDARD
+            .decode(coded.trim())
+            .map_err(|_| Refusal::Arguments("base64: this is no base64; encode the file's bytes anew".to_owned()))?,
+        _ => return Err(Refusal::Arguments("give the content as text or as base64, one of the two".to_owned())),
+    };
+    // Before anything is kept: who may not see the task learns nothing else.
+    domain::tasks::get(&own.store, &caller.actor, sent.task_id).await?;
+    let kept = files::keep(&own.store, &own.vault, Cursor::new(bytes), PART_BYTES).await?;
+    let file = NewFile { name: sent.filename, kept, expires_at: None };
+    json(&files::add(&own.store, &own.vault, &caller.actor, sent.task_id, file).await?)
 }
 
 /// What `log_search` takes.
@@ -231,25 +247,4 @@ pub(super) async fn history(own: &OwnServer, caller: &Caller, sent: History, _: 
 pub(super) async fn history_of(own: &OwnServer, caller: &Caller, kind: &str, id: Uuid) -> Result<Json, Refusal> {
     let rows = audit_trail::list(&caller.actor, &own.store, Some(kind), Some(id), 100).await?;
     Ok(json!({ "changes": json(&rows)? }))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::Window;
-
-    #[test]
-    fn a_window_keeps_its_part_of_what_flows_by() {
-        for (from, length) in [(0_u8, 3), (2, 5), (4, 1), (9, 4), (12, 3), (0, 0)] {
-            let to = from + length;
-            let mut window = Window { from: from.into(), to: to.into(), at: 0, kept: Vec::new() };
-            for piece in ["abc", "", "defg", "hijkl"] {
-                window.write_all(piece.as_bytes()).unwrap();
-            }
-            let whole = b"abcdefghijkl";
-            let (first, last) = (usize::from(from).min(12), usize::from(to).min(12));
-            assert_eq!((window.kept.as_slice(), window.at), (&whole[first..last], 12), "{from} {length}");
-        }
-    }
 }

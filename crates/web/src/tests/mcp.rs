@@ -135,6 +135,7 @@ async fn nothing_here_decides_and_no_tool_reaches_further_than_its_token() {
             "task_finish",
             "task_assign",
             "file_read",
+            "file_add",
             "log_search",
             "log_write",
             "audit_history"
@@ -204,18 +205,11 @@ async fn tasks_files_and_lines_are_read_and_written() {
     }
     assert_eq!(seen, ["task 2", "task 1", "task 0", "Water the plants"]);
 
-    let content = b"first line\nsecond line\n";
-    let stored = house.state.vault.store(&mut content.as_slice(), 1000).unwrap();
-    let file = store::file_attachments::NewAttachment {
-        filename: "note.txt".to_owned(),
-        original_filename: "note.txt".to_owned(),
-        mime_type: Some("text/plain".to_owned()),
-        file_size: 23,
-        storage_path: stored.storage_path.clone(),
-        task_id: id.parse().unwrap(),
-        hash_checksum: stored.sha256.clone(),
-    };
-    let file = store::file_attachments::create(&Actor::user(ada), &house.store, &file).await.unwrap();
+    let file = json!({"task_id": id, "filename": "note.txt", "text": "first line\nsecond line\n"});
+    let file = call(&program, "file_add", file).await.unwrap()["id"].as_str().unwrap().to_owned();
+    let bytes = json!({"task_id": id, "filename": "b.bin", "base64": "AP8="});
+    let bytes = call(&program, "file_add", bytes).await.unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(call(&program, "file_read", json!({"file_id": bytes})).await.unwrap()["base64"], "AP8=");
     let part = call(&program, "file_read", json!({"file_id": file, "offset": 6, "length": 10})).await.unwrap();
     assert_eq!((&part["text"], &part["next_offset"]), (&json!("line\nsecon"), &json!(16)));
     let read = ask(&program, "resources/read", json!({"uri": format!("steward://files/{file}")})).await;
@@ -254,6 +248,9 @@ async fn wrong_words_change_nothing_and_are_told_how_to_be_right() {
         ("approval_wait", json!({"approval_id": Uuid::nil(), "seconds": 301}), "0 to 300"),
         ("log_write", json!({"level": "odd", "message": "x"}), "debug, info"),
         ("file_read", json!({"file_id": Uuid::nil(), "length": 0}), "1 to 262144"),
+        ("file_add", json!({"task_id": Uuid::nil(), "filename": "x", "text": "x"}), "may not see it"),
+        ("file_add", json!({"task_id": Uuid::nil(), "filename": "x"}), "one of the two"),
+        ("file_add", json!({"task_id": Uuid::nil(), "filename": "x", "base64": "%"}), "no base64"),
     ] {
         let said = call(&program, tool, arguments).await.unwrap_err();
         assert!(said.contains(words), "{tool}: {said}");
