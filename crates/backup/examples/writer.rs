@@ -1,5 +1,6 @@
 //! Writes tasks into a database without end and says of each when it was tried and when it was acknowledged: the process
-//! that the proof of the safe kills. Arguments: the database's URL, the user's id, the first number, how many at once.
+//! that the proof of the safe kills. Arguments: the database's URL, the user's id, the first number, how many at once, and
+//! how many milliseconds each of them rests after a write.
 #![allow(clippy::print_stdout, reason = "whoever started it reads its output")]
 
 use std::{
@@ -19,13 +20,14 @@ use store::{
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [url, user, first, writers] = words.as_slice() else {
-        return Err("usage: writer URL USER-ID FIRST-NUMBER WRITERS".into());
+    let [url, user, first, writers, rest_ms] = words.as_slice() else {
+        return Err("usage: writer URL USER-ID FIRST-NUMBER WRITERS REST-MS".into());
     };
     let mut config = Config::from_url(url)?;
     config.connect_timeout = Duration::from_secs(2);
     config.statement_timeout = Duration::from_secs(5);
     let (actor, next) = (Actor::user(user.parse()?), Arc::new(AtomicU64::new(first.parse()?)));
+    let rest = Duration::from_millis(rest_ms.parse()?);
     let store = loop {
         // The database may be down just now.
         match Store::open(&config).await {
@@ -43,6 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 say("try", number)?;
                 if tasks::create(&actor, &store, &NewTask::titled(number.to_string())).await.is_ok() {
                     say("ack", number)?;
+                    tokio::time::sleep(rest).await;
                 } else {
                     // It stands or not; whoever counts may not expect either.
                     say("err", number)?;

@@ -20,7 +20,7 @@ use store::backup::{Batch, Commit, Position, Snapshot, Source, Step};
 
 pub use self::{
     replay::Restorable,
-    run::{Alarm, run, send_waiting},
+    run::{Alarm, Pace, run, send_waiting},
 };
 use crate::{
     Error, Result, Sealer, bundle::new_id, error::back, files::make_folder, keys::Recipients, sealed::SealingWriter,
@@ -125,6 +125,12 @@ impl Shipping {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => State::default(),
             Err(e) => return Err(Error::file(format!("{} can't be read", folder.join(STATE).display()), e)),
         };
+        // Written, but not noted before the process was killed: it was not sent, and is written again with what has come since.
+        for segment in spooled(folder)? {
+            if state.series.as_ref() == Some(&segment.series) && segment.number >= state.next_segment {
+                remove_file(&segment.path)?;
+            }
+        }
         let mut source = Source::open(database)?;
         source.resume(state.at, state.may_restart);
         Ok(Self { source, folder: folder.to_owned(), state, sealer: None, recipients, spool_limit_bytes, broken: None })
@@ -152,17 +158,26 @@ impl Shipping {
             match self.source.read_on()? {
                 Step::Idle => break,
                 Step::Broken(why) => return self.end_series(why),
-                Step::Batch(batch) => {
+                Step::Batch(batch, is_all) => {
                     self.spool(&batch)?;
                     self.source.kept(&batch);
+                    // What is committed meanwhile has time until the next turn: others want theirs.
+                    if is_all {
+                        break;
+                    }
                 }
             }
         }
-        let used = self.state.at.map_or(0, |at| u64::from(at.frame)) * PAGE_BYTES;
-        if used >= CHECKPOINT_BYTES && !self.source.position().1 {
+        if self.log_bytes() >= CHECKPOINT_BYTES {
             self.checkpoint()?;
         }
         Ok(())
+    }
+
+    /// Bytes of the database's log that are in use: what is not in the file yet, or is held by a reader.
+    pub fn log_bytes(&self) -> u64 {
+        let (at, may_restart) = self.source.position();
+        if may_restart { 0 } else { at.map_or(0, |at| u64::from(at.frame)) * PAGE_BYTES }
     }
 
     /// Brings the log into the file; what was not in the spool yet goes there first.

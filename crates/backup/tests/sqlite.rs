@@ -1,174 +1,14 @@
 //! A SQLite database goes into the safe and comes back: whole, and as of any moment; whatever happened meanwhile.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+mod world;
 
-use backup::{
-    Engine, Opener, Place, Safe,
-    engine::SqliteEngine,
-    keys::Recipients,
-    place::Access,
-    safe::{Keep, Wish},
-    ship::{self, Shipping},
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+
+use backup::{safe::Wish, ship};
 use jiff::Timestamp;
-use store::{
-    Actor, Config, Store, Vault, migrate,
-    tasks::{self, NewTask},
-    users::{self, NewUser},
-};
-use tempfile::TempDir;
-use uuid::Uuid;
-
-/// Bytes that may wait for the place.
-const ROOM: u64 = 100_000_000;
-
-struct World {
-    dir: TempDir,
-    store: Option<Store>,
-    ada: Actor,
-    vault: Vault,
-    shipping: Option<Arc<Mutex<Shipping>>>,
-    room: u64,
-}
-
-/// A task that was written: between these two moments, both included.
-#[derive(Debug, Clone, Copy)]
-struct Written {
-    id: Uuid,
-    began: Timestamp,
-    done: Timestamp,
-}
-
-impl World {
-    async fn new(ships: bool) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        std::fs::create_dir(&data).unwrap();
-        let vault = Vault::open(&data.join("master.key"), &data.join("attachments")).unwrap();
-        let config = config(&data);
-        migrate::migrate(&config).await.unwrap();
-        if ships {
-            store::backup::ship(&data.join("steward.db")).unwrap();
-        }
-        let store = Store::open(&config).await.unwrap();
-        let new = NewUser {
-            username: "ada".to_owned(),
-            email: "ada@example.org".to_owned(),
-            password_hash: "!".to_owned(),
-            role: "admin".to_owned(),
-            first_name: None,
-            last_name: None,
-        };
-        let ada = Actor::user(users::create(&Actor::service(), &store, &new).await.unwrap());
-        let mut world = Self { dir, store: Some(store), ada, vault, shipping: None, room: ROOM };
-        if ships {
-            world.start_shipping();
-        }
-        world
-    }
-
-    fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
-    }
-
-    fn database(&self) -> PathBuf {
-        self.data().join("steward.db")
-    }
-
-    fn kept(&self) -> PathBuf {
-        self.dir.path().join("kept")
-    }
-
-    fn place(&self) -> Place {
-        Place::open(self.kept().to_str().unwrap(), &Access::default()).unwrap()
-    }
-
-    fn store(&self) -> &Store {
-        self.store.as_ref().unwrap()
-    }
-
-    /// As after a start of Steward.
-    fn start_shipping(&mut self) {
-        self.shipping = None;
-        let recipients = Recipients::master(&self.vault);
-        let shipping = Shipping::open(&self.database(), &self.data().join("backup"), recipients, self.room).unwrap();
-        self.shipping = Some(Arc::new(Mutex::new(shipping)));
-    }
-
-    fn shipping(&self) -> std::sync::MutexGuard<'_, Shipping> {
-        self.shipping.as_ref().unwrap().lock().unwrap()
-    }
-
-    async fn send(&self) -> backup::Result<()> {
-        ship::send_waiting(self.shipping.as_ref().unwrap(), &self.place()).await
-    }
-
-    fn safe(&self) -> Safe {
-        let engine = SqliteEngine::new(self.database());
-        let engine = match &self.shipping {
-            Some(shipping) => engine.with_shipping(Arc::clone(shipping)),
-            None => engine,
-        };
-        Safe {
-            place: self.place(),
-            recipients: Some(Recipients::master(&self.vault)),
-            engine: Engine::Sqlite(engine),
-            vault: Some(self.vault.clone()),
-            attachments_dir: self.data().join("attachments"),
-            master_key_file: self.data().join("master.key"),
-            data_dir: self.data(),
-            scratch_dir: self.data().join("backup"),
-            keep: Keep::default(),
-            version: "0",
-        }
-    }
-
-    fn opener(&self) -> Opener {
-        Opener::default().with_master(&self.vault)
-    }
-
-    async fn write(&self) -> Written {
-        let began = store::now();
-        let new: NewTask = serde_json::from_value(serde_json::json!({ "title": "Read it" })).unwrap();
-        let id = tasks::create(&self.ada, self.store(), &new).await.unwrap();
-        Written { id, began, done: store::now() }
-    }
-
-    async fn restore(&self, name: &str, to: Option<Timestamp>) -> backup::Result<PathBuf> {
-        let into = self.dir.path().join(name);
-        let wish = Wish { id: None, to, into: into.clone(), replace: false };
-        self.safe().restore(&wish, &self.opener()).await.map(|_| into)
-    }
-
-    /// The tasks that stand in a restored folder, which is sound in every way.
-    async fn tasks(&self, folder: &Path) -> BTreeSet<Uuid> {
-        let config = config(folder);
-        let store = Store::open(&config).await.unwrap();
-        let report = store::verify::run(&config, &store, None, &|_: &str| {}).await.unwrap();
-        assert_eq!(report.findings, []);
-        let found = tasks::list(&self.ada, &store, None, None, 500).await.unwrap();
-        store.close().await;
-        found.into_iter().map(|t| t.id).collect()
-    }
-
-    /// Restored to `at`, every write that was acknowledged by then is there, and none that began later.
-    async fn check(&self, name: &str, at: Timestamp, writes: &[Written]) {
-        let there = self.tasks(&self.restore(name, Some(at)).await.unwrap()).await;
-        for write in writes {
-            assert!(write.done > at || there.contains(&write.id), "{name}: {write:?} is missing at {at}");
-            assert!(write.began <= at || !there.contains(&write.id), "{name}: {write:?} is there at {at}");
-        }
-    }
-}
-
-fn config(folder: &Path) -> Config {
-    Config::from_url(&format!("sqlite://{}", folder.join("steward.db").display())).unwrap()
-}
+use store::Store;
+use world::{ROOM, World, config};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_comes_back_as_it_was() {
@@ -254,6 +94,10 @@ async fn any_moment_comes_back_through_restarts_and_checkpoints() {
     assert_eq!(world.tasks(&newest).await, writes.iter().map(|w| w.id).collect());
     let said = world.restore("before", Some(Timestamp::UNIX_EPOCH)).await.unwrap_err().to_string();
     assert!(said.contains("nothing was kept before"), "{said}");
+    let ahead = store::now() + jiff::SignedDuration::from_hours(1);
+    let said = world.restore("ahead", Some(ahead)).await.unwrap_err().to_string();
+    assert!(said.contains("lies ahead"), "{said}");
+    assert!(!world.dir.path().join("ahead").exists(), "nothing is made for what is refused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -303,6 +147,10 @@ async fn a_checkpoint_of_somebody_else_is_noticed_and_a_new_copy_goes_on() {
     world.shipping().tick().unwrap();
     world.send().await.unwrap();
     world.check("newest", writes[2].done, &writes).await;
+    // What was committed in between is known to nobody: that moment is refused, with the two nearest ones.
+    let said = world.restore("gap", Some(writes[1].done)).await.unwrap_err().to_string();
+    assert!(said.contains("lies in a gap") && said.contains("nothing was restored"), "{said}");
+    assert!(!world.dir.path().join("gap").exists(), "nothing is left of what was refused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -342,6 +190,28 @@ async fn a_place_that_is_away_costs_disk_and_nothing_else() {
     world.send().await.unwrap();
     let last = writes.last().unwrap().done;
     world.check("anew", last, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_was_not_noted_before_a_kill_is_written_again_and_sent_once() {
+    let mut world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let mut writes = vec![world.write().await];
+    world.shipping().tick().unwrap();
+    let noted = world.data().join("backup/shipping.json");
+    let before = std::fs::read(&noted).unwrap();
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    // Killed when the segment was durable, and that it is was not.
+    std::fs::write(&noted, before).unwrap();
+    writes.push(world.write().await);
+    world.start_shipping();
+    world.shipping().tick().unwrap();
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    assert_eq!(world.place().list("log").await.unwrap().len(), 3);
+    world.check("newest", writes[3].done, &writes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use store::backup::{Applier, Batch};
 
 use super::{FOLDER, LogPlace, PART, SegmentHead, parse_name};
 use crate::{
-    Error, Opener, Place, Result,
+    Error, Opener, Place, Progress, Result,
     error::{back, joined},
     place::Entry,
     sealed::{Label, OpeningReader},
@@ -18,6 +18,8 @@ use crate::{
 
 /// Bytes of a segment's content at most: a batch, and the largest page.
 const SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
+/// Every how many segments it is told how far it has come.
+const TOLD_EVERY: u64 = 200;
 
 /// The log at a place, up to a moment.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Restorable {
     pub opener: Opener,
     /// The moment; none for the newest.
     pub to: Option<Timestamp>,
+    /// Who is told how far it has come.
+    pub progress: Progress,
 }
 
 impl Restorable {
@@ -35,7 +39,13 @@ impl Restorable {
     pub(crate) async fn replay(&self, base: &LogPlace, applier: Arc<Mutex<Applier>>) -> Result<Option<Timestamp>> {
         let mut newest = None;
         let mut previous: Option<String> = None;
-        for (expected, (number, entry)) in (base.segment..).zip(self.wanted(base).await?) {
+        let wanted = self.wanted(base).await?;
+        let of = wanted.len();
+        for (expected, (number, entry)) in (base.segment..).zip(wanted) {
+            let done = expected - base.segment;
+            if done.is_multiple_of(TOLD_EVERY) {
+                self.progress.tell(format!("putting the log back: {done} of {of} segments"));
+            }
             let label = Label { bundle: base.series.clone(), part: PART.to_owned(), index: expected };
             if number != expected {
                 return Err(Error::Missing { what: format!("the segment {expected} of the log {}", base.series) });

@@ -12,12 +12,25 @@ use crate::{Error, Place, Result, error::joined, place::pieces};
 
 /// How often the log is looked at.
 const TICK: Duration = Duration::from_millis(500);
-/// How long the place may be away before somebody is told.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the last segments may take when Steward ends.
 const ENDING: Duration = Duration::from_secs(10);
 /// The longest pause between two tries.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// When somebody is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// How long the place may be away before.
+    pub patience: Duration,
+    /// Bytes of the database's own log from which on something holds it.
+    pub large_log_bytes: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(600), large_log_bytes: 256 * 1024 * 1024 }
+    }
+}
 
 /// Something that a person should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +48,11 @@ pub enum Alarm {
         /// Why.
         reason: String,
     },
+    /// The database's own log grows, as a reader holds on to an old state.
+    Held {
+        /// Bytes of it.
+        log_bytes: u64,
+    },
     /// It is well again.
     Well,
 }
@@ -44,6 +62,7 @@ pub enum Alarm {
 pub async fn run<F>(
     shipping: Arc<Mutex<Shipping>>,
     place: Place,
+    limits: Pace,
     alarm: impl Fn(Alarm) + Send + Sync + 'static,
     copy: impl Fn() -> F + Send + Sync + 'static,
     shutdown: CancellationToken,
@@ -51,10 +70,11 @@ pub async fn run<F>(
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let alarm = Arc::new(alarm);
-    let sending = tokio::spawn(send(Arc::clone(&shipping), place.clone(), Arc::clone(&alarm), shutdown.clone()));
+    let sending =
+        tokio::spawn(send(Arc::clone(&shipping), place.clone(), limits.patience, Arc::clone(&alarm), shutdown.clone()));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut failing = false;
+    let (mut failing, mut held) = (false, false);
     let mut copy_after = tokio::time::Instant::now();
     let mut pause = TICK;
     loop {
@@ -62,7 +82,7 @@ pub async fn run<F>(
             () = shutdown.cancelled() => break,
             _ = tick.tick() => {}
         }
-        let (ticked, broken, needs_copy) = turn(&shipping).await;
+        let Turn { ticked, broken, needs_copy, log_bytes } = turn(&shipping).await;
         if let Some(why) = broken {
             tracing::warn!(reason = %why, "the database's log could not be followed; a new copy begins it anew");
             alarm(Alarm::Broken(why));
@@ -79,6 +99,15 @@ pub async fn run<F>(
             _ => {}
         }
         failing = ticked.is_err();
+        if log_bytes > limits.large_log_bytes && !held {
+            tracing::warn!(log_bytes, "the database's log grows, as a reader holds on to an old state");
+            alarm(Alarm::Held { log_bytes });
+            held = true;
+        } else if held && log_bytes <= limits.large_log_bytes / 2 {
+            tracing::info!("nothing holds the database's log any more");
+            alarm(Alarm::Well);
+            held = false;
+        }
         if needs_copy && tokio::time::Instant::now() >= copy_after {
             match copy().await {
                 Ok(()) => pause = TICK,
@@ -101,17 +130,36 @@ pub async fn run<F>(
     }
 }
 
-async fn turn(shipping: &Arc<Mutex<Shipping>>) -> (Result<()>, Option<String>, bool) {
+struct Turn {
+    ticked: Result<()>,
+    broken: Option<String>,
+    needs_copy: bool,
+    log_bytes: u64,
+}
+
+async fn turn(shipping: &Arc<Mutex<Shipping>>) -> Turn {
     let shipping = Arc::clone(shipping);
     let turned = tokio::task::spawn_blocking(move || {
         let mut shipping = shipping.lock().unwrap_or_else(PoisonError::into_inner);
         let ticked = shipping.tick();
-        (ticked, shipping.take_broken(), shipping.needs_copy())
+        let (broken, needs_copy) = (shipping.take_broken(), shipping.needs_copy());
+        Turn { ticked, broken, needs_copy, log_bytes: shipping.log_bytes() }
     });
-    turned.await.unwrap_or_else(|e| (Err(Error::Internal(e.to_string())), None, false))
+    turned.await.unwrap_or_else(|e| Turn {
+        ticked: Err(Error::Internal(e.to_string())),
+        broken: None,
+        needs_copy: false,
+        log_bytes: 0,
+    })
 }
 
-async fn send(shipping: Arc<Mutex<Shipping>>, place: Place, alarm: Arc<impl Fn(Alarm)>, shutdown: CancellationToken) {
+async fn send(
+    shipping: Arc<Mutex<Shipping>>,
+    place: Place,
+    patience: Duration,
+    alarm: Arc<impl Fn(Alarm)>,
+    shutdown: CancellationToken,
+) {
     let mut pause = TICK;
     let mut failing_since = None;
     let mut told = false;
@@ -138,7 +186,7 @@ async fn send(shipping: Arc<Mutex<Shipping>>, place: Place, alarm: Arc<impl Fn(A
                     tracing::warn!(error = %e, "the log could not be sent to the place of the backups; it waits in the spool");
                 }
                 pause = (pause * 2).min(LONGEST);
-                if since.elapsed() >= PATIENCE && !told {
+                if since.elapsed() >= patience && !told {
                     told = true;
                     let (waiting, waiting_bytes) = waiting(&shipping).await;
                     alarm(Alarm::Behind { waiting, waiting_bytes, reason: e.to_string() });

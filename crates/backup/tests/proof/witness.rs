@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// Writers at once in one process.
 const WRITERS: &str = "3";
+/// How long each of them rests after a write, in milliseconds: the proof needs time, not a busy machine.
+const REST_MS: &str = "15";
 /// Numbers of a process are its own.
 const NUMBERS: u64 = 10_000_000;
 /// Rows of a page.
@@ -38,18 +40,23 @@ pub struct Writer {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
+/// One of this crate's examples, as it was built beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let mut program = std::env::current_exe().unwrap();
+    program.pop();
+    program.pop();
+    let program = program.join("examples").join(name);
+    assert!(program.is_file(), "run `cargo build --workspace --examples` first: {} is missing", program.display());
+    program
+}
+
 impl Witness {
     /// Starts a process that writes.
     pub fn start(&mut self, url: &str, user: Uuid) -> Writer {
-        let mut program = std::env::current_exe().unwrap();
-        program.pop();
-        program.pop();
-        let program: PathBuf = program.join("examples/writer");
-        assert!(program.is_file(), "run `cargo build -p backup --examples` first: {} is missing", program.display());
         let first = (self.processes * NUMBERS).to_string();
         self.processes += 1;
-        let mut child = Command::new(program)
-            .args([url, &user.to_string(), &first, WRITERS])
+        let mut child = Command::new(example("writer"))
+            .args([url, &user.to_string(), &first, WRITERS, REST_MS])
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -144,3 +144,31 @@ pub(super) fn noted(log: &File, head: &Head, frame: u32) -> std::io::Result<Opti
     }
     Ok((bytes[8..16] == head.salts).then(|| [word(&bytes, 16), word(&bytes, 20)]))
 }
+
+/// Times as the log's order has them: a commit was made no later than any behind it, of which `later` is the earliest that
+/// is known. A commit notes its time when it stands, and another may stand and note its own meanwhile.
+pub(super) fn in_order(commits: &mut [Commit], later: Option<Timestamp>) {
+    let mut bound = later.unwrap_or(Timestamp::MAX);
+    for commit in commits.iter_mut().rev() {
+        commit.at = commit.at.min(bound);
+        bound = commit.at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_commit_is_later_than_one_behind_it() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let commits = |times: [i64; 4]| times.map(|second| Commit { frame: 1, pages: 1, at: at(second) });
+        // The second one's writer was held up before it noted its time, and the third was acknowledged meanwhile.
+        let mut all = commits([1, 5, 2, 6]);
+        in_order(&mut all, None);
+        assert_eq!(all, commits([1, 2, 2, 6]));
+        let mut all = commits([1, 5, 7, 6]);
+        in_order(&mut all, Some(at(4)));
+        assert_eq!(all, commits([1, 4, 4, 4]));
+    }
+}

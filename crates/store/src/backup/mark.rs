@@ -165,6 +165,11 @@ impl Times {
         self.known.remove(&(salts, frame))
     }
 
+    /// The earliest time that is known of a commit behind this frame.
+    pub(super) fn earliest_after(&self, salts: [u8; 8], frame: u32) -> Option<Timestamp> {
+        self.known.iter().filter(|((s, f), _)| *s == salts && *f > frame).map(|(_, time)| *time).min()
+    }
+
     /// The log starts over: what belongs to no commit any more is forgotten, and a large file starts over too. Nobody
     /// may commit meanwhile.
     pub(super) fn forget(&mut self) -> std::io::Result<()> {

@@ -29,8 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the log had.
 #[derive(Debug)]
 pub enum Step {
-    /// Frames.
-    Batch(Batch),
+    /// Frames, and whether they were all that there was when it was looked. Who goes on in any case may never come to an
+    /// end while others write.
+    Batch(Batch, bool),
     /// Nothing more for now.
     Idle,
     /// It does not go on where it was left: somebody else checkpointed, or power failed. A new copy is needed.
@@ -213,14 +214,12 @@ impl Source {
         if log::noted(&file, &head, at.frame).map_err(failed)? != Some(at.checksum) {
             return Ok(Step::Broken("it is not the log that was followed so far".to_owned()));
         }
-        let Some(batch) = self.read(&file, &head, at)? else { return Ok(Step::Idle) };
-        Ok(Step::Batch(batch))
+        Ok(self.read(&file, &head, at)?.map_or(Step::Idle, |(batch, is_all)| Step::Batch(batch, is_all)))
     }
 
-    /// Reads frames from `at` on, as many as make a batch, if they lead to a commit.
-    fn read(&mut self, file: &File, head: &Head, from: Position) -> Result<Option<Batch>> {
+    /// Reads frames from `at` on, as many as make a batch, if they lead to a commit; and whether they are all that is there.
+    fn read(&mut self, file: &File, head: &Head, from: Position) -> Result<Option<(Batch, bool)>> {
         let failed = |e: std::io::Error| Error::Storage(format!("the log can't be read: {e}"));
-        let seen_at = crate::now();
         let most = (BATCH_BYTES / head.frame_bytes()).max(1);
         let mut at = from;
         let mut frames = Vec::new();
@@ -228,12 +227,15 @@ impl Source {
         let mut commits = Vec::new();
         let mut bytes = vec![0_u8; head.frame_bytes()];
         let mut count = 0;
-        loop {
+        let seen_at = loop {
+            // Before the look that finds nothing more: what was seen so far was begun before, and what comes later is
+            // committed after.
+            let seen_at = crate::now();
             let place = HEAD as u64 + u64::from(at.frame) * head.frame_bytes() as u64;
             if !read_whole(file, &mut bytes, place)? {
-                break;
+                break seen_at;
             }
-            let Some(frame) = log::check(&at, &bytes, head.big_endian) else { break };
+            let Some(frame) = log::check(&at, &bytes, head.big_endian) else { break seen_at };
             at = Position { frame: at.frame + 1, checksum: frame.checksum, ..at };
             count += 1;
             if count <= most {
@@ -248,23 +250,25 @@ impl Source {
                     if kept.1 == 0 {
                         kept = (behind(head, from, &frames), frames.len());
                     }
-                    break;
+                    break seen_at;
                 }
             } else if count > most && kept.1 > 0 {
-                break;
+                break seen_at;
             }
-        }
+        };
         if kept.1 == 0 {
             return Ok(None);
         }
         frames.truncate(kept.1);
         self.times.read().map_err(failed)?;
         for commit in &mut commits {
-            if let Some(time) = self.times.take(head.salts, commit.frame) {
-                commit.at = time;
-            }
+            commit.at = self.times.take(head.salts, commit.frame).map_or(seen_at, |noted| noted.min(seen_at));
         }
-        Ok(Some(Batch { from, to: kept.0, page_size: head.page_size, big_endian: head.big_endian, commits, frames }))
+        // Of frames that are left for the next batch some times may be known already.
+        let later = (count > most).then(|| self.times.earliest_after(head.salts, kept.0.frame)).flatten();
+        log::in_order(&mut commits, later);
+        let batch = Batch { from, to: kept.0, page_size: head.page_size, big_endian: head.big_endian, commits, frames };
+        Ok(Some((batch, count <= most)))
     }
 
     /// Notes that a batch was kept.
@@ -276,9 +280,12 @@ impl Source {
     fn hand_out(&mut self, keep: Keep<'_>) -> Result<()> {
         loop {
             match self.read_on()? {
-                Step::Batch(batch) => {
+                Step::Batch(batch, is_all) => {
                     keep(&batch)?;
                     self.kept(&batch);
+                    if is_all {
+                        return Ok(());
+                    }
                 }
                 Step::Idle => return Ok(()),
                 Step::Broken(why) => return Err(Error::Schema(format!("the log can't be followed: {why}"))),
@@ -311,7 +318,7 @@ impl Source {
     /// Within the lock: nothing is written meanwhile.
     fn finish_held(&mut self, keep: Keep<'_>) -> Result<u32> {
         // What is not handed out must not be brought into the file: it could be overwritten.
-        if let Step::Batch(batch) = self.read_on()?
+        if let Step::Batch(batch, _) = self.read_on()?
             && batch.to.frame - batch.from.frame > WHILE_HELD
         {
             return Ok(batch.to.frame);
