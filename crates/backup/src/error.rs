@@ -15,7 +15,7 @@ pub enum Error {
         reason: String,
     },
     /// There is no such thing at the place.
-    #[error("{what} is not there")]
+    #[error("{what} is not there; nothing was changed; see what there is: steward backup list")]
     Missing {
         /// A bundle, a part, a file.
         what: String,
@@ -29,7 +29,9 @@ pub enum Error {
         reason: String,
     },
     /// A part is not what was written.
-    #[error("the part {part} was altered, cut off or exchanged: {reason}; nothing was changed")]
+    #[error(
+        "the part {part} was altered, cut off or exchanged: {reason}; nothing was changed; take another backup (steward backup list)"
+    )]
     Damaged {
         /// Its name, with its bundle.
         part: String,

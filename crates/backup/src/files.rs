@@ -28,6 +28,8 @@ const SETTINGS: &str = "settings.tar";
 const MOST: usize = 10_000_000;
 /// Bytes of settings and playbooks at most.
 const SETTINGS_BYTES: u64 = 64 * 1024 * 1024;
+/// Every how many attachments it is told how far it has come.
+const TOLD_EVERY: usize = 100;
 /// Bytes of a line of the list at most.
 const LINE: u64 = 4096;
 
@@ -74,7 +76,12 @@ pub(crate) async fn add_attachments(
     let kept = vault.clone();
     let listed = tokio::task::spawn_blocking(move || Ok(kept.older_than(std::time::Duration::ZERO, MOST)));
     let mut list = Vec::new();
-    for path in joined(listed.await)? {
+    let paths = joined(listed.await)?;
+    let of = paths.len();
+    for (path, number) in paths.into_iter().zip(1_usize..) {
+        if number == of || number.is_multiple_of(TOLD_EVERY) {
+            writer.progress().tell(format!("attachments kept: {number} of {of}"));
+        }
         let file = folder.join(&path);
         let hashing = file.clone();
         let hashed = tokio::task::spawn_blocking(move || match File::open(&hashing).and_then(digest) {
@@ -149,7 +156,10 @@ async fn list(bundle: &Bundle) -> Result<Vec<Kept>> {
 /// Fetches every attachment and compares it with the list; keeps them below `into`, where one is given.
 pub(crate) async fn fetch_attachments(bundle: &Bundle, place: &Place, into: Option<&Path>) -> Result<u64> {
     let list = list(bundle).await?;
-    for kept in &list {
+    for (kept, number) in list.iter().zip(1_usize..) {
+        if number == list.len() || number.is_multiple_of(TOLD_EVERY) {
+            bundle.progress().tell(format!("attachments read: {number} of {}", list.len()));
+        }
         let name = format!("{FOLDER}/{}", kept.path);
         let pieces = place.get(&name).await.map_err(|e| match e {
             Error::Missing { .. } => {

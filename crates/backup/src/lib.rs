@@ -14,14 +14,16 @@ pub mod keys;
 pub mod manifest;
 pub mod place;
 pub mod postgres;
+mod progress;
 pub mod safe;
 pub mod sealed;
 pub mod ship;
 
 pub use bundle::{Bundle, Writer};
-pub use engine::Engine;
+pub use engine::{Engine, Server};
 pub use error::{Error, Result};
 pub use keys::{Opener, Sealer};
 pub use manifest::{Contents, Manifest};
 pub use place::Place;
+pub use progress::Progress;
 pub use safe::Safe;

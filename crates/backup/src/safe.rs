@@ -12,12 +12,12 @@ use store::Vault;
 
 pub use self::{
     drill::Drilled,
-    restore::{Restored, Wish},
+    restore::{Restored, RestoredFiles, Wish},
     retention::Keep,
 };
 use crate::{
-    Bundle, Contents, Engine, Error, Opener, Place, Result, Writer, bundle, error::joined, files, keys::Recipients,
-    manifest::Facts,
+    Bundle, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle, error::joined, files,
+    keys::Recipients, manifest::Facts,
 };
 
 /// Unfinished bundles younger than this may be in the making.
@@ -44,6 +44,8 @@ pub struct Safe {
     pub scratch_dir: PathBuf,
     /// How many are kept.
     pub keep: Keep,
+    /// Who is told how far it has come.
+    pub progress: Progress,
     /// This Steward's version.
     pub version: &'static str,
 }
@@ -83,8 +85,9 @@ impl Safe {
                 "there is no master key to seal a backup with; start Steward first, which makes one",
             ));
         };
-        let mut writer = Writer::begin(&self.place, recipients)?;
+        let mut writer = Writer::begin(&self.place, recipients)?.telling(&self.progress);
         let scratch = Scratch::make(&self.scratch_dir.join(format!("making-{}", writer.id()))).await?;
+        self.progress.tell("copying the database");
         let facts = self.engine.dump(&mut writer, &scratch.0).await?;
         // After the database: a row's file is kept before the row is.
         let attachments = files::add_attachments(&mut writer, &self.place, vault, &self.attachments_dir).await?;
@@ -109,7 +112,7 @@ impl Safe {
     /// Reads every part and attachment of a bundle (the newest one without an id) and keeps nothing.
     pub async fn verify(&self, id: Option<&str>, opener: &Opener) -> Result<Verified> {
         let id = self.pick(id).await?;
-        let found = Bundle::open(&self.place, &id, opener).await?;
+        let found = Bundle::open(&self.place, &id, opener).await?.telling(&self.progress);
         found.verify().await?;
         let attachments = files::fetch_attachments(&found, &self.place, None).await?;
         let manifest = found.manifest();
@@ -120,12 +123,21 @@ impl Safe {
         if let Some(id) = id {
             return Ok(id.to_owned());
         }
-        let newest = self.list().await?.bundles.pop();
-        newest.map(|b| b.id).ok_or_else(|| {
-            Error::refused(format!(
-                "there is no backup at {}; make one with: steward backup create",
-                self.place.describe()
-            ))
+        let mut found = self.list().await?;
+        let newest = found.bundles.pop();
+        newest.map(|b| b.id).ok_or_else(|| self.none_of(&found))
+    }
+
+    /// That there is no whole backup, and what there is instead.
+    fn none_of(&self, found: &bundle::Found) -> Error {
+        let place = self.place.describe();
+        Error::refused(match found.unfinished.last() {
+            None => format!("there is no backup at {place}; make one with: steward backup create"),
+            Some((id, why)) => format!(
+                "there is no whole backup at {place}: {} can't be used, the newest of them, {id}, as {}; bring its place back as it was, or make a new one with: steward backup create",
+                found.unfinished.len(),
+                why.trim_end_matches("; nothing was changed; take another backup (steward backup list)")
+            ),
         })
     }
 

@@ -4,9 +4,10 @@ use std::io::{self, Read};
 
 use super::{CONTENTS_BYTES, MANIFEST, contents, part_name};
 use crate::{
-    Contents, Error, Manifest, Opener, Place, Result,
+    Contents, Error, Manifest, Opener, Place, Progress, Result,
     error::{back, joined},
     manifest::Part,
+    progress::Passing,
     sealed::{Label, OpeningReader, Sealed},
 };
 
@@ -17,6 +18,7 @@ pub struct Bundle {
     opener: Opener,
     manifest: Manifest,
     contents: Contents,
+    progress: Progress,
 }
 
 impl Bundle {
@@ -48,7 +50,18 @@ impl Bundle {
             let part = format!("contents of {id}");
             return Err(Error::Damaged { part, reason: "it does not agree with the sealed manifest".to_owned() });
         }
-        Ok(Self { place: place.clone(), opener: opener.clone(), manifest, contents })
+        Ok(Self { place: place.clone(), opener: opener.clone(), manifest, contents, progress: Progress::default() })
+    }
+
+    /// The same, telling how far reading it has come.
+    #[must_use]
+    pub fn telling(mut self, progress: &Progress) -> Self {
+        self.progress = progress.clone();
+        self
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// What it says of itself.
@@ -73,6 +86,8 @@ impl Bundle {
             return Err(Error::Missing { what: format!("a part {name} in the bundle {}", self.manifest.id) });
         };
         let label = Label { bundle: self.manifest.id.clone(), part: name.to_owned(), index };
+        let (progress, what) = (self.progress.clone(), format!("{name} read"));
+        let take = move |source: &mut dyn Read| take(&mut Passing::new(source, &progress, what));
         let (taken, was) = open_part(&self.place, &self.opener, label, take).await?;
         self.agree(part, &was)?;
         Ok(taken)

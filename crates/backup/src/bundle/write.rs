@@ -6,11 +6,12 @@ use bytes::Bytes;
 
 use super::{CONTENTS, FOLDER, MANIFEST, new_id, part_name};
 use crate::{
-    Contents, Error, Manifest, Place, Result, Sealer,
+    Contents, Error, Manifest, Place, Progress, Result, Sealer,
     error::{back, joined},
     keys::Recipients,
     manifest::{Attachments, ClearPart, FORMAT, Facts, Part},
     place::pieces,
+    progress::Passing,
     sealed::SealingWriter,
 };
 
@@ -21,6 +22,7 @@ pub struct Writer {
     sealer: Sealer,
     began_at: jiff::Timestamp,
     parts: Vec<Part>,
+    progress: Progress,
 }
 
 impl Writer {
@@ -32,7 +34,19 @@ impl Writer {
             sealer: Sealer::new(&new_id(began_at), recipients)?,
             began_at,
             parts: Vec::new(),
+            progress: Progress::default(),
         })
+    }
+
+    /// The same, telling how far it has come.
+    #[must_use]
+    pub fn telling(mut self, progress: &Progress) -> Self {
+        self.progress = progress.clone();
+        self
+    }
+
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// The bundle's id.
@@ -63,10 +77,10 @@ impl Writer {
         fill: impl FnOnce(&mut dyn Write) -> Result<T> + Send + 'static,
     ) -> Result<(T, Part)> {
         let (writer, pieces) = pieces::channel();
-        let (sealer, label) = (self.sealer.clone(), name.to_owned());
+        let (sealer, label, progress) = (self.sealer.clone(), name.to_owned(), self.progress.clone());
         let filling = tokio::task::spawn_blocking(move || {
             let mut out = SealingWriter::new(&sealer, &label, index, writer)?;
-            let filled = fill(&mut out)?;
+            let filled = fill(&mut Passing::new(&mut out, &progress, format!("{label} kept")))?;
             let (writer, was) = out.finish()?;
             writer.finish().map_err(|e| back(e, "a part can't be written"))?;
             Ok((filled, Part { name: label, plain: was.plain, sealed: was.sealed }))

@@ -44,6 +44,7 @@ impl SqliteEngine {
 
     pub(super) async fn dump(&self, writer: &mut Writer, scratch: &Path) -> Result<Facts> {
         let (path, copy, shipping) = (self.path.clone(), scratch.join(FILE), self.shipping.clone());
+        let progress = writer.progress().clone();
         let copied = tokio::task::spawn_blocking(move || {
             let (snapshot, at) = match shipping {
                 Some(shipping) => {
@@ -55,6 +56,7 @@ impl SqliteEngine {
             };
             let as_of = snapshot.as_of();
             snapshot.copy_to(&copy)?;
+            progress.tell("looking at every page of the copy");
             let wrong = file::check(&copy)?;
             if let Some(first) = wrong.first() {
                 return Err(Error::refused(format!(

@@ -76,16 +76,34 @@ impl S3 {
         if self.prefix.is_empty() { Path::from(name) } else { Path::from(format!("{}/{name}", self.prefix)) }
     }
 
+    /// Where nothing is looked for, what is missing is the bucket.
+    fn refused(&self, e: object_store::Error, name: &str) -> Error {
+        match self.failed(e, name) {
+            Error::Missing { .. } => Error::Place {
+                place: self.describe(),
+                reason: "there is no such bucket; make it, or check its name, endpoint and region (backup_target, backup_s3_…)".to_owned(),
+            },
+            other => other,
+        }
+    }
+
     fn failed(&self, e: object_store::Error, name: &str) -> Error {
         match e {
             object_store::Error::NotFound { .. } => Error::Missing { what: name.to_owned() },
-            other => Error::Place { place: self.describe(), reason: other.to_string() },
+            other => {
+                let said = other.to_string().replace('\n', " ");
+                let reason = format!(
+                    "{}; check endpoint, region, bucket and keys (backup_s3_…), and that the keys may list, read, write and delete there",
+                    said.trim()
+                );
+                Error::Place { place: self.describe(), reason }
+            }
         }
     }
 
     pub(super) async fn put(&self, name: &str, mut pieces: Pieces) -> Result<()> {
         let path = self.path(name);
-        let fail = |e| self.failed(e, name);
+        let fail = |e| self.refused(e, name);
         // What fits into one part goes in one request.
         let mut head = Vec::new();
         let mut ended = false;
@@ -115,7 +133,12 @@ impl S3 {
                 }
             };
             let Some(piece) = next else { break };
-            upload.wait_for_capacity(AT_ONCE).await.map_err(fail)?;
+            if let Err(e) = upload.wait_for_capacity(AT_ONCE).await {
+                if let Err(left) = upload.abort().await {
+                    tracing::warn!(place = %self.shown, name, error = %left, "a broken-off upload could not be taken back");
+                }
+                return Err(fail(e));
+            }
             upload.put(piece);
         }
         upload.finish().await.map_err(fail)?;
@@ -148,7 +171,7 @@ impl S3 {
         let mut stream = self.store.list(Some(&path));
         let mut found = Vec::new();
         while let Some(next) = stream.next().await {
-            let meta = next.map_err(|e| self.failed(e, prefix))?;
+            let meta = next.map_err(|e| self.refused(e, prefix))?;
             let full = meta.location.as_ref();
             let name = full.strip_prefix(self.prefix.as_str()).unwrap_or(full).trim_start_matches('/');
             found.push(Entry { name: name.to_owned(), size_bytes: meta.size });

@@ -2,7 +2,12 @@
 //! hosts and settings hold as they do everywhere else, and no second implementation of SSH has to be trusted. What is
 //! spoken over it is the protocol alone. Files are written beside and renamed when they are whole and durable.
 
-use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Stdio,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use russh_sftp::{
     client::{SftpSession, error::Error as SftpError},
@@ -49,8 +54,16 @@ impl std::fmt::Debug for Sftp {
 
 struct Session {
     sftp: SftpSession,
-    /// It ends with the session.
-    _ssh: Child,
+    /// It ends with the session, and the session with it.
+    ssh: std::sync::Mutex<Child>,
+}
+
+impl Session {
+    /// Whether `ssh` still runs: a server that was started anew has ended it.
+    fn is_open(&self) -> bool {
+        let mut ssh = self.ssh.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(ssh.try_wait(), Ok(None))
+    }
 }
 
 impl Sftp {
@@ -73,11 +86,20 @@ impl Sftp {
     }
 
     pub(super) fn describe(&self) -> String {
-        format!("sftp://{}/{}", self.host, self.folder.trim_start_matches('/'))
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("sftp://{}{port}/{}", self.host, self.folder.trim_start_matches('/'))
     }
 
-    fn unreachable(&self, reason: impl Into<String>) -> Error {
-        Error::Place { place: self.describe(), reason: reason.into() }
+    fn unreachable(&self, reason: impl std::fmt::Display) -> Error {
+        let mut reason = reason.to_string();
+        if reason.trim() == StatusCode::Failure.to_string() {
+            // The protocol has no word for why.
+            "the server could not write or read there and did not say why (no space, a quota, or a file where a folder should be)"
+                .clone_into(&mut reason);
+        }
+        let port = self.port.map(|port| format!("-P {port} ")).unwrap_or_default();
+        let reason = format!("{reason}; try it by hand as the user that Steward runs as: sftp {port}{}", self.host);
+        Error::Place { place: self.describe(), reason }
     }
 
     async fn failed(&self, e: SftpError, name: &str) -> Error {
@@ -85,18 +107,18 @@ impl Sftp {
             SftpError::Status(status) if status.status_code == StatusCode::NoSuchFile => {
                 Error::Missing { what: name.to_owned() }
             }
-            SftpError::Status(status) => self.unreachable(format!("{name}: {}", status.status_code)),
+            SftpError::Status(status) => self.unreachable(status.status_code),
             other => {
                 // The way broke; the next one asks anew.
                 *self.session.lock().await = None;
-                self.unreachable(other.to_string())
+                self.unreachable(other)
             }
         }
     }
 
     async fn session(&self) -> Result<Arc<Session>> {
         let mut held = self.session.lock().await;
-        if let Some(session) = &*held {
+        if let Some(session) = held.as_ref().filter(|session| session.is_open()) {
             return Ok(Arc::clone(session));
         }
         let mut ssh = Command::new("ssh");
@@ -129,13 +151,13 @@ impl Sftp {
             let mut said = Vec::new();
             let mut some = errors.take(2000);
             drop(tokio::time::timeout(Duration::from_secs(2), some.read_to_end(&mut said)).await);
-            let said = String::from_utf8_lossy(&said).trim().replace(['\n', '\r'], " ");
+            let said = in_short(&String::from_utf8_lossy(&said));
             return Err(self.unreachable(if said.is_empty() { "it does not answer".to_owned() } else { said }));
         };
         sftp.set_timeout(ANSWER_S);
         // Read on, so that ssh never waits for a full pipe.
         tokio::spawn(async move { drop(tokio::io::copy(&mut errors, &mut tokio::io::sink()).await) });
-        let session = Arc::new(Session { sftp, _ssh: child });
+        let session = Arc::new(Session { sftp, ssh: std::sync::Mutex::new(child) });
         *held = Some(Arc::clone(&session));
         Ok(session)
     }
@@ -163,9 +185,9 @@ impl Sftp {
         };
         let written = async {
             while let Some(piece) = pieces.next().await? {
-                file.write_all(&piece).await.map_err(|e| self.unreachable(e.to_string()))?;
+                file.write_all(&piece).await.map_err(|e| self.unreachable(e))?;
             }
-            file.flush().await.map_err(|e| self.unreachable(e.to_string()))
+            file.flush().await.map_err(|e| self.unreachable(e))
         }
         .await;
         if let Err(e) = written {
@@ -179,7 +201,7 @@ impl Sftp {
             Ok(()) | Err(SftpError::Status(_)) => {}
             Err(e) => return Err(self.failed(e, name).await),
         }
-        file.close().await.map_err(|e| self.unreachable(e.to_string()))?;
+        file.close().await.map_err(|e| self.unreachable(e))?;
         if session.sftp.rename(&beside, &target).await.is_err() {
             // The protocol renames over nothing.
             drop(session.sftp.remove_file(&target).await);
@@ -211,7 +233,7 @@ impl Sftp {
                             return;
                         }
                     }
-                    Err(e) => return writer.fail(this.unreachable(e.to_string())).await,
+                    Err(e) => return writer.fail(this.unreachable(e)).await,
                 }
             }
         });
@@ -263,6 +285,14 @@ impl Sftp {
         }
         Ok(())
     }
+}
+
+/// What `ssh` said, without frames and banners: its last words tell why.
+fn in_short(said: &str) -> String {
+    const LINES: usize = 3;
+    let lines: Vec<&str> =
+        said.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('@')).collect();
+    lines[lines.len().saturating_sub(LINES)..].join(" ")
 }
 
 /// Makes a folder with those above it; what can't be made shows when something is put there.

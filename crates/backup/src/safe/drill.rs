@@ -37,10 +37,11 @@ impl Safe {
     pub async fn drill(&self, opener: &Opener) -> Result<Drilled> {
         let (began_at, began) = (store::now(), Instant::now());
         let id = self.pick(None).await?;
-        let bundle = Bundle::open(&self.place, &id, opener).await?;
+        let bundle = Bundle::open(&self.place, &id, opener).await?.telling(&self.progress);
+        self.progress.tell("restoring the database");
         let scratch = Scratch::make(&self.scratch_dir.join("drill")).await?;
-        if let Engine::Postgres(live) = &self.engine {
-            return self.drill_server(&bundle, live, scratch, began_at).await;
+        if let Engine::Postgres(server) = &self.engine {
+            return self.drill_server(&bundle, server.reader(), scratch, began_at).await;
         }
         // The bundle itself is compared with its manifest on the way, and then brought to the newest moment.
         let verdict = self.stage(&bundle, None, opener, &scratch.0, false).await?;
@@ -100,7 +101,8 @@ impl Safe {
         store::migrate::migrate(&config).await?;
         let store = Store::open(&config).await?;
         let vault = self.vault.as_ref().map(|vault| vault.at(&scratch.0.join("attachments")));
-        let report = store::verify::run(&config, &store, vault.as_ref(), &|_: &str| {}).await;
+        let tell = |check: &str| self.progress.tell(format!("verifying: {check}"));
+        let report = store::verify::run(&config, &store, vault.as_ref(), &tell).await;
         store.close().await;
         let report = report?;
         match report.findings.first() {

@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::{Safe, Scratch, Verdict};
 use crate::{Bundle, Contents, Error, Opener, Result, engine::SQLITE_FILE, error::joined, files, ship::Restorable};
 
+/// Clocks may differ by as much.
+const AHEAD: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
+
 /// What is to be restored, and where to.
 #[derive(Debug, Clone)]
 pub struct Wish {
@@ -41,31 +44,113 @@ pub struct Restored {
     pub wants_master_key: bool,
 }
 
+/// What was restored beside a database.
+#[derive(Debug, Clone, Serialize)]
+pub struct RestoredFiles {
+    /// From which bundle.
+    pub bundle: String,
+    /// Attachments.
+    pub attachments: u64,
+    /// Settings and playbooks, by their names.
+    pub settings: Vec<String>,
+    /// Where what had been there lies now.
+    pub set_aside: Option<PathBuf>,
+    /// Whether the folder still lacks the master key.
+    pub wants_master_key: bool,
+}
+
 impl Safe {
     /// Restores into a folder. The folder of a Steward that runs is refused.
     pub async fn restore(&self, wish: &Wish, opener: &Opener) -> Result<Restored> {
-        let into = wish.into.clone();
-        let replace = wish.replace;
-        let lock = joined(tokio::task::spawn_blocking(move || claim(&into, replace)).await)?;
-        let chosen = self.choose(wish.id.as_deref(), wish.to).await?;
-        let bundle = Bundle::open(&self.place, &chosen.id, opener).await?;
-        let staging = Scratch::make(&wish.into.join(format!(".restore-{}", chosen.id))).await?;
-        let verdict = self.stage(&bundle, wish.to, opener, &staging.0, wish.id.is_some()).await?;
-        let attachments = files::fetch_attachments(&bundle, &self.place, Some(&staging.0.join("attachments"))).await?;
-        files::fetch_settings(&bundle, &staging.0).await?;
+        if let Some(to) = wish.to.filter(|to| *to > store::now() + AHEAD) {
+            return Err(Error::refused(format!(
+                "the moment {to} lies ahead; nothing was restored; leave --to out for everything that was kept"
+            )));
+        }
+        let (chosen, next) = self.choose(wish.id.as_deref(), wish.to).await?;
+        let bundle = Bundle::open(&self.place, &chosen.id, opener).await?.telling(&self.progress);
+        let (into, replace) = (wish.into.clone(), wish.replace);
+        let claimed = joined(tokio::task::spawn_blocking(move || Claimed::take(&into, replace)).await)?;
+        let restored = self.restore_into(wish, opener, &bundle, next.as_ref()).await;
+        let has_failed = restored.is_err();
+        let ended = tokio::task::spawn_blocking(move || {
+            claimed.end(has_failed);
+            Ok(())
+        });
+        joined(ended.await)?;
+        restored
+    }
+
+    /// Restores what a bundle holds beside its database into a folder: attachments, playbooks, settings. For a database
+    /// that comes back on its own server.
+    pub async fn restore_files(&self, wish: &Wish, opener: &Opener) -> Result<RestoredFiles> {
+        let (chosen, _) = self.choose(wish.id.as_deref(), wish.to).await?;
+        let bundle = Bundle::open(&self.place, &chosen.id, opener).await?.telling(&self.progress);
+        let (into, replace) = (wish.into.clone(), wish.replace);
+        let claimed = joined(tokio::task::spawn_blocking(move || Claimed::take(&into, replace)).await)?;
+        let restored = self.files_into(wish, &bundle).await;
+        let has_failed = restored.is_err();
+        let ended = tokio::task::spawn_blocking(move || {
+            claimed.end(has_failed);
+            Ok(())
+        });
+        joined(ended.await)?;
+        restored
+    }
+
+    async fn files_into(&self, wish: &Wish, bundle: &Bundle) -> Result<RestoredFiles> {
+        let id = &bundle.manifest().id;
+        let staging = Scratch::make(&wish.into.join(format!(".restore-{id}"))).await?;
+        let attachments = files::fetch_attachments(bundle, &self.place, Some(&staging.0.join("attachments"))).await?;
+        let settings = files::fetch_settings(bundle, &staging.0).await?;
         let (from, into) = (staging.0.clone(), wish.into.clone());
         let set_aside = joined(tokio::task::spawn_blocking(move || put_in_place(&from, &into)).await)?;
         staging.remove().await;
-        drop(lock);
-        let key = wish.into.join("master.key");
+        Ok(RestoredFiles {
+            bundle: id.clone(),
+            attachments,
+            settings,
+            set_aside,
+            wants_master_key: !wish.into.join("master.key").exists(),
+        })
+    }
+
+    async fn restore_into(
+        &self,
+        wish: &Wish,
+        opener: &Opener,
+        bundle: &Bundle,
+        next: Option<&Contents>,
+    ) -> Result<Restored> {
+        let id = &bundle.manifest().id;
+        self.progress.tell("restoring the database");
+        let staging = Scratch::make(&wish.into.join(format!(".restore-{id}"))).await?;
+        let verdict = self.stage(bundle, wish.to, opener, &staging.0, wish.id.is_some()).await?;
+        if let (Some(to), Some(next)) = (wish.to.filter(|to| verdict.as_of < *to), next) {
+            return Err(Error::refused(format!(
+                "the moment {to} lies in a gap: what was committed after {} is in no log and no backup before {}; nothing was restored; name one of these two moments",
+                verdict.as_of, next.as_of
+            )));
+        }
+        if let Some(to) = wish.to.filter(|to| verdict.as_of < *to && bundle.manifest().facts.log_position.is_none()) {
+            return Err(Error::refused(format!(
+                "no log goes on from the backup {id}, which stands at {}, to {to}; nothing was restored; name that moment, or leave --to out",
+                verdict.as_of
+            )));
+        }
+        let attachments = files::fetch_attachments(bundle, &self.place, Some(&staging.0.join("attachments"))).await?;
+        files::fetch_settings(bundle, &staging.0).await?;
+        let (from, into) = (staging.0.clone(), wish.into.clone());
+        let set_aside = joined(tokio::task::spawn_blocking(move || put_in_place(&from, &into)).await)?;
+        staging.remove().await;
         Ok(Restored {
-            bundle: chosen.id,
+            bundle: id.clone(),
             as_of: verdict.as_of,
             rows: verdict.facts.tables.values().sum(),
             audit_links: verdict.facts.audit.links,
             attachments,
             set_aside,
-            wants_master_key: !key.exists(),
+            wants_master_key: !wish.into.join("master.key").exists(),
         })
     }
 
@@ -81,60 +166,108 @@ impl Safe {
     ) -> Result<Verdict> {
         let has_log = bundle.manifest().facts.log_position.is_some();
         let wants_log = has_log && (to.is_some() || !is_named);
-        let log = wants_log.then(|| Restorable { place: self.place.clone(), opener: opener.clone(), to });
+        let progress = self.progress.clone();
+        let log = wants_log.then(|| Restorable { place: self.place.clone(), opener: opener.clone(), to, progress });
         self.engine.stage(bundle, staging, log.as_ref()).await
     }
 
-    /// The newest bundle that is not after the moment.
-    async fn choose(&self, id: Option<&str>, to: Option<Timestamp>) -> Result<Contents> {
+    /// The newest bundle that is not after the moment; and the next one after the moment, where the log that goes on from
+    /// the chosen one does not reach it: what was committed between the two may be in neither.
+    async fn choose(&self, id: Option<&str>, to: Option<Timestamp>) -> Result<(Contents, Option<Contents>)> {
         let found = self.list().await?;
-        let none = || Error::refused(format!("there is no backup at {}", self.place.describe()));
         if let Some(id) = id {
             let named = found.bundles.into_iter().find(|b| b.id == id);
-            return named.ok_or_else(|| Error::Missing { what: format!("a whole bundle {id}") });
+            let named = named.ok_or_else(|| {
+                Error::refused(format!(
+                    "there is no whole backup {id} at {}; see what there is: steward backup list",
+                    self.place.describe()
+                ))
+            })?;
+            if to.is_some_and(|to| to < named.as_of) {
+                return Err(Error::refused(format!(
+                    "the backup {id} stands at {}, after the moment asked for; leave --bundle out and the right one is taken; nothing was restored",
+                    named.as_of
+                )));
+            }
+            return Ok((named, None));
         }
-        let oldest = found.bundles.first().ok_or_else(none)?.as_of;
+        let oldest = found.bundles.first().ok_or_else(|| self.none_of(&found))?.as_of;
         let fits = |b: &&Contents| to.is_none_or(|to| b.as_of <= to);
         // With a log any moment can be had; a copy without one stands for its own moment alone.
         let newest = |with_log: bool| found.bundles.iter().rev().filter(fits).find(|b| b.has_log || !with_log).cloned();
         let chosen = if to.is_some() { newest(true).or_else(|| newest(false)) } else { newest(false) };
-        chosen.ok_or_else(|| {
-            Error::refused(format!("nothing was kept before {oldest:.0}; name a later moment with --to"))
-        })
+        let chosen = chosen.ok_or_else(|| {
+            Error::refused(format!("nothing was kept before {oldest}; name that moment or a later one with --to"))
+        })?;
+        let mut later = found.bundles.into_iter().filter(|b| to.is_some_and(|to| b.as_of > to));
+        let next = later.find(|b| b.has_log || !chosen.has_log);
+        // Of the same series: the log itself says what was committed between them.
+        let next = next.filter(|b| b.log_series.is_none() || b.log_series != chosen.log_series);
+        Ok((chosen, next))
     }
 }
 
-/// Takes the folder: made where it is missing, refused where a Steward runs on it, or where something is there and nobody
-/// said that it may be set aside.
-fn claim(into: &Path, replace: bool) -> Result<std::fs::File> {
-    files::make_folder(into)?;
-    let lock_path = into.join("steward.lock");
-    let fail = |e| Error::file(format!("{} can't be used", lock_path.display()), e);
-    let lock = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&lock_path)
-        .map_err(fail)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
+/// A folder that this restore holds.
+struct Claimed {
+    folder: PathBuf,
+    lock: std::fs::File,
+    made_folder: bool,
+    made_lock: bool,
+}
+
+impl Claimed {
+    /// Takes the folder: made where it is missing, refused where a Steward runs on it, or where something is there and
+    /// nobody said that it may be set aside.
+    fn take(folder: &Path, replace: bool) -> Result<Self> {
+        let made_folder = !folder.exists();
+        files::make_folder(folder)?;
+        let path = folder.join("steward.lock");
+        let made_lock = !path.exists();
+        let fail = |e| Error::file(format!("{} can't be used", path.display()), e);
+        let lock = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(fail)?;
+        let locked = lock.try_lock();
+        let this = Self { folder: folder.to_owned(), lock, made_folder, made_lock };
+        match locked {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(Error::refused(format!(
+                    "a Steward runs on {}; stop it first, or restore into another folder; nothing was changed",
+                    folder.display()
+                )));
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(fail(e)),
+        }
+        let is_used = folder.join(SQLITE_FILE).exists() || folder.join("attachments").exists();
+        if is_used && !replace {
+            this.end(true);
             return Err(Error::refused(format!(
-                "a Steward runs on {}; stop it first, or restore into another folder",
-                into.display()
+                "{} holds a Steward's data; restore into another folder, or say twice that it may be set aside: --replace --force; nothing was changed",
+                folder.display()
             )));
         }
-        Err(std::fs::TryLockError::Error(e)) => return Err(fail(e)),
+        Ok(this)
     }
-    let is_used = into.join(SQLITE_FILE).exists() || into.join("attachments").exists();
-    if is_used && !replace {
-        return Err(Error::refused(format!(
-            "{} holds a Steward's data; restore into another folder, or say twice that it may be set aside: --replace --force",
-            into.display()
-        )));
+
+    /// Lets go of it; after a failure what was made for nothing goes too.
+    fn end(self, has_failed: bool) {
+        let mut left = Vec::new();
+        if has_failed && self.made_lock {
+            left.extend(std::fs::remove_file(self.folder.join("steward.lock")).err());
+        }
+        if has_failed && self.made_folder {
+            left.extend(std::fs::remove_dir(&self.folder).err());
+        }
+        for e in left {
+            tracing::debug!(folder = %self.folder.display(), error = %e, "what a restore had made could not be removed");
+        }
+        drop(self.lock);
     }
-    Ok(lock)
 }
 
 /// Everything that is restored takes its place; what was there goes into a folder beside it. Settings that are there
