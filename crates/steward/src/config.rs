@@ -82,7 +82,7 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 31] = [
+const KEYS: [Key; 32] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
@@ -103,6 +103,7 @@ const KEYS: [Key; 31] = [
     Key { name: "attachment_max_mb", environment: &["STEWARD_ATTACHMENT_MAX_MB"] },
     Key { name: "attachments_total_mb", environment: &["STEWARD_ATTACHMENTS_TOTAL_MB"] },
     Key { name: "backup_target", environment: &["STEWARD_BACKUP_TARGET"] },
+    Key { name: "backup_database_url", environment: &["STEWARD_BACKUP_DATABASE_URL"] },
     Key { name: "backup_recipients", environment: &["STEWARD_BACKUP_RECIPIENTS"] },
     Key { name: "backup_keep_daily", environment: &["STEWARD_BACKUP_KEEP_DAILY"] },
     Key { name: "backup_keep_weekly", environment: &["STEWARD_BACKUP_KEEP_WEEKLY"] },
@@ -241,6 +242,7 @@ impl Sources<'_> {
                 &format!("must be an address with a port such as 127.0.0.1:8000, not {}", shown(&listen.text)),
             )
         })?;
+        let backups = backups::read(&get, &data_dir, &database, |written| self.path(written))?;
         Ok(Config {
             database,
             redis_url,
@@ -258,7 +260,7 @@ impl Sources<'_> {
             log_retention_months: number(get("log_retention_months")?, "log_retention_months", 0..=1200)?
                 .map_or(13, |n| u32::try_from(n).unwrap_or(13)),
             attachments: attachments(get("attachment_max_mb")?, get("attachments_total_mb")?)?,
-            backups: backups::read(&get, &data_dir, |written| self.path(written))?,
+            backups,
             data_dir,
         })
     }

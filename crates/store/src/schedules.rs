@@ -63,7 +63,7 @@ row! {
         pub lease_until: Timestamp,
         /// When it ended.
         pub finished_at: Option<Timestamp>,
-        /// How it went.
+        /// How it went; while it runs, how far it has come.
         pub result: Option<String>,
     }
 }
@@ -191,9 +191,15 @@ pub async fn advance(
     on.execute(actor, &ADVANCE, params).await.map(drop)
 }
 
-/// Renews the lease of a firing. False: it is no longer the holder's.
-pub async fn renew(actor: &Actor, on: impl Run, held: &Held, lease: SignedDuration) -> Result<bool> {
-    Ok(on.execute(actor, &RENEW, fenced(held, [millis(lease)])).await? > 0)
+/// Renews the lease of a firing, and notes how far it has come where that is news. False: it is no longer the holder's.
+pub async fn renew(
+    actor: &Actor,
+    on: impl Run,
+    held: &Held,
+    lease: SignedDuration,
+    progress: Option<&str>,
+) -> Result<bool> {
+    Ok(on.execute(actor, &RENEW, fenced(held, [millis(lease), progress.into()])).await? > 0)
 }
 
 /// Firings whose holder is taken for dead, at most 100.

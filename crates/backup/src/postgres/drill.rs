@@ -101,7 +101,12 @@ pub async fn drill_archive(
 async fn beside(bundle: &Bundle, live: &Config, stop: &CancellationToken) -> Result<Drilled> {
     let began = Instant::now();
     let config = live.with_database(&format!("{DATABASE}_{}", uuid::Uuid::now_v7().simple()));
-    make_database(&config).await?;
+    make_database(&config).await.map_err(|e| {
+        Error::refused(format!(
+            "the drill takes PostgreSQL's own programs on this machine (Debian: apt install postgresql-{}), or a role that may make a database beside the live one: {e}",
+            bundle.manifest().facts.server_version.split(['.', ' ']).next().unwrap_or("15")
+        ))
+    })?;
     let drilled = tried(bundle, &config, began, stop).await;
     let dropped = drop_database(&config).await;
     let drilled = drilled?;

@@ -44,7 +44,7 @@ impl Target {
                 Ok(Self { config: config.clone(), beside: None })
             }
             Place::Occupied(with) if !replace => Err(Error::refused(format!(
-                "{} is not empty: it holds {with}; nothing was changed; name an empty database, or say --replace: it is then kept under another name",
+                "{} is not empty: it holds {with}; nothing was changed; name an empty database, or one that is not there yet, or say twice that it may take its place: --replace --force; what is there is then kept under another name",
                 config.describe()
             ))),
             Place::Occupied(_) => {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::backup::postgres::{Against, DEFAULT_FILE, Options, PgBackRest, Plan, Recovery, Standing, pour};
+use ::backup::postgres::{Against, DEFAULT_FILE, Options, PgBackRest, Plan, Recovery, Standing, drill_archive, pour};
 use jiff::Timestamp;
 use serde::Serialize;
 use store::backup::postgres::LibPq;
@@ -79,6 +79,45 @@ pub(super) async fn setup(config: &Config, args: SetupArgs) -> Result<()> {
     ))
 }
 
+/// Recovers the archive to its end in a folder of its own, looks at all of it, and removes it.
+pub(super) async fn drill(config: &Config, file: &Path, json: bool) -> Result<()> {
+    let engine = PgBackRest::open(file).await?.ok_or_else(|| {
+        Error::refused(format!(
+            "there is no archive: {} is missing; it is made by steward backup setup, on the database's machine",
+            file.display()
+        ))
+    })?;
+    let database = LibPq::new(&config.database)?.database;
+    output::note("Recovering all of the archive beside the server …");
+    let began_at = store::now();
+    let room = std::env::temp_dir();
+    let done = drill_archive(&engine, &database, &Against::Nothing, &room, &interrupted()).await?;
+    let age = began_at.duration_since(done.newest).as_secs().max(0);
+    if json {
+        let proof = serde_json::json!({
+            "backup": done.from, "newest": done.newest, "recovery_ms": done.took.as_millis(), "age_s": age,
+            "checks": done.proof.checks, "wrong": done.proof.wrong,
+        });
+        output::json(&proof)?;
+    } else {
+        output::fields(&[
+            ("from", done.from),
+            ("restored to", done.newest.to_string()),
+            ("recovery took (RTO)", format!("{} ms", done.took.as_millis())),
+            ("newest moment was (RPO)", format!("{age} s old")),
+            ("looked at", done.proof.checks.join("\n")),
+        ])?;
+        for wrong in &done.proof.wrong {
+            output::line(format!("wrong: {}", output::safe(wrong)))?;
+        }
+    }
+    if done.proof.wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::refused("what came out of the archive has damage; see above"))
+    }
+}
+
 /// What is brought back.
 #[derive(Debug, clap::Args)]
 pub(super) struct RestoreArgs {
@@ -88,11 +127,11 @@ pub(super) struct RestoreArgs {
     /// A folder that is not there yet or empty, or postgres://… of a database that is not there yet or empty
     #[arg(long, value_name = "FOLDER|URL")]
     pub(super) into: String,
-    /// Put it in the place of a database that holds something; that one is kept under another name. A folder that holds
-    /// data takes --force too, and what it holds is set aside in it
+    /// Put it in the place of a database that holds something, or of a folder's data (SQLite); takes --force too. The
+    /// database is kept under another name, what the folder holds is set aside in it
     #[arg(long)]
     pub(super) replace: bool,
-    /// The second word for a folder that holds data (SQLite)
+    /// The second word for --replace
     #[arg(long, requires = "replace")]
     pub(super) force: bool,
     /// A certain backup; without it any moment
@@ -224,12 +263,7 @@ fn tell(report: &Report) -> Result<()> {
     if let Some(name) = &report.kept_as {
         output::line(format!("The database that stood there is kept as {name}; drop it when nobody misses anything."))?;
     }
-    if !report.roles.is_empty() {
-        output::line(format!(
-            "Roles were made, without log-in: {}. Make Steward's own again: CREATE ROLE steward LOGIN PASSWORD '…' IN ROLE app_user, app_service;",
-            report.roles.join(", ")
-        ))?;
-    }
+    tell_roles(&report.roles)?;
     if Path::new(&report.into).is_absolute() {
         output::line(format!(
             "\nThe server in it is stopped and does not archive. To work on it: stop Steward and the old server, start this one (pg_ctl -D {} start, or name the folder in the service's settings), and run steward backup setup again.",
@@ -237,6 +271,17 @@ fn tell(report: &Report) -> Result<()> {
         ))?;
     }
     Ok(())
+}
+
+/// Roles that a restore made, and what they lack.
+pub(super) fn tell_roles(roles: &[String]) -> Result<()> {
+    if roles.is_empty() {
+        return Ok(());
+    }
+    output::line(format!(
+        "Roles were made, without log-in: {}. Make Steward's own again: CREATE ROLE steward LOGIN PASSWORD '…' IN ROLE app_user, app_service;",
+        roles.join(", ")
+    ))
 }
 
 /// Asks on the terminal; where there is none, only `--yes` says so.

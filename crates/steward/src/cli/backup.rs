@@ -1,9 +1,13 @@
 //! `steward backup`: making bundles, looking at them, bringing them back, and trying that out.
 
-use std::path::PathBuf;
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+};
 
-use ::backup::{Bundle, Opener, Safe, postgres, safe::Wish, ship};
+use ::backup::{Bundle, Opener, Progress, Safe, postgres, safe::Wish, ship};
 use bytes::Bytes;
+use indicatif::ProgressBar;
 use store::Target;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +38,10 @@ pub(super) enum Command {
     Restore(RestoreArgs),
     /// Restore the newest backup into a scratch folder, verify it, say how long it took, and remove it
     Drill {
+        /// The archive of PostgreSQL's log instead, by pgBackRest's file of settings: on the database's machine, as its user
+        /// or as root
+        #[arg(long, value_name = "FILE", conflicts_with = "identity")]
+        archive: Option<PathBuf>,
         #[command(flatten)]
         keys: Keys,
         #[command(flatten)]
@@ -62,12 +70,21 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
         settings.safe()
     })
     .await?;
+    let shown = Shown::new();
+    let safe = Safe { progress: shown.progress(), ..safe };
+    let done = carry_out(&config, &safe, command, &shown).await;
+    shown.end();
+    done
+}
+
+async fn carry_out(config: &Config, safe: &Safe, command: Command, shown: &Shown) -> Result<()> {
     match command {
-        Command::Create(json) => create(&config, &safe, json).await,
-        Command::List(json) => list(&safe, json).await,
+        Command::Create(json) => create(config, safe, json, shown).await,
+        Command::List(json) => list(safe, json).await,
         Command::Verify { id, keys, json } => {
-            let opener = keys.opener(&safe).await?;
+            let opener = keys.opener(safe).await?;
             let done = safe.verify(id.as_deref(), &opener).await?;
+            shown.end();
             if json.json {
                 return output::json(&done);
             }
@@ -76,14 +93,22 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 done.id, done.parts, done.rows, done.attachments
             ))
         }
+        Command::Restore(args) if args.replace != args.force => Err(Error::refused(
+            "to put it in the place of what is there takes both --replace and --force; nothing was changed",
+        )),
         Command::Restore(args) if matches!(config.database.target, Target::Postgres(_)) => match &args.bundle {
-            None => archive::recover(&config, &args).await,
-            Some(id) => into_database(&safe, id, &args).await,
+            None => any_moment(config, safe, &args, shown).await,
+            Some(id) => into_database(safe, id, &args, shown).await,
         },
-        Command::Restore(args) => restore(&safe, args).await,
-        Command::Drill { keys, json } => {
-            let opener = keys.opener(&safe).await?;
+        Command::Restore(args) => restore(safe, args, shown).await,
+        Command::Drill { archive: Some(file), json, .. } => {
+            shown.end();
+            archive::drill(config, &file, json.json).await
+        }
+        Command::Drill { keys, json, .. } => {
+            let opener = keys.opener(safe).await?;
             let done = safe.drill(&opener).await?;
+            shown.end();
             if json.json {
                 return output::json(&done);
             }
@@ -98,10 +123,45 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
                 ("checks", done.checks.to_string()),
             ])
         }
-        Command::Setup(args) if matches!(config.database.target, Target::Postgres(_)) => {
-            archive::setup(&config, args).await
+        Command::Setup(args) if is_superuser(config).await? => archive::setup(config, args).await,
+        Command::Setup(args) => setup(config, safe, args.json).await,
+    }
+}
+
+/// Whether this is PostgreSQL, and the role may change how the server archives.
+async fn is_superuser(config: &Config) -> Result<bool> {
+    if matches!(config.database.target, Target::Sqlite(_)) {
+        return Ok(false);
+    }
+    let found = store::diagnosis::look(&config.database).await?;
+    Ok(found.role.is_some_and(|role| role.is_superuser))
+}
+
+/// On a terminal: how far it has come, on one line that goes when it is done.
+struct Shown(Option<ProgressBar>);
+
+impl Shown {
+    fn new() -> Self {
+        Self(std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(std::time::Duration::from_millis(200));
+            bar
+        }))
+    }
+
+    fn progress(&self) -> Progress {
+        let bar = self.0.clone();
+        Progress::new(move |words| {
+            if let Some(bar) = &bar {
+                bar.set_message(words.to_owned());
+            }
+        })
+    }
+
+    fn end(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
         }
-        Command::Setup(args) => setup(&config, &safe, args.json).await,
     }
 }
 
@@ -118,10 +178,11 @@ impl Keys {
     }
 }
 
-async fn create(config: &Config, safe: &Safe, Json { json }: Json) -> Result<()> {
+async fn create(config: &Config, safe: &Safe, Json { json }: Json, shown: &Shown) -> Result<()> {
     // A database of this Steward, with its schema: anything else is no backup of it.
     open_store(config).await?.close().await;
     let made = safe.create().await?;
+    shown.end();
     if json {
         return output::json(&made);
     }
@@ -159,17 +220,52 @@ async fn list(safe: &Safe, Json { json }: Json) -> Result<()> {
     Ok(())
 }
 
+/// Any moment of a PostgreSQL database, from its archive; where nothing is archived, the newest backup.
+async fn any_moment(config: &Config, safe: &Safe, args: &RestoreArgs, shown: &Shown) -> Result<()> {
+    let file = args.archive.clone();
+    if blocking(move || Ok(file.exists())).await? {
+        shown.end();
+        return archive::recover(config, args).await;
+    }
+    let missing = format!(
+        "there is no archive here that could bring back any moment ({} is missing; bring it back from where its copy is kept, or name another with --archive)",
+        args.archive.display()
+    );
+    let found = safe.list().await?;
+    let fits = found.bundles.iter().rev().find(|b| args.to.is_none_or(|to| b.as_of <= to));
+    match (fits, args.to) {
+        (Some(newest), None) => {
+            output::note(format!("{missing}; restoring the newest backup, {} …", newest.id));
+            into_database(safe, &newest.id, args, shown).await
+        }
+        (Some(before), Some(_)) => Err(Error::refused(format!(
+            "{missing}; the newest backup before that moment stands at {}: restore it with --bundle {} in the place of --to",
+            output::time(before.as_of),
+            before.id
+        ))),
+        (None, _) => Err(Error::refused(format!(
+            "{missing}, and {} at {}",
+            if found.bundles.is_empty() { "there is no backup" } else { "no backup is of before that moment" },
+            safe.place.describe()
+        ))),
+    }
+}
+
 /// A bundle of a PostgreSQL database, into a database that is not there yet or empty.
-async fn into_database(safe: &Safe, id: &str, args: &RestoreArgs) -> Result<()> {
+async fn into_database(safe: &Safe, id: &str, args: &RestoreArgs, shown: &Shown) -> Result<()> {
     if args.to.is_some() {
         return Err(Error::refused("a bundle stands for its own moment; leave --to or --bundle out"));
     }
+    if !args.into.starts_with("postgres://") && !args.into.starts_with("postgresql://") {
+        return files(safe, id, args, shown).await;
+    }
     let target = store::Config::from_url(&args.into)?;
     let opener = Keys { identity: args.identity.clone() }.opener(safe).await?;
-    let bundle = Bundle::open(&safe.place, id, &opener).await?;
+    let bundle = Bundle::open(&safe.place, id, &opener).await?.telling(&safe.progress);
     // Every part is opened before anything is touched.
     bundle.verify().await?;
     let done = postgres::restore(&bundle, &target, args.replace, None, &CancellationToken::new()).await?;
+    shown.end();
     output::fields(&[
         ("restored", id.to_owned()),
         ("into", target.describe()),
@@ -177,21 +273,67 @@ async fn into_database(safe: &Safe, id: &str, args: &RestoreArgs) -> Result<()> 
         ("looked at", done.proof.checks.join("\n")),
     ])?;
     if let Some(name) = done.kept_as {
-        output::line(format!("The database that stood there is kept as {name}."))?;
+        output::line(format!("The database that stood there is kept as {name}; drop it when nobody misses anything."))?;
+    }
+    archive::tell_roles(&done.roles)?;
+    output::line(format!(
+        "To work on it, set database_url (DATABASE_URL) to it. Attachments, playbooks and settings come back with: steward backup restore --bundle {id} --into FOLDER"
+    ))
+}
+
+/// What a bundle of a PostgreSQL database holds beside it, into a folder.
+async fn files(safe: &Safe, id: &str, args: &RestoreArgs, shown: &Shown) -> Result<()> {
+    let opener = Keys { identity: args.identity.clone() }.opener(safe).await?;
+    let into = std::path::absolute(&args.into).map_err(|e| Error::file(format!("{} can't be used", args.into), e))?;
+    let wish = Wish { id: Some(id.to_owned()), to: None, into: into.clone(), replace: args.replace };
+    let done = safe.restore_files(&wish, &opener).await?;
+    shown.end();
+    if args.json {
+        return output::json(&done);
+    }
+    output::fields(&[
+        ("restored", done.bundle),
+        ("into", into.display().to_string()),
+        ("attachments", done.attachments.to_string()),
+        ("settings", done.settings.join(", ")),
+    ])?;
+    tell_beside(&into, done.set_aside.as_deref(), done.wants_master_key)?;
+    output::line(format!(
+        "The database itself comes back into a server: steward backup restore --bundle {id} --into postgres://USER@HOST/NEW-DATABASE"
+    ))
+}
+
+/// What a person must know of a folder that was restored into.
+fn tell_beside(into: &Path, set_aside: Option<&Path>, wants_master_key: bool) -> Result<()> {
+    if let Some(aside) = set_aside {
+        output::line(format!("What had been there lies in {}.", aside.display()))?;
+    }
+    if into.join("steward.toml").exists() {
+        output::line(format!(
+            "Settings came along in {}: look at database_url, listen and backup_target before you start it beside the old one.",
+            into.join("steward.toml").display()
+        ))?;
+    }
+    if wants_master_key {
+        output::line(format!(
+            "Put the master key that you keep elsewhere at {}, or name it with master_key_file.",
+            into.join("master.key").display()
+        ))?;
     }
     Ok(())
 }
 
-async fn restore(safe: &Safe, args: RestoreArgs) -> Result<()> {
-    let opener = Keys { identity: args.identity }.opener(safe).await?;
-    let into = std::path::absolute(&args.into).map_err(|e| Error::file(format!("{} can't be used", args.into), e))?;
-    if args.replace != args.force {
+async fn restore(safe: &Safe, args: RestoreArgs, shown: &Shown) -> Result<()> {
+    if args.into.contains("://") {
         return Err(Error::refused(
-            "to set aside what a folder holds takes both --replace and --force; nothing was changed",
+            "a backup of a SQLite database is restored into a folder, as in --into /srv/restored; to bring it into PostgreSQL, restore it and then: steward db move --to postgres://…; nothing was restored",
         ));
     }
+    let opener = Keys { identity: args.identity }.opener(safe).await?;
+    let into = std::path::absolute(&args.into).map_err(|e| Error::file(format!("{} can't be used", args.into), e))?;
     let wish = Wish { id: args.bundle, to: args.to, into: into.clone(), replace: args.replace };
     let done = safe.restore(&wish, &opener).await?;
+    shown.end();
     if args.json {
         return output::json(&done);
     }
@@ -203,15 +345,10 @@ async fn restore(safe: &Safe, args: RestoreArgs) -> Result<()> {
         ("audit links", done.audit_links.to_string()),
         ("attachments", done.attachments.to_string()),
     ])?;
-    if let Some(aside) = done.set_aside {
-        output::line(format!("What had been there lies in {}.", aside.display()))?;
+    if args.to.is_some_and(|to| done.as_of < to) {
+        output::line(format!("Between {} and the moment asked for nothing was kept.", done.as_of))?;
     }
-    if done.wants_master_key {
-        output::line(format!(
-            "Put the master key that you keep elsewhere at {}, or name it with master_key_file.",
-            into.join("master.key").display()
-        ))?;
-    }
+    tell_beside(&into, done.set_aside.as_deref(), done.wants_master_key)?;
     output::line(format!("Start it with: steward --data-dir {}", into.display()))
 }
 
@@ -223,6 +360,8 @@ struct SetUp {
     sealed_for: String,
     kept: String,
     log: String,
+    /// Who backs the database up (PostgreSQL).
+    role: Option<String>,
     keep_elsewhere: String,
 }
 
@@ -236,7 +375,19 @@ async fn setup(config: &Config, safe: &Safe, json: bool) -> Result<()> {
     .await;
     let people = !config.backups.recipients.is_empty();
     let keep = config.backups.keep;
-    let log = if config.ships_log() {
+    let (role, sees_all) = match config.database.target {
+        Target::Sqlite(_) => (None, true),
+        Target::Postgres(_) => {
+            let reading = config.backups.database.as_ref().unwrap_or(&config.database);
+            match store::backup::postgres::reader(reading).await {
+                Ok(role) => (Some(format!("{role}, which sees every row")), true),
+                Err(e) => (Some(e.to_string()), false),
+            }
+        }
+    };
+    let log = if role.is_some() {
+        "archived by the server itself: run this on the database's machine by a superuser (DATABASE_URL=postgres://postgres@…)".to_owned()
+    } else if config.ships_log() {
         let folder = config.backup_dir();
         let standing = blocking(move || Ok(ship::standing(&folder)?)).await?;
         match (standing.is_followed, standing.last_commit_at) {
@@ -257,6 +408,7 @@ async fn setup(config: &Config, safe: &Safe, json: bool) -> Result<()> {
         },
         kept: format!("{} days, {} weeks, {} months", keep.daily, keep.weekly, keep.monthly),
         log,
+        role,
         keep_elsewhere: if people {
             "the private key of a recipient; it opens everything, the master key included".to_owned()
         } else {
@@ -266,14 +418,16 @@ async fn setup(config: &Config, safe: &Safe, json: bool) -> Result<()> {
     if json {
         output::json(&found)?;
     } else {
-        output::fields(&[
-            ("place", found.place),
-            ("it answers", found.place_answers),
+        let mut fields = vec![("place", found.place), ("it answers", found.place_answers)];
+        fields.extend(found.role.map(|role| ("backed up by", role)));
+        fields.extend([
             ("sealed for", found.sealed_for),
             ("kept", found.kept),
             ("the log", found.log),
             ("keep elsewhere", found.keep_elsewhere),
-        ])?;
+        ]);
+        output::fields(&fields)?;
     }
-    answers.map_err(Error::from)
+    answers.map_err(Error::from)?;
+    if sees_all { Ok(()) } else { Err(Error::refused("no backup can be made by this role; see above")) }
 }

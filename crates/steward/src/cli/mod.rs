@@ -242,7 +242,7 @@ pub async fn run(invocation: Invocation) -> Result<()> {
         Some(Command::Serve { only }) => start(config, only.or(cli.only)).await,
         Some(Command::Setup(args)) => setup::run(config, args).await,
         Some(Command::Db(command)) => db::run(config, command).await,
-        Some(Command::Backup(command)) => backup::run(config, command).await,
+        Some(Command::Backup(command)) => Box::pin(backup::run(config, command)).await,
         Some(Command::Openapi) => Ok(()),
         Some(Command::Doctor(args)) => doctor::run(config, acting_as.as_deref(), args).await,
         // A file can be checked without a database.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use backup::{
-    Engine, Place, Safe,
+    Engine, Place, Progress, Safe,
     keys::Recipients,
     place::{Access, S3Access},
     safe::Keep,
 };
 use secrecy::SecretString;
+use store::{Target, backup::postgres::LibPq};
 
 use super::{Config, Written, number, shown, wrong};
 use crate::Result;
@@ -23,6 +24,8 @@ pub struct Backups {
     pub target: String,
     /// Whether somebody chose it: else it lies beside the data, and helps where a hand slipped but not where a disk died.
     pub is_chosen: bool,
+    /// Who backs a PostgreSQL database up: a role that sees every row. None: the one that Steward works as.
+    pub database: Option<store::Config>,
     /// How the place is reached.
     pub access: Access,
     /// Public keys for which backups are sealed; the master key where there are none.
@@ -39,6 +42,7 @@ pub struct Backups {
 pub(super) fn read(
     get: &impl Fn(&str) -> Result<Option<Written>>,
     data_dir: &Path,
+    live: &store::Config,
     path: impl Fn(&Written) -> Result<PathBuf>,
 ) -> Result<Backups> {
     let chosen = get("backup_target")?;
@@ -84,6 +88,7 @@ pub(super) fn read(
     Ok(Backups {
         target,
         is_chosen: chosen.is_some(),
+        database: get("backup_database_url")?.map(|written| reading(&written, live)).transpose()?,
         access,
         recipients,
         keep: Keep {
@@ -95,6 +100,32 @@ pub(super) fn read(
         spool_limit_bytes: number(get("backup_spool_mb")?, "backup_spool_mb", 16..=1_000_000)?.unwrap_or(1024)
             * 1_000_000,
     })
+}
+
+/// Who backs a PostgreSQL database up.
+fn reading(written: &Written, live: &store::Config) -> Result<store::Config> {
+    const KEY: &str = "backup_database_url";
+    if matches!(live.target, Target::Sqlite(_)) {
+        return Err(wrong(
+            KEY,
+            &written.origin,
+            "is for PostgreSQL, and the database is a file, which Steward copies by itself; remove it",
+        ));
+    }
+    let mut config =
+        store::Config::from_url(&written.text).map_err(|e| wrong(KEY, &written.origin, &format!("is wrong: {e}")))?;
+    let Target::Postgres(target) = &config.target else {
+        return Err(wrong(
+            KEY,
+            &written.origin,
+            "must be postgres://… of the same database, by a role that sees every row",
+        ));
+    };
+    if target.get_dbname().is_none() {
+        config = config.with_database(&LibPq::new(live)?.database);
+    }
+    config.connect_timeout = live.connect_timeout;
+    Ok(config)
 }
 
 impl Config {
@@ -120,13 +151,14 @@ impl Config {
         Ok(Safe {
             place: Place::open(&self.backups.target, &self.backups.access)?,
             recipients,
-            engine: Engine::of(&self.database),
+            engine: Engine::of(&self.database).read_by(self.backups.database.clone()),
             vault,
             attachments_dir: self.attachments_dir(),
             master_key_file: self.master_key_file.clone(),
             data_dir: self.data_dir.clone(),
             scratch_dir: self.backup_dir(),
             keep: self.backups.keep,
+            progress: Progress::default(),
             version: env!("CARGO_PKG_VERSION"),
         })
     }

@@ -178,7 +178,7 @@ async fn ready_target(target: &Config, from: &Side, identity: &str) -> Result<(S
 
 fn stopped(stop: &CancellationToken) -> Result<()> {
     if stop.is_cancelled() {
-        return Err(Error::Busy("the move was stopped; the same command goes on where it stands".to_owned()));
+        return Err(Error::Config("the move was stopped; the same command goes on where it stands".to_owned()));
     }
     Ok(())
 }

@@ -137,13 +137,14 @@ async fn jobs_fire_once(db: &Db) {
     schedules::advance(service, on, &held, Some(next), true).await.unwrap();
     assert_eq!(schedules::fire(service, on, name, next, "c", seconds(60)).await.unwrap(), None, "it still runs");
     assert!(schedules::abandoned(service, on).await.unwrap().is_empty());
-    assert!(schedules::renew(service, on, &held, seconds(0)).await.unwrap());
+    assert!(schedules::renew(service, on, &held, seconds(0), Some("half of it")).await.unwrap());
     let left = schedules::abandoned(service, on).await.unwrap();
     assert_eq!((left[0].name.as_str(), left[0].fire_at, left[0].attempt), (name, at, 1));
+    assert_eq!(left[0].result.as_deref(), Some("half of it"), "how far it had come is told");
     let again = schedules::retake(service, on, &left[0], "c", seconds(60)).await.unwrap().unwrap();
     assert_eq!(schedules::retake(service, on, &left[0], "d", seconds(60)).await.unwrap(), None, "another was first");
     // The one that was taken for dead writes nothing any more.
-    assert!(!schedules::renew(service, on, &held, seconds(60)).await.unwrap());
+    assert!(!schedules::renew(service, on, &held, seconds(60), None).await.unwrap());
     assert!(!schedules::give_back(service, on, &held).await.unwrap());
     assert!(!schedules::finish(service, on, &held, true, "late", 1).await.unwrap());
     assert!(schedules::finish(service, on, &again, false, "failed: x", 17).await.unwrap());

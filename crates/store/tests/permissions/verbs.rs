@@ -301,7 +301,7 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "schedules.plan" => schedules::plan(me, tx, "cleanup-sessions", soon).await.map(|()| done(true))?,
         "schedules.fire" => done(schedules::fire(me, tx, "cleanup-sessions", soon, "node", length).await?.is_some()),
         "schedules.advance" => schedules::advance(me, tx, &a_fire(soon), None, false).await.map(|()| done(true))?,
-        "schedules.renew" => done(schedules::renew(me, tx, &a_fire(soon), length).await?),
+        "schedules.renew" => done(schedules::renew(me, tx, &a_fire(soon), length, None).await?),
         "schedules.abandoned" => seen(schedules::abandoned(me, tx).await.is_ok()),
         "schedules.retake" => {
             let fire = schedules::Fire {

@@ -17,6 +17,8 @@ pub const DEFAULT_FILE: &str = "/var/lib/postgresql/steward-archive.conf";
 const DEFAULT_REPOSITORY: &str = "/var/lib/pgbackrest";
 /// A minute is promised: half of it is the server's, to fill or close a segment, half is for the way to the repository.
 const ARCHIVE_TIMEOUT_S: u32 = 30;
+/// Processes at most that copy and pack the server's files: half of the machine's is the server's own.
+const MOST_PROCESSES: usize = 8;
 /// Bytes of the pass phrase.
 const PASS_PHRASE_BYTES: usize = 48;
 
@@ -98,6 +100,7 @@ impl Options {
              spool-path={repository}/spool\n\
              compress-type=zst\n\
              start-fast=y\n\
+             process-max={processes}\n\
              archive-timeout=60\n\
              log-level-console=warn\n\
              log-level-file=off\n\
@@ -111,6 +114,7 @@ impl Options {
             repository = self.repository.display(),
             pass_phrase = pass_phrase.expose_secret(),
             full = self.full_backups,
+            processes = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2).min(MOST_PROCESSES)),
             stanza = self.stanza,
             data = server.data_directory.display(),
             port = server.port,

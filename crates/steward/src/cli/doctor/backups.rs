@@ -1,84 +1,77 @@
-//! Backups: whether there is one, how old it is, where it lies, and whether the log is shipped.
+//! Backups: whether there is one, how old it is, where it lies, who makes it, whether the log is shipped or archived, and
+//! whether backups and drills run by the clock.
 
-use backup::ship;
-use jiff::SignedDuration;
+use domain::backups::{self as rules, Kind};
+use jiff::{SignedDuration, Timestamp};
+use store::{Actor, Store, schedules};
 
-use super::{Findings, blocking};
-use crate::{config::Config, output};
+use super::{Findings, State, blocking};
+use crate::{Error, config::Config, kept};
 
-/// A newest backup older than this means that a night was missed.
-const OLD: SignedDuration = SignedDuration::from_hours(26);
-/// A segment that waits longer than this means that the place is away.
-const WAITING: SignedDuration = SignedDuration::from_mins(10);
-/// A write-ahead log larger than this is held by a reader, or nobody empties it.
-const LARGE_LOG: u64 = 256 << 20;
+/// The latest fires of a job that are looked at.
+const FIRES: i64 = 100;
 
-pub(super) async fn look(config: &Config, findings: &mut Findings) {
+pub(super) async fn look(config: &Config, is_up: bool, findings: &mut Findings) {
     let settings = config.clone();
     let safe = match blocking(move || settings.safe()).await {
         Ok(safe) => safe,
         Err(e) => return findings.failed("backup", &e),
     };
-    let place = safe.place.describe();
-    match safe.list().await {
-        Err(e) => findings.wrong("backup", e.to_string(), "mend the place, then see: steward backup setup"),
-        Ok(found) => match found.bundles.last() {
-            None => findings.warning(
-                "backup",
-                format!("there is none at {place} yet"),
-                "Steward makes one each night; or now: steward backup create",
-            ),
-            Some(newest) if store::now().duration_since(newest.as_of) > OLD => findings.wrong(
-                "backup",
-                format!("the newest is of {}", output::time(newest.as_of)),
-                "see why: steward schedule list; then: steward backup create",
-            ),
-            Some(newest) => {
-                findings.well("backup", format!("the newest is of {}, at {place}", output::time(newest.as_of)));
-            }
-        },
-    }
-    if !config.backups.is_chosen {
-        findings.warning(
-            "backup place",
-            "backups lie on the same disk as the data",
-            "choose another disk or offsite storage with backup_target; see docs/backup.md",
-        );
-    }
-    if let Some(file) = config.sqlite_file() {
-        log(config, file, findings).await;
+    for remark in kept::look(config, &safe, is_up).await.remarks {
+        let state = match remark.weight {
+            kept::Weight::Well => State::Well,
+            kept::Weight::Note => State::Note,
+            kept::Weight::Warning => State::Warning,
+            kept::Weight::Wrong => State::Wrong,
+        };
+        findings.add(remark.what, state, remark.said, Some(remark.remedy).filter(|r| !r.is_empty()));
     }
 }
 
-async fn log(config: &Config, file: &std::path::Path, findings: &mut Findings) {
-    let mut beside = file.as_os_str().to_owned();
-    beside.push("-wal");
-    let log_bytes = std::fs::metadata(beside).map_or(0, |m| m.len());
-    if log_bytes > LARGE_LOG {
-        findings.warning(
-            "backup log",
-            format!("the database's write-ahead log has grown to {log_bytes} bytes"),
-            "a program holds on to an old state of the file, or Steward does not run; close the one, start the other",
-        );
+/// Whether backups and drills run by the clock, and how the last ones went.
+pub(super) async fn by_the_clock(store: &Store, findings: &mut Findings) {
+    if let Err(e) = jobs(store, findings).await {
+        findings.failed("backup", &e);
     }
-    if !config.ships_log() {
-        return;
+}
+
+async fn jobs(store: &Store, findings: &mut Findings) -> Result<(), Error> {
+    let service = Actor::service();
+    let now = store::now();
+    for schedule in schedules::list(&service, store).await? {
+        let what = match schedule.name.as_str() {
+            rules::BACKUP => "backup",
+            rules::DRILL => "backup drill",
+            _ => continue,
+        };
+        let fires = schedules::fires(&service, store, &schedule.name, FIRES).await?;
+        // Since when it could have run nobody noted; before the first time that is seen as late by the schedule itself.
+        let since = schedule.next_fire_at.unwrap_or(now) - SignedDuration::from_secs(1);
+        match rules::trouble(&schedule, &fires, since, now)? {
+            Some(trouble) if trouble.kind == Kind::Paused => findings.warning(what, trouble.what, trouble.remedy),
+            Some(trouble) => findings.wrong(what, trouble.what, trouble.remedy),
+            None if schedule.name == rules::DRILL => drill(fires.iter().find_map(last_drill), findings),
+            None => {}
+        }
     }
-    let folder = config.backup_dir();
-    match blocking(move || Ok(ship::standing(&folder)?)).await {
-        Err(e) => findings.failed("backup log", &e),
-        Ok(standing) if !standing.is_followed => findings.warning(
-            "backup log",
-            "the log is not followed",
-            "start Steward: it makes a copy and goes on from there",
+    Ok(())
+}
+
+fn last_drill(fire: &schedules::Fire) -> Option<(Timestamp, rules::Drill)> {
+    let words = fire.result.as_deref().filter(|_| fire.state == "done")?;
+    rules::Drill::read(words).map(|drill| (fire.fire_at, drill))
+}
+
+fn drill(last: Option<(Timestamp, rules::Drill)>, findings: &mut Findings) {
+    match last {
+        Some((at, drill)) => findings.well(
+            "backup drill",
+            format!("of {at:.0}: recovery took {} ms, its newest moment was {} s old", drill.recovery_ms, drill.age_s),
         ),
-        Ok(standing) => match standing.waiting_since {
-            Some(since) if store::now().duration_since(since) > WAITING => findings.wrong(
-                "backup log",
-                format!("{} segments ({} bytes) wait since {}", standing.waiting, standing.waiting_bytes, output::time(since)),
-                "the place does not take them: steward backup setup; nothing is lost until the spool is full (backup_spool_mb)",
-            ),
-            _ => findings.well("backup log", standing.last_commit_at.map_or("shipped".to_owned(), |at| format!("shipped up to {at}"))),
-        },
+        None => findings.note(
+            "backup drill",
+            "no backup was tried out yet",
+            "Steward does it each Sunday; or now: steward schedule run backup-drill",
+        ),
     }
 }

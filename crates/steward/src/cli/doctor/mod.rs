@@ -1,6 +1,5 @@
 //! `steward doctor`: looks at everything Steward stands on, and says what is or will soon be wrong and how to mend it.
 
-mod archive;
 mod backups;
 mod database;
 mod machine;
@@ -87,11 +86,11 @@ pub(super) async fn run(config: Config, acting_as: Option<&str>, args: Args) -> 
     if let Some(url) = &config.redis_url {
         database::redis(url, &mut findings).await;
     }
-    backups::look(&config, &mut findings).await;
     desk(&config, &mut findings).await;
-    if database::schema(&config, &mut findings).await {
+    let is_up = database::schema(&config, &mut findings).await;
+    backups::look(&config, is_up, &mut findings).await;
+    if is_up {
         database::look(&config, &mut findings).await;
-        archive::look(&config, &mut findings).await;
         parts(config, acting_as, &mut findings).await;
     }
     let wrong = findings.0.iter().filter(|f| f.state == State::Wrong).count();
@@ -118,6 +117,7 @@ async fn parts(config: Config, acting_as: Option<&str>, findings: &mut Findings)
     };
     work::look(&store, findings).await;
     vault::look(&config, &store, findings).await;
+    backups::by_the_clock(&store, findings).await;
     store.close().await;
     match Context::open(config, acting_as).await {
         Ok(ctx) => {

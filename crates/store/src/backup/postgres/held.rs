@@ -81,7 +81,7 @@ impl Held {
         // A dump may take hours; this session does nothing meanwhile but hold its moment.
         client
             .batch_execute(
-                "SET idle_in_transaction_session_timeout = 0; SET row_security = off; \
+                "SET idle_in_transaction_session_timeout = 0; SET statement_timeout = 0; SET row_security = off; \
                  BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
             )
             .await
@@ -110,27 +110,51 @@ pub async fn facts(config: &Config) -> Result<Facts> {
     read(&client).await
 }
 
-async fn sees_everything(client: &Client, config: &Config) -> Result<()> {
+/// How a role is made that sees every row, and where it is named.
+const REMEDY: &str = "back it up by a role that sees all: as a superuser CREATE ROLE steward_backup LOGIN BYPASSRLS PASSWORD '…'; GRANT pg_read_all_data TO steward_backup; then name it in backup_database_url (STEWARD_BACKUP_DATABASE_URL) as postgres://steward_backup:…@HOST/DATABASE";
+
+/// The role that the settings name, which must see every row; else why it does not, and what to do.
+pub async fn reader(config: &Config) -> Result<String> {
+    let client = connect(config, None).await?;
+    sees_everything(&client, config).await
+}
+
+/// Whether both settings lead to the same database of the same server (or of a standby of it).
+pub async fn is_same_database(one: &Config, other: &Config) -> Result<bool> {
+    Ok(identity(one).await? == identity(other).await?)
+}
+
+async fn identity(config: &Config) -> Result<(i64, u32)> {
+    let fail = |e: tokio_postgres::Error| translate("backup", &e);
+    let client = connect(config, None).await?;
+    let row = client
+        .query_one(
+            "SELECT (SELECT system_identifier FROM pg_control_system()), (SELECT oid FROM pg_database WHERE datname = current_database())",
+            &[],
+        )
+        .await
+        .map_err(fail)?;
+    Ok((row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?))
+}
+
+async fn sees_everything(client: &Client, config: &Config) -> Result<String> {
     let fail = |e: tokio_postgres::Error| translate("backup", &e);
     let row = client.query_one(SIGHT, &[]).await.map_err(fail)?;
     let (role, sees, unread): (String, bool, Option<String>) =
         (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?, row.try_get(2).map_err(fail)?);
-    let remedy = format!(
-        "back it up by a role that sees all, as in DATABASE_URL=postgres://steward_backup@HOST/DATABASE steward backup create; a superuser makes one with: CREATE ROLE steward_backup LOGIN BYPASSRLS PASSWORD '…'; GRANT pg_read_all_data TO steward_backup; (or: ALTER ROLE {role} BYPASSRLS; GRANT pg_read_all_data TO {role};)"
-    );
     if !sees {
         return Err(Error::Config(format!(
-            "{}: row-level security hides rows from {role}, so its backup would lack them; nothing was backed up; {remedy}",
+            "{}: row-level security hides rows from {role}, so its backup would lack them; nothing was backed up; {REMEDY}",
             config.describe()
         )));
     }
     if let Some(tables) = unread {
         return Err(Error::Config(format!(
-            "{}: {role} may not read {tables}; nothing was backed up; {remedy}",
+            "{}: {role} may not read {tables}; nothing was backed up; {REMEDY}",
             config.describe()
         )));
     }
-    Ok(())
+    Ok(role)
 }
 
 async fn read(client: &Client) -> Result<Facts> {

@@ -8,7 +8,7 @@ mod place;
 
 pub use self::{
     archive::{Archive, Server, archive, clock, last_replayed, server, set_archiving, switch_log},
-    held::{Facts, Held, facts},
+    held::{Facts, Held, facts, is_same_database, reader},
     libpq::LibPq,
     place::{Place, drop_database, make_database, prepare_roles, settle, swap_in},
 };
