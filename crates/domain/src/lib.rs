@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod alarms;
 pub mod audit_file;
+pub mod backups;
 pub mod brain;
 pub mod briefing;
 pub mod checkpoint;

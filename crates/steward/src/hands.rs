@@ -1,11 +1,11 @@
 //! What the workers know, for the web.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use domain::{Error, Result, brain::limits::Limits};
 use serde_json::Value;
 use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
-use web::{ModelEntry, Models, Preview, Settings, Told};
+use web::{Backups, ModelEntry, Models, Preview, Settings, Told};
 use workers::{
     brains::Brains,
     folder_preview,
@@ -14,7 +14,7 @@ use workers::{
     watchers::{folder, polling},
 };
 
-use crate::cli::folders::Made;
+use crate::{cli::folders::Made, looker::Looker};
 
 /// The workers' knowledge.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Hands {
     pub brains: Option<Brains>,
     /// Where these are described.
     pub models_file: PathBuf,
+    /// Who looks at the backups.
+    pub looker: Arc<Looker>,
 }
 
 impl web::Hands for Hands {
@@ -117,6 +119,11 @@ impl web::Hands for Hands {
             return Err(wrong(format!("the folder {} is missing; make it, or correct the path", whole.display())));
         }
         whole.to_str().map(str::to_owned).ok_or_else(|| wrong("the path is no text".to_owned()))
+    }
+
+    fn backups(&self) -> BoxFuture<'static, Option<Backups>> {
+        let looker = Arc::clone(&self.looker);
+        Box::pin(async move { Some(looker.look().await) })
     }
 
     fn models(&self) -> Models {

@@ -4,8 +4,10 @@ mod cli;
 mod config;
 mod error;
 mod hands;
+mod kept;
 mod known_passwords;
 mod logging;
+mod looker;
 mod output;
 mod serve;
 

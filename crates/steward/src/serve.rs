@@ -25,7 +25,7 @@ use workers::{
     logs::LogQueue, notifier::Notifier, safekeeping, servers, silence, watching,
 };
 
-use crate::{Error, cli, config::Config, hands::Hands};
+use crate::{Error, cli, config::Config, hands::Hands, looker::Looker};
 
 /// Which parts run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -188,6 +188,7 @@ async fn start_work(
         archive_watch::EVERY,
         shutdown.clone(),
     ));
+    parts.spawn(safekeeping::keep_watching(store.clone(), safekeeping::LOOKING, shutdown.clone()));
     parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), shutdown.clone()));
     parts.spawn(silence::run(store.clone(), shutdown.clone()));
     parts.spawn(briefings::run(store.clone(), shutdown.clone()));
@@ -233,9 +234,10 @@ async fn end_logs(end: CancellationToken, writer: JoinHandle<()>) {
 /// What the desk asks of the workers' knowledge.
 async fn hands(config: &Config) -> Result<Hands, Error> {
     let settings = config.clone();
-    let brains = tokio::task::spawn_blocking(move || settings.brains()).await;
+    let opened = tokio::task::spawn_blocking(move || (settings.brains(), settings.safe())).await;
+    let (brains, safe) = opened.map_err(|e| Error::Internal(e.to_string()))?;
     // Whoever works with them stops the start where they are described wrongly; the desk only shows them.
-    let brains = brains.map_err(|e| Error::Internal(e.to_string()))?.unwrap_or_else(|e| {
+    let brains = brains.unwrap_or_else(|e| {
         tracing::warn!(error = %e, "the language models can't be shown on the desk");
         None
     });
@@ -243,6 +245,7 @@ async fn hands(config: &Config) -> Result<Hands, Error> {
         library: Library::open(&config.data_dir.join("playbooks")),
         brains,
         models_file: config.models_file.clone(),
+        looker: Arc::new(Looker::new(config.clone(), safe?)),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What the web needs of the rest of the program, and does not know itself.
 
 use domain::brain::limits::Limits;
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
@@ -75,6 +76,51 @@ pub enum Told {
     Failed(String),
 }
 
+/// How backups stand.
+#[derive(Debug, Clone)]
+pub struct Backups {
+    /// Where they are kept, without secrets.
+    pub place: String,
+    /// Who can open them.
+    pub sealed_for: String,
+    /// How many are kept, in words.
+    pub keeps: String,
+    /// What was seen at the place; none where it has not answered yet.
+    pub seen: Option<Seen>,
+}
+
+/// What was seen at the place of the backups.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// When it was looked.
+    pub at: Timestamp,
+    /// Whole backups, newest first; none where the place could not be looked at, which is an alarm.
+    pub bundles: Option<Vec<Bundle>>,
+    /// Ones that can't be used, with why.
+    pub unusable: Vec<(String, String)>,
+    /// The newest moment that comes back if this machine is lost.
+    pub newest: Option<Timestamp>,
+    /// What is as it should be, in words.
+    pub well: Vec<String>,
+    /// What is wrong or soon will be, with what to do.
+    pub alarms: Vec<String>,
+}
+
+/// A backup.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    /// Its id.
+    pub id: String,
+    /// The moment it stands for.
+    pub as_of: Timestamp,
+    /// Bytes at the place, without attachments, which all share.
+    pub size_bytes: u64,
+    /// Whether moments after it come back from it too.
+    pub has_log: bool,
+    /// The schema's version.
+    pub schema_version: i32,
+}
+
 /// What other parts of the program do for the web.
 pub trait Hands: std::fmt::Debug + Send + Sync {
     /// Refuses settings that a watcher of this kind can't use, or a kind that there is not. Blocks for no longer than a
@@ -114,4 +160,9 @@ pub trait Hands: std::fmt::Debug + Send + Sync {
 
     /// The language models that are set up.
     fn models(&self) -> Models;
+
+    /// How backups stand, as far as it could be seen within a few seconds; none where nobody here keeps any.
+    fn backups(&self) -> BoxFuture<'static, Option<Backups>> {
+        Box::pin(std::future::ready(None))
+    }
 }

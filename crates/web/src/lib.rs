@@ -36,7 +36,7 @@ use std::{fmt, sync::Arc};
 
 use store::{Store, Vault};
 
-pub use hands::{Hands, ModelEntry, Models, Preview, Settings, Told};
+pub use hands::{Backups, Bundle, Hands, ModelEntry, Models, Preview, Seen, Settings, Told};
 pub use serve::{serve, serve_tls};
 pub use tls::{Tls, TlsFiles};
 

@@ -1,6 +1,7 @@
 //! Tests over the whole router, on a database of their own.
 
 mod api;
+mod backups;
 mod deciding;
 mod desk;
 mod events;

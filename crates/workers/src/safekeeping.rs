@@ -1,5 +1,5 @@
 //! Backups by the clock: the nightly bundle, the weekly drill, the shipping of the log, and telling the admins when
-//! something is wrong with one of them.
+//! something is wrong with one of them, or one of them is missing.
 
 use std::{
     sync::{Arc, Mutex},
@@ -7,39 +7,48 @@ use std::{
 };
 
 use backup::{
-    Safe,
+    Progress, Safe,
     ship::{self, Alarm, Shipping},
 };
-use domain::alarms;
-use store::Store;
+use domain::{
+    alarms,
+    backups::{self as rules, Drill, Kind},
+    telling::copy_id,
+};
+use jiff::Timestamp;
+use serde_json::json;
+use store::{Actor, Store, notifications, schedules, users};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Result,
     jobs::{Job, JobContext, Jobs},
+    once::{Told, told_once},
 };
 
 /// After this long a backup or a drill is cut off.
 const LONGEST: Duration = Duration::from_secs(12 * 3600);
+/// The latest fires of a job that are looked at.
+const FIRES: i64 = 100;
 
 /// The jobs of backups.
 #[must_use]
 pub fn jobs(jobs: Jobs, safe: Safe) -> Jobs {
     let drilled = safe.clone();
-    jobs.with(Job::new("backup", LONGEST, move |context| {
-        let safe = safe.clone();
-        Box::pin(async move {
-            let made = create(&safe).await;
-            told(&context, "The backup failed", made).await
-        })
+    jobs.with(Job::new(rules::BACKUP, LONGEST, move |context| {
+        let safe = telling(&safe, &context);
+        Box::pin(async move { create(&safe).await })
     }))
-    .with(Job::new("backup-drill", LONGEST, move |context| {
-        let safe = drilled.clone();
-        Box::pin(async move {
-            let done = drill(&safe).await;
-            told(&context, "The drill of the backup failed", done).await
-        })
+    .with(Job::new(rules::DRILL, LONGEST, move |context| {
+        let safe = telling(&drilled, &context);
+        Box::pin(async move { drill(&safe).await })
     }))
+}
+
+/// The safe, telling the job's watcher how far it has come.
+fn telling(safe: &Safe, context: &JobContext) -> Safe {
+    let news = context.progress.clone();
+    Safe { progress: Progress::new(move |words| drop(news.send_replace(words.to_owned()))), ..safe.clone() }
 }
 
 async fn create(safe: &Safe) -> Result<String> {
@@ -56,24 +65,16 @@ async fn drill(safe: &Safe) -> Result<String> {
         .into());
     }
     let done = safe.drill(&safe.opener()).await?;
-    Ok(format!(
-        "{} restored to {:.0} and verified: {} rows, {} audit links, {} attachments; recovery took {} ms, its newest moment was {} s old",
-        done.bundle,
-        done.as_of,
-        done.rows,
-        done.audit_links,
-        done.attachments,
-        done.recovery_ms,
-        done.age_ms / 1000
-    ))
-}
-
-/// What failed is told to the admins, and goes on to the schedule.
-async fn told(context: &JobContext, title: &str, result: Result<String>) -> Result<String> {
-    if let Err(e) = &result {
-        tell_admins(&context.store, title, &e.to_string()).await;
-    }
-    result
+    let drill = Drill {
+        bundle: done.bundle,
+        as_of: done.as_of,
+        rows: done.rows,
+        audit_links: done.audit_links,
+        attachments: done.attachments,
+        recovery_ms: done.recovery_ms,
+        age_s: done.age_ms / 1000,
+    };
+    Ok(drill.to_string())
 }
 
 /// Tells every admin. What can't be told stands in the log.
@@ -81,6 +82,63 @@ pub async fn tell_admins(store: &Store, title: &str, message: &str) {
     if let Err(e) = alarms::tell_admins(store, "backup", title, message).await {
         tracing::error!(error = %e, title, message, "the admins could not be told");
     }
+}
+
+/// How often it is looked whether a backup or a drill failed or is missing.
+pub const LOOKING: Duration = Duration::from_secs(60);
+
+/// Tells the admins until `shutdown` when a backup or a drill failed, never ran, or was lost with the node that made it:
+/// of each failure once, of a missing one once a day.
+pub async fn keep_watching(store: Store, every: Duration, shutdown: CancellationToken) {
+    let since = store::now();
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        if let Err(e) = tell_trouble(&store, since, store::now()).await {
+            tracing::warn!(error = %e, "it could not be looked whether a backup failed or is missing; it is tried again");
+        }
+    }
+}
+
+/// Tells what is wrong at `now` and was not told before; `since` is from when on this node has been running. Answers how
+/// many were told.
+pub async fn tell_trouble(store: &Store, since: Timestamp, now: Timestamp) -> Result<usize> {
+    let service = Actor::service();
+    let mut told = 0;
+    for schedule in schedules::list(&service, store).await? {
+        if ![rules::BACKUP, rules::DRILL].contains(&schedule.name.as_str()) {
+            continue;
+        }
+        let fires = schedules::fires(&service, store, &schedule.name, FIRES).await?;
+        let Some(trouble) = rules::trouble(&schedule, &fires, since, now)? else { continue };
+        let thing = if schedule.name == rules::DRILL { "drill of the backups" } else { "backup" };
+        let (title, about) = match trouble.kind {
+            // Whoever paused it knows.
+            Kind::Paused => continue,
+            Kind::Failed(at) => (format!("The {thing} failed"), format!("failed {at}")),
+            Kind::Missing => (format!("A {thing} is missing"), format!("missing {}", now.strftime("%F"))),
+        };
+        for admin in users::people_with_role(&service, store, "admin").await? {
+            let id = copy_id(admin.id, &format!("{} {about}", schedule.name));
+            if notifications::get(&service, store, id).await?.is_some() {
+                continue;
+            }
+            let alarm = Told {
+                user_id: admin.id,
+                title: title.clone(),
+                message: format!("{}; {}.", trouble.what, trouble.remedy),
+                kind: "alert",
+                priority: "high",
+                data: Some(json!({ "about": "backup" })),
+            };
+            told += usize::from(told_once(store, id, alarm, now).await?);
+        }
+    }
+    Ok(told)
 }
 
 /// Ships the database's log until `shutdown`, and tells the admins of trouble.
@@ -105,7 +163,16 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
                         "{waiting} segments of the log ({waiting_bytes} bytes) wait on this machine's disk: {reason}"
                     ),
                 ),
-                Alarm::Well => ("Backups are well again", "The place answers, and the log has caught up.".to_owned()),
+                Alarm::Held { log_bytes } => (
+                    "The database's log grows",
+                    format!(
+                        "{log_bytes} bytes: a program holds on to an old state of the database, so that its log can't start over; close it (steward doctor; lsof on the file names it). Nothing is lost, but the disk fills."
+                    ),
+                ),
+                Alarm::Well => (
+                    "Backups are well again",
+                    "What was told of them before is over, and the log has caught up.".to_owned(),
+                ),
             };
             tell_admins(&store, title, &message).await;
         });
@@ -114,5 +181,5 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
         let safe = safe.clone();
         async move { safe.create().await.map(drop) }
     };
-    ship::run(shipping, place, alarm, copy, shutdown).await;
+    ship::run(shipping, place, ship::Pace::default(), alarm, copy, shutdown).await;
 }

@@ -16,7 +16,7 @@ use store::{
     Actor, Store, Vault,
     schedules::{self, Fire, Held, Schedule},
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -33,6 +33,8 @@ const LEASE: SignedDuration = SignedDuration::from_secs(60);
 const MOST_ATTEMPTS: i32 = 2;
 /// How long jobs may take to stop when Steward ends.
 const ENDING: Duration = Duration::from_secs(10);
+/// How often it is noted how far a job has come, where it says so.
+const TELLING: Duration = Duration::from_secs(2);
 /// How long a result may be, in characters.
 const RESULT_CHARS: usize = 1000;
 
@@ -243,15 +245,18 @@ impl Running {
     /// Runs the job within its time, and keeps the fire meanwhile.
     async fn work(&self, job: &Job) -> Ended {
         let stop = self.stop.child_token();
-        let context = JobContext { store: self.store.clone(), vault: self.vault.clone(), stop: stop.clone() };
+        let (progress, mut news) = watch::channel(String::new());
+        let context = JobContext { store: self.store.clone(), vault: self.vault.clone(), progress, stop: stop.clone() };
         // Whatever ends this, what the job began beside itself sees the token.
         let _stopped = stop.clone().drop_guard();
         let mut work = AssertUnwindSafe(job.start(context)).catch_unwind();
         let mut over = std::pin::pin!(tokio::time::sleep(job.limit));
         let every = Duration::try_from(self.lease / 3).unwrap_or_default().max(Duration::from_millis(100));
         let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        let mut telling = tokio::time::interval(TELLING);
+        telling.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
+            let words = tokio::select! {
                 done = &mut work => return match done {
                     // It may have stopped half-way.
                     Ok(_) if self.stop.is_cancelled() => Ended::Stopped,
@@ -262,12 +267,17 @@ impl Running {
                 () = &mut over => {
                     return Ended::Badly(format!("it ran longer than {} s and was cut off", job.limit.as_secs()));
                 }
-                _ = renewal.tick() => {
-                    // Where the database does not answer, the lease says who has it in the end.
-                    if let Ok(false) = schedules::renew(&Actor::service(), &self.store, &self.held, self.lease).await {
-                        return Ended::Lost;
-                    }
+                _ = renewal.tick() => None,
+                // A job that has dropped its end tells nothing more.
+                _ = telling.tick(), if news.has_changed().unwrap_or_default() => {
+                    Some(news.borrow_and_update().chars().take(RESULT_CHARS).collect::<String>())
                 }
+            };
+            // Where the database does not answer, the lease says who has it in the end.
+            let service = Actor::service();
+            let renewed = schedules::renew(&service, &self.store, &self.held, self.lease, words.as_deref()).await;
+            if let Ok(false) = renewed {
+                return Ended::Lost;
             }
         }
     }

@@ -100,15 +100,15 @@ fn small_things() {
 #[test]
 fn backups_of_postgresql_may_have_a_role_of_their_own() {
     let none = Flags::default();
-    let of = |live: &str, reading: &str| {
-        load(&[("STEWARD_DATA_DIR", "/d"), ("DATABASE_URL", live), ("STEWARD_BACKUP_DATABASE_URL", reading)], &none)
+    let of = |main: &str, reading: &str| {
+        load(&[("STEWARD_DATA_DIR", "/d"), ("DATABASE_URL", main), ("STEWARD_BACKUP_DATABASE_URL", reading)], &none)
     };
-    let live = "postgres://steward@h/desk";
+    let url = "postgres://steward@h/desk";
     // The same database where none is named.
-    let config = of(live, "postgres://steward_backup:s3cret@h").unwrap();
+    let config = of(url, "postgres://steward_backup:s3cret@h").unwrap();
     assert!(config.backups.database.unwrap().describe().contains("desk"));
-    assert!(said(of("sqlite:///d/x.db", live)).contains("backup_database_url"));
-    assert!(said(of(live, "sqlite:///d/x.db")).contains("must be postgres://"));
-    let line = said(of(live, "postgres://u:s3cret@h:port/d"));
+    assert!(said(of("sqlite:///d/x.db", url)).contains("backup_database_url"));
+    assert!(said(of(url, "sqlite:///d/x.db")).contains("must be postgres://"));
+    let line = said(of(url, "postgres://u:s3cret@h:port/d"));
     assert!(line.contains("backup_database_url") && !line.contains("s3cret"), "{line}");
 }

@@ -8,6 +8,7 @@ mod approval;
 mod approvals;
 mod arguments;
 mod audit;
+mod backups;
 mod begin;
 mod deciding;
 mod diff;

@@ -1,9 +1,10 @@
-//! How Steward itself stands: database, pool, Redis, the log's months, and what runs by the clock.
+//! How Steward itself stands: backups, database, pool, Redis, the log's months, and what runs by the clock.
 
 use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
+use domain::backups::{BACKUP, DRILL};
 use maud::{Markup, html};
 use store::{
     Actor,
@@ -33,6 +34,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
     } else {
         Vec::new()
     };
+    let backups = super::backups::section(&app, &me, &jobs, now).await?;
     let metrics = on.metrics();
     Ok(shell(
         &me,
@@ -40,6 +42,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
         "/system",
         &html! {
             h1 { "System" }
+            @if let Some(backups) = backups { (backups) }
             div.cols {
                 div {
                     section #jobs data-live="" aria-labelledby="clock" { h2 #clock { "By the clock" } (job_table(&me, &jobs, now)) }
@@ -146,8 +149,10 @@ fn month_table(months: &[LogMonth]) -> Markup {
 
 /// `POST /system/run`: wants a job to run once now; whichever node has the time takes it.
 pub(crate) async fn run(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    if !schedules::request(&me.actor, app.store(), sent.get("name").unwrap_or_default()).await? {
+    let name = sent.get("name").unwrap_or_default();
+    if !schedules::request(&me.actor, app.store(), name).await? {
         return Err(Fault::not_found("job that you may run"));
     }
-    Ok(Redirect::to("/system").into_response())
+    let back = if [BACKUP, DRILL].contains(&name) { "/system#backups" } else { "/system" };
+    Ok(Redirect::to(back).into_response())
 }

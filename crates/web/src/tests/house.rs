@@ -34,9 +34,12 @@ pub(super) struct House {
     pub state: State,
 }
 
-/// Watchers of a few kinds, which look nowhere.
+/// Watchers of a few kinds, which look nowhere, and backups at a place that answers at once.
 #[derive(Debug)]
 struct Hands;
+
+/// The backup that the tests' place holds.
+pub(super) const BUNDLE: &str = "20261122T020000Z-0123abcd";
 
 impl crate::Hands for Hands {
     fn check_watcher(&self, settings: &crate::Settings) -> domain::Result<()> {
@@ -49,6 +52,26 @@ impl crate::Hands for Hands {
         } else {
             Err(domain::Error::invalid("config", "the folder's path is missing"))
         }
+    }
+
+    fn backups(&self) -> BoxFuture<'static, Option<crate::Backups>> {
+        let as_of = "2026-11-22T02:00:00Z".parse().unwrap();
+        let bundle =
+            crate::Bundle { id: BUNDLE.to_owned(), as_of, size_bytes: 5 << 20, has_log: true, schema_version: 30 };
+        let seen = crate::Seen {
+            at: store::now(),
+            bundles: Some(vec![bundle]),
+            unusable: vec![("20261121T020000Z-0123abcd".to_owned(), "it was not finished".to_owned())],
+            newest: Some(as_of),
+            well: vec!["shipped".to_owned()],
+            alarms: vec!["the place is away; mend it".to_owned()],
+        };
+        Box::pin(std::future::ready(Some(crate::Backups {
+            place: "/mnt/elsewhere".to_owned(),
+            sealed_for: "whoever holds the master key".to_owned(),
+            keeps: "7 days".to_owned(),
+            seen: Some(seen),
+        })))
     }
 
     fn preview_watcher<'a>(

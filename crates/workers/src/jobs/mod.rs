@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use store::{Actor, Store, Vault, idempotency_keys as keys, schedules, sessions};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::Result;
@@ -20,6 +21,8 @@ pub struct JobContext {
     pub store: Store,
     /// Where attachments are kept.
     pub vault: Vault,
+    /// How far it has come, in words; they stand in the fire while it runs.
+    pub progress: watch::Sender<String>,
     /// Cancelled when the job is to stop: Steward ends, the job's time is over, or its fire passed to another node.
     pub stop: CancellationToken,
 }
