@@ -1,5 +1,7 @@
 //! What went wrong, for people and programs: the one place where errors become HTTP statuses.
 
+use std::ops::{Deref, DerefMut};
+
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -21,8 +23,14 @@ pub(crate) struct FieldError {
 }
 
 /// A refusal or a failure. The guard gives it its look: a problem document under `/v1`, a page elsewhere.
+///
+/// It is rare and every handler's result may hold it, so it is one pointer there.
 #[derive(Debug, Clone)]
-pub(crate) struct Fault {
+pub(crate) struct Fault(Box<Told>);
+
+/// What is told of a fault.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
     pub status: StatusCode,
     /// Stable, for programs.
     pub code: &'static str,
@@ -33,11 +41,24 @@ pub(crate) struct Fault {
     pub errors: Vec<FieldError>,
     pub retry_after_s: Option<u32>,
     /// Whose password was right while a code is still to come; never told.
-    pub code_for: Option<Box<uuid::Uuid>>,
+    pub code_for: Option<uuid::Uuid>,
     /// For the log alone.
-    pub cause: Option<Box<str>>,
+    pub cause: Option<String>,
     /// How a row stands that is not as it was read, and what changed it.
-    pub stands: Option<Box<Stands>>,
+    pub stands: Option<Stands>,
+}
+
+impl Deref for Fault {
+    type Target = Told;
+    fn deref(&self) -> &Told {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut Told {
+        &mut self.0
+    }
 }
 
 /// How a row stands now.
@@ -48,7 +69,7 @@ pub(crate) struct Stands {
     current: Value,
     /// Its latest changes as the audit trail has them, newest first: `at`, `user_id`, `action`, `from`, `to`.
     #[schema(value_type = Vec<Object>)]
-    changes: Vec<Value>,
+    pub changes: Vec<Value>,
 }
 
 /// A refusal or a failure (RFC 9457).
@@ -77,7 +98,7 @@ pub(crate) struct Problem<'a> {
 
 impl Fault {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Told {
             status,
             code,
             detail: detail.into(),
@@ -87,7 +108,7 @@ impl Fault {
             code_for: None,
             cause: None,
             stands: None,
-        }
+        }))
     }
 
     pub fn advice(mut self, advice: &'static str) -> Self {
@@ -153,10 +174,10 @@ impl Fault {
         store::Error::Refused { what: what.to_owned() }.into()
     }
 
-    pub fn changed(current: Value, changes: Vec<Value>) -> Self {
+    fn changed(current: Value) -> Self {
         let detail = "it was changed since you read it; nothing was changed";
         let mut fault = Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail);
-        fault.stands = Some(Box::new(Stands { current, changes }));
+        fault.stands = Some(Stands { current, changes: Vec::new() });
         fault.advice("Look at how it stands now, and send the change again with its tag.")
     }
 
@@ -201,7 +222,7 @@ impl Fault {
             "internal",
             "something went wrong inside Steward; the log has the details",
         );
-        fault.cause = Some(cause.into().into_boxed_str());
+        fault.cause = Some(cause.into());
         fault.advice("Try again; if it stays, look up the request's id in the log.")
     }
 
@@ -215,7 +236,7 @@ impl Fault {
             code: self.code,
             request_id,
             errors: &self.errors,
-            stands: self.stands.as_deref(),
+            stands: self.stands.as_ref(),
         }
     }
 
@@ -286,8 +307,8 @@ impl From<domain::Error> for Fault {
             E::TooManyTries { retry_after_s } => Self::too_many(retry_after_s),
             E::SecondFactorNeeded { user_id } => {
                 let mut fault = Self::new(StatusCode::UNAUTHORIZED, "second_factor_needed", text);
-                fault.code_for = Some(Box::new(user_id));
-                fault.advice("Send the same again with the code.")
+                fault.code_for = Some(user_id);
+                fault.advice("Send the same again with the code, or show a passkey.")
             }
             E::ReauthenticationNeeded => Self::new(StatusCode::FORBIDDEN, "reauthentication_needed", text)
                 .advice("Enter your password again; nothing was decided yet."),
@@ -296,7 +317,7 @@ impl From<domain::Error> for Fault {
                 Self::new(StatusCode::NOT_FOUND, "not_found", text).advice("Check the address, or begin at Today.")
             }
             E::Conflict(_) | E::LeaseLost | E::Duplicate => Self::conflict(text),
-            E::Changed { current } => Self::changed(*current, Vec::new()),
+            E::Changed { current } => Self::changed(*current),
             E::Invalid { field, message } => Self::invalid(field, message),
             E::LogInRefused => {
                 Self::new(StatusCode::UNAUTHORIZED, "log_in_refused", text).advice("Check both and try again.")

@@ -1,6 +1,6 @@
 //! The rules that say which calls run, ask or are refused.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{extract::State, response::Response};
 use domain::{
     policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect},
     rules,
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::{
     Nothing,
-    answer::{self, Fields, IfMatch, List},
-    changes,
+    answer::{self, Fields, List},
+    changes::{self, Change},
     facts::RISKS,
     pages::{Page, cut},
     patch::Patch,
@@ -182,21 +182,9 @@ fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
 /// Change a rule; for administrators
 #[utoipa::path(patch, path = "/policies/{id}", tag = "Policies", params(("id" = Uuid, Path, description = "The rule")),
     request_body = RuleEdit, responses((status = 200, description = "The rule as it stands now", body = Policy)))]
-async fn change(
-    State(app): State<App>,
-    Id(id): Id,
-    headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
-) -> Result<Response> {
-    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
-    let changed = rules::change(app.store(), &me.actor, id, move |rule| {
-        expected.check(&rule)?;
-        patched(&patch, rule)
-    });
-    match changed.await {
-        Ok(rule) => answer::row(&rule),
-        Err(e) => Err(changes::told(&app, &me, "policy", id, e).await),
-    }
+async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Result<Response> {
+    let changed = rules::change(app.store(), &me.actor, id, move |rule| wanted.of(rule, patched));
+    changes::answer(&app, &me, ("policy", id), changed).await
 }
 
 /// Remove a rule; for administrators

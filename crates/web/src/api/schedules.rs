@@ -80,7 +80,7 @@ async fn change(
     }
     let (expected, found) = (IfMatch::of(&headers)?, rules::named(app.store(), &me.actor, &name).await?);
     if let Err(e) = expected.check(&found) {
-        return Err(changes::told(&app, &me, "schedule", found.id, e).await);
+        return Err(changes::told(&app, &me, ("schedule", found.id), e.into()).await);
     }
     let change = Change { cron: edit.cron, time_zone: edit.time_zone, is_active: edit.is_active };
     answer::row(&rules::set(app.store(), &me.actor, &name, change).await?)

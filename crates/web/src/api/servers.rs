@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{extract::State, response::Response};
 use domain::{
     Error,
     servers::{self, ServerChange},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use store::{
     mcp_servers::{self, Server, ServerTool},
     value::FromRow,
@@ -19,10 +18,9 @@ use uuid::Uuid;
 
 use super::{
     Nothing,
-    answer::{self, Fields, IfMatch, List},
-    changes,
+    answer::{self, Fields, List},
+    changes::{self, Change},
     pages::{Page, cut},
-    patch::Patch,
 };
 use crate::{
     app::App,
@@ -129,29 +127,20 @@ pub(super) struct ServerEdit {
 /// Change a server; for administrators
 #[utoipa::path(patch, path = "/servers/{id}", tag = "Servers", params(("id" = Uuid, Path, description = "The server")),
     request_body = ServerEdit, responses((status = 200, description = "The server as it stands now", body = Server)))]
-async fn change(
-    State(app): State<App>,
-    Id(id): Id,
-    headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
-) -> Result<Response> {
-    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
+async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Result<Response> {
     let changed = servers::change(app.store(), &app.state.vault, &me.actor, id, move |server| {
-        expected.check(server)?;
+        wanted.check(server)?;
         let edit = ServerEdit {
             command: server.command.clone(),
             args: server.args.clone(),
             environment: None,
             is_active: server.is_active,
         };
-        let e = patch.apply(&edit)?;
+        let e = wanted.patch().apply(&edit)?;
         bounded(Some(&e.args), e.environment.as_ref())?;
         Ok(ServerChange { launch: Some((e.command, e.args)), environment: e.environment, is_active: Some(e.is_active) })
     });
-    match changed.await {
-        Ok(server) => answer::row(&server),
-        Err(e) => Err(changes::told(&app, &me, "mcp_server", id, e).await),
-    }
+    changes::answer(&app, &me, ("mcp_server", id), changed).await
 }
 
 /// Remove a server with its tools; for administrators

@@ -1,10 +1,6 @@
 //! Tasks: finding, making and changing them.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 use domain::Error;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,8 +14,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer::{self, Fields, IfMatch, List},
-    changes,
+    answer::{self, Fields, List},
+    changes::{self, Change},
     facts::{PRIORITIES, TASK_STATUSES},
     pages::Page,
     patch::Patch,
@@ -229,21 +225,9 @@ fn patched(patch: &Patch, task: Task) -> domain::Result<Task> {
 /// Change a task
 #[utoipa::path(patch, path = "/tasks/{id}", tag = "Tasks", params(("id" = Uuid, Path, description = "The task")),
     request_body = TaskEdit, responses((status = 200, description = "The task as it stands now", body = Task)))]
-async fn change(
-    State(app): State<App>,
-    Id(id): Id,
-    headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
-) -> Result<Response> {
-    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
-    let changed = domain::tasks::change(app.store(), &me.actor, id, move |task| {
-        expected.check(&task)?;
-        patched(&patch, task)
-    });
-    match changed.await {
-        Ok(task) => answer::row(&task),
-        Err(e) => Err(changes::told(&app, &me, "task", id, e).await),
-    }
+async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Result<Response> {
+    let changed = domain::tasks::change(app.store(), &me.actor, id, move |task| wanted.of(task, patched));
+    changes::answer(&app, &me, ("task", id), changed).await
 }
 
 /// Delete a task of your own

@@ -1,6 +1,6 @@
 //! Watchers: what notices things outside.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{extract::State, response::Response};
 use domain::watchers::{CREDENTIALS, shown};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{
     Nothing,
-    answer::{self, Fields, IfMatch, List},
-    changes,
+    answer::{self, Fields, List},
+    changes::{self, Change, Wanted},
     pages::{Page, cut},
     patch::Patch,
 };
@@ -141,16 +141,14 @@ fn patched(patch: &Patch, watcher: Watcher) -> domain::Result<Watcher> {
 /// Change a watcher
 #[utoipa::path(patch, path = "/watchers/{id}", tag = "Watchers", params(("id" = Uuid, Path, description = "The watcher")),
     request_body = WatcherEdit, responses((status = 200, description = "The watcher as it stands now", body = Watcher)))]
-async fn change(
-    State(app): State<App>,
-    Id(id): Id,
-    headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
-) -> Result<Response> {
-    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
+async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Result<Response> {
+    changes::answer(&app, &me, ("watcher", id), changed(&app, &me, id, wanted)).await
+}
+
+async fn changed(app: &App, me: &Signed, id: Uuid, wanted: Wanted) -> Result<Watcher> {
     // Looked at before the transaction, which waits for no disk.
-    let before = find(&app, &me, id).await?;
-    let after = patched(&patch, before.clone())?;
+    let before = find(app, me, id).await?;
+    let after = patched(wanted.patch(), before.clone())?;
     if after.config != before.config
         && let Some(mut config) = after.config
     {
@@ -159,16 +157,13 @@ async fn change(
             settings.remove(CREDENTIALS);
         }
         domain::watchers::check(app.store(), &me.actor, &config).await?;
-        checked(&app, &me, &after.watcher_type, &config, credentials.as_ref()).await?;
+        checked(app, me, &after.watcher_type, &config, credentials.as_ref()).await?;
     }
     let changed = domain::watcher_changes::change(app.store(), &me.actor, id, move |watcher| {
-        expected.check(&shown(watcher.clone()))?;
-        patched(&patch, watcher)
+        wanted.check(&shown(watcher.clone()))?;
+        patched(wanted.patch(), watcher)
     });
-    match changed.await {
-        Ok(watcher) => answer::row(&shown(watcher)),
-        Err(e) => Err(changes::told(&app, &me, "watcher", id, e).await),
-    }
+    Ok(shown(changed.await?))
 }
 
 async fn set_active(app: &App, me: &Signed, id: Uuid, is_active: bool) -> Result<Response> {

@@ -10,7 +10,10 @@ fn sent(pairs: &[(&str, &str)]) -> Fields {
 }
 
 fn read(schema: &Json, original: &Json, pairs: &[(&str, &str)]) -> Result<Json, String> {
-    ArgumentForm::new(Some(schema), original.clone()).read(&sent(pairs)).map(Option::unwrap).map_err(|f| f.detail)
+    ArgumentForm::new(Some(schema), original.clone())
+        .read(&sent(pairs))
+        .map(Option::unwrap)
+        .map_err(|f| f.detail.clone())
 }
 
 fn schema() -> Json {
