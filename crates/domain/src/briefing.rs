@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use store::{
     Actor, Store,
     briefing::{self as rows, BriefApproval, BriefRun, BriefStep, BriefTask},
@@ -22,7 +22,7 @@ const NAMED: usize = 20;
 const OLDEST_APPROVAL: SignedDuration = SignedDuration::from_hours(24 * 35);
 
 /// Of what time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Period {
     /// The last 24 hours.
@@ -41,7 +41,7 @@ impl Period {
 }
 
 /// A row that a figure counts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Where it stands on the desk, as in `/tasks/…`.
     pub link: String,
@@ -52,7 +52,7 @@ pub struct Item {
 }
 
 /// A figure and the rows behind it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figure {
     /// How many.
     pub count: usize,
@@ -61,7 +61,7 @@ pub struct Figure {
 }
 
 /// Where time goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bottleneck {
     /// `server.tool`.
     pub what: String,
@@ -78,7 +78,7 @@ pub struct Bottleneck {
 }
 
 /// A briefing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Briefing {
     /// Of what time.
     pub period: Period,

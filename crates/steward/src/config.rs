@@ -41,6 +41,12 @@ pub struct Flags {
     /// The key that seals secrets and files [env: STEWARD_MASTER_KEY_FILE]
     #[arg(long, global = true, value_name = "FILE")]
     pub master_key_file: Option<String>,
+    /// A file with the API token that is shown to --server [env: STEWARD_TOKEN_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<String>,
+    /// The Steward that is asked; taken anywhere but where `--server` means something else.
+    #[arg(skip)]
+    pub server: Option<String>,
 }
 
 /// Everything that is set.
@@ -74,6 +80,10 @@ pub struct Config {
     pub attachments: Limits,
     /// Backups.
     pub backups: Backups,
+    /// A Steward elsewhere that commands ask, instead of the database here.
+    pub server: Option<String>,
+    /// The file with the API token that it is shown; absolute.
+    pub token_file: Option<PathBuf>,
 }
 
 /// A key: its name in the file and its names in the environment.
@@ -82,7 +92,7 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 32] = [
+const KEYS: [Key; 34] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
@@ -102,6 +112,8 @@ const KEYS: [Key; 32] = [
     Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
     Key { name: "attachment_max_mb", environment: &["STEWARD_ATTACHMENT_MAX_MB"] },
     Key { name: "attachments_total_mb", environment: &["STEWARD_ATTACHMENTS_TOTAL_MB"] },
+    Key { name: "server", environment: &["STEWARD_SERVER"] },
+    Key { name: "token_file", environment: &["STEWARD_TOKEN_FILE"] },
     Key { name: "backup_target", environment: &["STEWARD_BACKUP_TARGET"] },
     Key { name: "backup_database_url", environment: &["STEWARD_BACKUP_DATABASE_URL"] },
     Key { name: "backup_recipients", environment: &["STEWARD_BACKUP_RECIPIENTS"] },
@@ -260,6 +272,8 @@ impl Sources<'_> {
             log_retention_months: number(get("log_retention_months")?, "log_retention_months", 0..=1200)?
                 .map_or(13, |n| u32::try_from(n).unwrap_or(13)),
             attachments: attachments(get("attachment_max_mb")?, get("attachments_total_mb")?)?,
+            server: get("server")?.map(|written| written.text),
+            token_file: get("token_file")?.map(|w| self.path(&w)).transpose()?,
             backups,
             data_dir,
         })
@@ -272,6 +286,8 @@ impl Sources<'_> {
             "data_dir" => &self.flags.data_dir,
             "listen" => &self.flags.listen,
             "master_key_file" => &self.flags.master_key_file,
+            "token_file" => &self.flags.token_file,
+            "server" => &self.flags.server,
             _ => &None,
         };
         if let Some(text) = flag {

@@ -3,12 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use domain::{Error, Result, brain::limits::Limits};
+use secrecy::SecretString;
 use serde_json::Value;
 use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
 use web::{Backups, ModelEntry, Models, Preview, Settings, Told};
 use workers::{
     brains::Brains,
-    folder_preview,
+    browsers, folder_preview,
     library::Library,
     notifier,
     watchers::{folder, polling},
@@ -124,6 +125,18 @@ impl web::Hands for Hands {
     fn backups(&self) -> BoxFuture<'static, Option<Backups>> {
         let looker = Arc::clone(&self.looker);
         Box::pin(async move { Some(looker.look().await) })
+    }
+
+    fn make_push_key(&self) -> Result<SecretString> {
+        browsers::new_key()
+    }
+
+    fn push_public(&self, key: &SecretString) -> Result<String> {
+        browsers::public(key)
+    }
+
+    fn check_browser(&self, browser: &Value) -> Result<String> {
+        browsers::check(browser)
     }
 
     fn models(&self) -> Models {

@@ -8,6 +8,7 @@ mod kept;
 mod known_passwords;
 mod logging;
 mod looker;
+mod open_files;
 mod output;
 mod serve;
 

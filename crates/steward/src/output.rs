@@ -26,6 +26,11 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
     line(text)
 }
 
+/// Writes what became of something: its row as JSON, or a sentence.
+pub fn told<T: Serialize>(as_json: bool, row: &T, sentence: impl AsRef<str>) -> Result<()> {
+    if as_json { json(row) } else { line(sentence) }
+}
+
 /// Writes a list: one JSON array, or a table; where it is empty, `empty` goes to stderr.
 pub fn list<T: Serialize>(
     as_json: bool,

@@ -19,6 +19,8 @@ mod doctor;
 mod outside;
 #[path = "cli/people.rs"]
 mod people;
+#[path = "cli/remote.rs"]
+mod remote;
 #[path = "cli/tasks.rs"]
 mod tasks;
 #[path = "cli/upkeep.rs"]

@@ -18,7 +18,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tools", &["domain", "outside", "store"]),
     ("workers", &["backup", "domain", "outside", "store", "tools"]),
     ("web", &["domain", "store", "tools"]),
-    ("steward", &["backup", "domain", "store", "tools", "workers", "web"]),
+    ("steward", &["backup", "domain", "outside", "store", "tools", "workers", "web"]),
 ];
 
 /// Crates from outside that one crate alone may know.

@@ -199,7 +199,7 @@ impl Marks {
 }
 
 /// A piece of a snippet: plain text, never markup. Whoever shows it escapes it as any text.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Piece {
     /// The text.
     pub text: String,

@@ -164,7 +164,7 @@ pub struct TaskFilter {
 }
 
 /// A task that a search found.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct FoundTask {
     /// The task.
     #[serde(flatten)]
@@ -174,7 +174,7 @@ pub struct FoundTask {
 }
 
 /// Where a task matches: plain text in pieces, never markup.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct TaskSnippet {
     /// The whole title.
     pub title: Vec<Piece>,

@@ -16,7 +16,7 @@ pub struct Library {
 }
 
 /// A playbook as a list shows it.
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Entry {
     /// Name.
     pub name: String,

@@ -1,20 +1,16 @@
 //! `steward approval`: what waits for a person, and the decision.
 
 use domain::{
-    decide::{self, Decision, apply_edits},
-    hand_over, reconsider,
+    decide::{Decision, apply_edits},
     work::Seen,
 };
 use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::{
-    approvals::{self, Approval},
-    mcp_servers,
-};
+use store::approvals::Approval;
 use uuid::Uuid;
 
-use super::{Context, Json, Limit, not_found};
+use super::{Json, Limit, Place, not_found, place::Asked};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -106,11 +102,11 @@ fn parse_edit(text: &str) -> Result<(String, String), String> {
 /// The kind of approval that asks what became of a call.
 const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List { status, all, task, limit, json } => {
             let status = (!all).then_some(status.as_str());
-            let found = approvals::list(&ctx.actor, &ctx.store, status, task, None, limit.limit).await?;
+            let found = place.approvals(status, task, limit.limit).await?;
             output::list(
                 json.json,
                 &found,
@@ -127,46 +123,45 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 },
             )
         }
-        Command::Show { id, json } => show(ctx, id, json.json).await,
+        Command::Show { id, json } => show(place, id, json.json).await,
         Command::Approve { id, set, rest } => {
-            let arguments = edited(ctx, id, &set).await?;
-            decide(ctx, id, Decision { approve: true, note: rest.note, arguments }, rest.json.json).await
+            let arguments = edited(place, id, &set).await?;
+            decide(place, id, Decision { approve: true, note: rest.note, arguments }, rest.json.json).await
         }
         Command::Reject { id, rest } => {
-            decide(ctx, id, Decision { approve: false, note: rest.note, arguments: None }, rest.json.json).await
+            decide(place, id, Decision { approve: false, note: rest.note, arguments: None }, rest.json.json).await
         }
-        Command::Changes { id, note, json } => changes(ctx, id, &note, json.json).await,
-        Command::Extend { id, hours, json } => extend(ctx, id, hours, json.json).await,
-        Command::Ask { id, to, note } => ask(ctx, id, &to, note.as_deref()).await,
+        Command::Changes { id, note, json } => changes(place, id, &note, json.json).await,
+        Command::Extend { id, hours, json } => extend(place, id, hours, json.json).await,
+        Command::Ask { id, to, note } => ask(place, id, &to, note.as_deref()).await,
     }
 }
 
-async fn changes(ctx: &Context, id: Uuid, note: &str, json: bool) -> Result<()> {
-    let row = reconsider::ask_for_changes(&ctx.store, &ctx.actor, id, note).await?;
+async fn changes(place: &Place, id: Uuid, note: &str, json: bool) -> Result<()> {
+    let row = place.ask_for_changes(id, note).await?;
     if json {
         return output::json(&row);
     }
     output::line("Sent back: the call does not run; the work hears what you want, and may ask anew.")
 }
 
-async fn extend(ctx: &Context, id: Uuid, hours: u16, json: bool) -> Result<()> {
+async fn extend(place: &Place, id: Uuid, hours: u16, json: bool) -> Result<()> {
     let until = store::now() + SignedDuration::from_hours(hours.into());
-    let row = reconsider::extend(&ctx.store, &ctx.actor, id, until).await?;
+    let row = place.extend_approval(id, until).await?;
     if json {
         return output::json(&row);
     }
     output::line(format!("It may be decided until {}.", output::maybe_time(row.expires_at)))
 }
 
-async fn ask(ctx: &Context, id: Uuid, to: &str, note: Option<&str>) -> Result<()> {
-    let approval = get(ctx, id).await?;
-    let others = hand_over::deciders(&ctx.store, &ctx.actor, &approval).await?;
+async fn ask(place: &Place, id: Uuid, to: &str, note: Option<&str>) -> Result<()> {
+    let others = place.deciders(id).await?;
     let Some(whom) = others.iter().find(|u| u.username == to) else {
         let names: Vec<&str> = others.iter().map(|u| u.username.as_str()).collect();
         let known = if names.is_empty() { "nobody besides you".to_owned() } else { names.join(", ") };
         return Err(Error::refused(format!("{} can't decide this; who can: {known}", output::safe(to))));
     };
-    hand_over::ask(&ctx.store, &ctx.actor, id, whom.id, note).await?;
+    place.ask_to_decide(id, whom.id, note).await?;
     output::line(format!("{} was asked; it stays open for you too.", output::safe(to)))
 }
 
@@ -180,35 +175,29 @@ pub(super) fn asks(approval: &Approval) -> String {
     }
 }
 
-async fn get(ctx: &Context, id: Uuid) -> Result<Approval> {
-    approvals::get(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("approval", &id.to_string()))
-}
-
 /// The arguments after a person's edits; none where nothing was edited.
-async fn edited(ctx: &Context, id: Uuid, edits: &[(String, String)]) -> Result<Option<Value>> {
+async fn edited(place: &Place, id: Uuid, edits: &[(String, String)]) -> Result<Option<Value>> {
     if edits.is_empty() {
         return Ok(None);
     }
-    if get(ctx, id).await?.action_type == OUTCOME_UNKNOWN {
+    let asked = place.approval(id).await?;
+    if asked.approval.action_type == OUTCOME_UNKNOWN {
         return Ok(Some(apply_edits(&json!({}), None, edits)?));
     }
-    let frozen = approvals::call(&ctx.actor, &ctx.store, id)
-        .await?
-        .ok_or_else(|| not_found("call of approval", &id.to_string()))?
-        .call;
-    let tool = mcp_servers::tool(&ctx.actor, &ctx.store, &frozen.server, &frozen.tool).await?;
-    Ok(Some(apply_edits(&arguments_of(&frozen.arguments)?, tool.as_ref().map(|t| &t.input_schema), edits)?))
+    let frozen = asked.call.ok_or_else(|| not_found("call of approval", &id.to_string()))?;
+    let schema = place.tool_schema(&frozen.server, &frozen.tool).await?;
+    Ok(Some(apply_edits(&arguments_of(&frozen.arguments)?, schema.as_ref(), edits)?))
 }
 
 fn arguments_of(text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|e| Error::Internal(format!("the frozen arguments are no JSON: {e}")))
 }
 
-async fn decide(ctx: &Context, id: Uuid, decision: Decision, json: bool) -> Result<()> {
+async fn decide(place: &Place, id: Uuid, decision: Decision, json: bool) -> Result<()> {
     let retries = decision.arguments.as_ref().is_some_and(|a| a["resolution"] == "retry");
     let set = decision.arguments.clone().unwrap_or_default();
     let was_edited = decision.arguments.is_some();
-    let decided = decide::decide(&ctx.store, &ctx.actor, id, decision).await?;
+    let decided = place.decide(id, decision).await?;
     if json {
         return output::json(&decided);
     }
@@ -265,18 +254,17 @@ fn files(approval: &Approval) -> String {
     lines.join("\n")
 }
 
-async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
-    let approval = get(ctx, id).await?;
-    let frozen = approvals::call(&ctx.actor, &ctx.store, id).await?;
-    let edited = approvals::edit(&ctx.actor, &ctx.store, id).await?.map(|text| arguments_of(&text)).transpose()?;
-    let arguments = frozen.as_ref().map(|f| arguments_of(&f.call.arguments)).transpose()?;
+async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
+    let Asked { approval, call: frozen, edited_arguments } = place.approval(id).await?;
+    let edited = edited_arguments.map(|text| arguments_of(&text)).transpose()?;
+    let arguments = frozen.as_ref().map(|f| arguments_of(&f.arguments)).transpose()?;
     if json {
         let call = frozen.as_ref().zip(arguments).map(|(f, arguments)| {
-            json!({ "server": f.call.server, "tool": f.call.tool, "arguments": arguments, "arguments_sha256": f.call.arguments_sha256, "step_id": f.call.step_id })
+            json!({ "server": f.server, "tool": f.tool, "arguments": arguments, "arguments_sha256": f.arguments_sha256, "step_id": f.step_id })
         });
         return output::json(&Whole { approval: &approval, call, edited_arguments: edited });
     }
-    let names = ctx.names([approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()]).await?;
+    let names = place.names([approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()]).await?;
     let detail = |key: &str| approval.details.as_ref().and_then(|d| d.get(key));
     let text = |key: &str| detail(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let outside = detail("outside").and_then(Value::as_bool).unwrap_or(false);
@@ -294,7 +282,7 @@ async fn show(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
         ("until", output::maybe_time(approval.expires_at)),
         ("why", text("reason")),
         ("outside", if outside { "the work is on content from outside".to_owned() } else { String::new() }),
-        ("tool", frozen.as_ref().map(|f| format!("{}/{}", f.call.server, f.call.tool)).unwrap_or_default()),
+        ("tool", frozen.as_ref().map(|f| format!("{}/{}", f.server, f.tool)).unwrap_or_default()),
         ("arguments", arguments.as_ref().map(pretty).unwrap_or_default()),
         ("files", files(&approval)),
         ("choices", choices(&approval)),

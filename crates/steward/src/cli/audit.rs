@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use store::{audit_trail, users};
 use uuid::Uuid;
 
-use super::{Context, Json, Limit, audit_export, db::count, not_allowed};
+use super::{Json, Limit, Place, audit_export, db::count};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -81,11 +80,11 @@ fn parse_head(text: &str) -> Result<String, String> {
     Ok(head)
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List { entity, id, limit, json } => {
-            let found = audit_trail::list(&ctx.actor, &ctx.store, entity.as_deref(), id, limit.limit).await?;
-            let names = ctx.names(found.iter().map(|r| r.user_id)).await?;
+            let found = place.audit(entity.as_deref(), id, limit.limit).await?;
+            let names = place.names(found.iter().map(|r| r.user_id)).await?;
             output::list(json.json, &found, "no such changes", &["when", "who", "what", "of", "from", "to"], |r| {
                 vec![
                     output::time(r.created_at),
@@ -99,13 +98,10 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
         }
         Command::Verify(args) => match args.file {
             Some(_) => verify_file(args).await,
-            None => verify(ctx, args.head.as_deref(), args.json.json).await,
+            None => verify(place, args.head.as_deref(), args.json.json).await,
         },
-        Command::Export(args) => {
-            sees_all(ctx).await?;
-            audit_export::export(ctx, args).await
-        }
-        Command::Key => output::line(audit_export::signing_key(ctx).await?.public_hex()),
+        Command::Export(args) => audit_export::export(place.here()?, args).await,
+        Command::Key => output::line(audit_export::signing_key(place.here()?).await?.public_hex()),
     }
 }
 
@@ -116,18 +112,8 @@ fn brief(values: Option<&serde_json::Value>) -> String {
     if text.chars().count() <= LONGEST { text } else { text.chars().take(LONGEST).chain("…".chars()).collect() }
 }
 
-/// Who sees only a part of the chain would find it broken.
-async fn sees_all(ctx: &Context) -> Result<()> {
-    if users::allowed(&ctx.actor, &ctx.store, "audit_view_all").await? {
-        Ok(())
-    } else {
-        Err(not_allowed("audit_chain"))
-    }
-}
-
-async fn verify(ctx: &Context, head: Option<&str>, json: bool) -> Result<()> {
-    sees_all(ctx).await?;
-    let report = audit_trail::verify_against(&ctx.actor, &ctx.store, head).await?;
+async fn verify(place: &Place, head: Option<&str>, json: bool) -> Result<()> {
+    let report = place.verify_audit(head).await?;
     if json {
         output::json(&report)?;
     }

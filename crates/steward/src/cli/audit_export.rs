@@ -13,7 +13,7 @@ use store::{
     canonical::GENESIS_SHA256,
 };
 
-use super::{Context, audit::Export, blocking, db::count};
+use super::{Context, audit::Export, blocking, db::count, place::sees_all};
 use crate::{Error, Result, output};
 
 type Out = Writer<BufWriter<Box<dyn Write + Send>>>;
@@ -26,6 +26,7 @@ pub(super) async fn signing_key(ctx: &Context) -> Result<SigningKey> {
 
 /// Writes the file whole or not at all.
 pub(super) async fn export(ctx: &Context, args: Export) -> Result<()> {
+    sees_all(ctx).await?;
     if args.out.is_none() && std::io::stdout().is_terminal() {
         return Err(Error::refused("the export is no text for a terminal; say where to write with --out FILE"));
     }

@@ -1,8 +1,8 @@
 //! `steward briefing`: what was done, what waits and for how long, where it is stuck, and what comes.
 
-use domain::briefing::{self, Period};
+use domain::briefing::Period;
 
-use super::{Context, Json};
+use super::{Json, Place};
 use crate::{Result, output};
 
 #[derive(Debug, clap::Args)]
@@ -14,12 +14,11 @@ pub(super) struct Args {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
+pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
     let period = if args.week { Period::Week } else { Period::Day };
-    let made = briefing::make(&ctx.store, &ctx.actor, period, store::now()).await?;
+    let made = place.briefing(period).await?;
     if args.json.json {
         return output::json(&made);
     }
-    let desk = format!("http://{}", ctx.config.listen);
-    output::line(made.text(Some(&desk)).trim_end().lines().map(output::safe).collect::<Vec<_>>().join("\n"))
+    output::line(made.text(Some(&place.desk())).trim_end().lines().map(output::safe).collect::<Vec<_>>().join("\n"))
 }

@@ -1,15 +1,12 @@
 //! The open database and the person at the terminal: every command works under that person's own rights.
 
-use std::collections::HashMap;
-
 use store::{
     Actor, Store, Vault, master_key, migrate,
     users::{self, User},
 };
-use uuid::Uuid;
 use workers::library::Library;
 
-use super::{blocking, not_found};
+use super::blocking;
 use crate::{Error, Result, config::Config};
 
 /// What a command works with.
@@ -94,36 +91,6 @@ impl Context {
             Err(e) => Err(e.into()),
         })
         .await
-    }
-
-    /// Names of users, for showing; an id without a name shows as itself.
-    pub(super) async fn names(&self, ids: impl IntoIterator<Item = Option<Uuid>>) -> Result<Names> {
-        let mut ids: Vec<Uuid> = ids.into_iter().flatten().collect();
-        ids.sort_unstable();
-        ids.dedup();
-        if ids.is_empty() {
-            return Ok(Names(HashMap::new()));
-        }
-        let users = users::names(&self.actor, &self.store, ids).await?;
-        Ok(Names(users.into_iter().map(|u| (u.id, u.username)).collect()))
-    }
-
-    /// A user by name or id.
-    pub(super) async fn user_named(&self, name: &str) -> Result<User> {
-        let found = match name.parse::<Uuid>() {
-            Ok(id) => users::names(&self.actor, &self.store, vec![id]).await?.pop(),
-            Err(_) => users::named(&self.actor, &self.store, name).await?,
-        };
-        found.ok_or_else(|| not_found("user", name))
-    }
-}
-
-/// Names by id.
-pub(super) struct Names(HashMap<Uuid, String>);
-
-impl Names {
-    pub(super) fn of(&self, id: Option<Uuid>) -> String {
-        id.map(|id| self.0.get(&id).cloned().unwrap_or_else(|| id.to_string())).unwrap_or_default()
     }
 }
 

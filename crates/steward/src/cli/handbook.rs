@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use store::handbook::{self, Handbook};
 
-use super::{Context, Json, blocking};
+use super::{Context, Json, Place, blocking};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -36,13 +36,14 @@ pub(super) struct Set {
     on_top_of: Option<i32>,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
+    let ctx = place.here()?;
     match command {
         Command::Show(args) => show(ctx, &args).await,
         Command::Set(args) => set(ctx, args).await,
         Command::History(format) => {
             let versions = handbook::list(&ctx.actor, &ctx.store).await?;
-            let names = ctx.names(versions.iter().map(|h| h.created_by)).await?;
+            let names = place.names(versions.iter().map(|h| h.created_by)).await?;
             let row = |h: &Handbook| {
                 let characters = h.content.chars().count().to_string();
                 vec![h.version.to_string(), output::time(h.created_at), names.of(h.created_by), characters]

@@ -2,10 +2,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use store::system_logs::{self, LogLine};
+use store::system_logs::LogLine;
 use uuid::Uuid;
 
-use super::{Context, Json, Limit};
+use super::{Json, Limit, Place};
 use crate::{Result, output};
 
 /// How often new lines are looked for.
@@ -34,8 +34,8 @@ pub(super) struct Args {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
-    let lines = fetch(ctx, &args, args.limit.limit).await?;
+pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
+    let lines = fetch(place, &args, args.limit.limit).await?;
     if args.json.json {
         return output::json(&lines);
     }
@@ -49,7 +49,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
     }
     // Lines that were there before, and were not asked for, are not new.
     let limit = i64::try_from(WINDOW).unwrap_or(500);
-    let before = fetch(ctx, &args, limit).await?;
+    let before = fetch(place, &args, limit).await?;
     let last = lines.last().map(|l| l.timestamp);
     for line in before.iter().filter(|l| last.is_none_or(|t| l.timestamp <= t)) {
         remember(&mut seen, line.id);
@@ -59,17 +59,15 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(POLL) => {}
         }
-        let mut new = fetch(ctx, &args, limit).await?;
+        let mut new = fetch(place, &args, limit).await?;
         new.retain(|l| !seen.contains(&l.id));
         print(&new, &mut seen)?;
     }
 }
 
 /// The newest lines, oldest first.
-async fn fetch(ctx: &Context, args: &Args, limit: i64) -> Result<Vec<LogLine>> {
-    let mut lines =
-        system_logs::list(&ctx.actor, &ctx.store, args.level.as_deref(), args.module.as_deref(), args.task, limit)
-            .await?;
+async fn fetch(place: &Place, args: &Args, limit: i64) -> Result<Vec<LogLine>> {
+    let mut lines = place.logs(args.level.as_deref(), args.module.as_deref(), args.task, limit).await?;
     lines.reverse();
     Ok(lines)
 }

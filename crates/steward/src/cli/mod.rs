@@ -18,11 +18,13 @@ mod health;
 mod key;
 mod logs;
 mod maintain;
+mod manual;
 mod mcp;
 mod model;
 mod notify;
 mod partitions;
 mod password;
+mod place;
 mod playbook;
 mod policy;
 mod schedule;
@@ -43,15 +45,15 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, value_parser};
 
-use workers::{jobs::Jobs, log_keeping, logs::LogQueue, safekeeping};
+use workers::logs::LogQueue;
 
-use self::context::Context;
 pub(crate) use self::context::open_vault;
+use self::{context::Context, place::Place};
 use crate::{
     Result,
     config::{Config, Flags},
     known_passwords::KnownInFile,
-    logging, output,
+    logging, open_files, output,
     serve::{self, Only},
 };
 
@@ -69,12 +71,13 @@ First steps:
       --config '{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}'
   steward approval list        what waits for a decision
 
-Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on
+With --server URL --token-file FILE (STEWARD_SERVER, STEWARD_TOKEN_FILE) the commands about rows
+ask a Steward that runs elsewhere. Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason is one line on
 stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then defaults. Keys:
 database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
 known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s,
 connect_timeout_s, lease_s, log_level, log_retention_months, models_file, read_replica_url,
-attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
+ server, token_file, attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
@@ -114,6 +117,14 @@ enum Command {
     Doctor(doctor::Args),
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
+    /// Print what a shell needs to complete these commands (see docs/operating.md)
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: manual::Shell,
+    },
+    /// Print the manual as a man page, or write one a command into a folder
+    Man(manual::Args),
 }
 
 /// Commands that a person carries out on the database.
@@ -182,48 +193,65 @@ pub struct Invocation {
 }
 
 const SETTINGS_FILE: &str = "settings_file";
+const SERVER: &str = "steward_server";
+
+/// Every command with every argument.
+fn whole() -> clap::Command {
+    everywhere(Cli::command())
+}
 
 /// Reads the command line. The error is clap's: help, version or wrong usage.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
-    let matches = with_settings_file(Cli::command()).try_get_matches_from(args)?;
-    let settings_file = deepest_settings_file(&matches);
-    let cli = Cli::from_arg_matches(&matches)?;
+    let matches = whole().try_get_matches_from(args)?;
+    let settings_file = deepest::<PathBuf>(&matches, SETTINGS_FILE);
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.flags.server = deepest(&matches, SERVER);
     if cli.only.is_some() && !matches!(cli.command, None | Some(Command::Serve { .. })) {
         return Err(Cli::command().error(ErrorKind::ArgumentConflict, "--only goes with serve alone"));
     }
     Ok(Invocation { cli, settings_file })
 }
 
-/// Adds `--config FILE` to every command that has no `--config` of its own. clap's own global arguments can't do that.
-fn with_settings_file(mut command: clap::Command) -> clap::Command {
+/// Adds `--config FILE` and `--server URL` to every command that has none of its own. clap's own global arguments can't
+/// do that.
+fn everywhere(mut command: clap::Command) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
     for name in names {
-        command = command.mut_subcommand(name, with_settings_file);
+        command = command.mut_subcommand(name, everywhere);
     }
-    if command.get_arguments().any(|a| a.get_long() == Some("config")) {
-        return command;
-    }
-    command.arg(
+    let all = [
         Arg::new(SETTINGS_FILE)
             .long("config")
             .value_name("FILE")
             .value_parser(value_parser!(PathBuf))
-            .help_heading(SETTINGS)
             .help("The file of settings; without it steward.toml in the data folder, if there is one"),
-    )
+        Arg::new(SERVER)
+            .long("server")
+            .value_name("URL")
+            .help("Ask the Steward that runs there, instead of the database here [env: STEWARD_SERVER]"),
+    ];
+    for arg in all {
+        if !command.get_arguments().any(|a| a.get_long() == arg.get_long()) {
+            command = command.arg(arg.help_heading(SETTINGS));
+        }
+    }
+    command
 }
 
-fn deepest_settings_file(matches: &ArgMatches) -> Option<PathBuf> {
-    let deeper = matches.subcommand().and_then(|(_, sub)| deepest_settings_file(sub));
-    deeper.or_else(|| matches.try_get_one::<PathBuf>(SETTINGS_FILE).ok().flatten().cloned())
+fn deepest<T: Clone + Send + Sync + 'static>(matches: &ArgMatches, name: &str) -> Option<T> {
+    let deeper = matches.subcommand().and_then(|(_, sub)| deepest(sub, name));
+    deeper.or_else(|| matches.try_get_one::<T>(name).ok().flatten().cloned())
 }
 
 /// Carries an invocation out.
 pub async fn run(invocation: Invocation) -> Result<()> {
     let Invocation { cli, settings_file } = invocation;
-    // It needs neither settings nor a database.
-    if matches!(cli.command, Some(Command::Openapi)) {
-        return output::json(web::openapi());
+    // What needs neither settings nor a database.
+    match cli.command {
+        Some(Command::Openapi) => return output::json(web::openapi()),
+        Some(Command::Completions { shell }) => return manual::completions(whole(), shell),
+        Some(Command::Man(args)) => return blocking(move || manual::man(whole(), args)).await,
+        _ => {}
     }
     let flags = cli.flags;
     let config = blocking(move || Config::load(&flags, settings_file.as_deref())).await?;
@@ -237,13 +265,17 @@ pub async fn run(invocation: Invocation) -> Result<()> {
     if !serves && std::env::var_os("STEWARD_LOG").is_some() {
         logging::start(None)?;
     }
+    let is_local = |command: &Option<Command>| !matches!(command, Some(Command::Acting(_)));
+    if let Some(server) = config.server.as_deref().filter(|_| is_local(&cli.command)) {
+        return Err(place::only_here(server));
+    }
     match cli.command {
         None => start(config, cli.only).await,
         Some(Command::Serve { only }) => start(config, only.or(cli.only)).await,
         Some(Command::Setup(args)) => setup::run(config, args).await,
         Some(Command::Db(command)) => db::run(config, command).await,
         Some(Command::Backup(command)) => Box::pin(backup::run(config, command)).await,
-        Some(Command::Openapi) => Ok(()),
+        Some(Command::Openapi | Command::Completions { .. } | Command::Man(_)) => Ok(()),
         Some(Command::Doctor(args)) => doctor::run(config, acting_as.as_deref(), args).await,
         // A file can be checked without a database.
         Some(Command::Acting(Acting::Playbook(playbook::Command::Check(args)))) => playbook::check(args).await,
@@ -251,9 +283,9 @@ pub async fn run(invocation: Invocation) -> Result<()> {
             audit::verify_file(args).await
         }
         Some(Command::Acting(command)) => {
-            let ctx = Context::open(config, acting_as.as_deref()).await?;
-            let result = act(&ctx, command).await;
-            ctx.close().await;
+            let place = Place::open(config, acting_as.as_deref()).await?;
+            let result = act(&place, command).await;
+            place.close().await;
             result
         }
     }
@@ -263,37 +295,35 @@ pub async fn run(invocation: Invocation) -> Result<()> {
 async fn start(config: Config, only: Option<Only>) -> Result<()> {
     let folder = config.clone();
     blocking(move || folder.ensure_data_dir()).await?;
+    if let Err(e) = open_files::raise() {
+        output::note(format!("steward: the limit of open files can't be raised ({e}); steward doctor says what it is"));
+    }
     let logs = LogQueue::with_spill(config.log_spill());
     logging::start(Some((logs.clone(), config.log_level)))?;
     serve::run(config, logs, only).await
 }
 
-async fn act(ctx: &Context, command: Acting) -> Result<()> {
+async fn act(place: &Place, command: Acting) -> Result<()> {
     match command {
-        Acting::User(command) => user::run(ctx, command).await,
-        Acting::Token(command) => token::run(ctx, command).await,
-        Acting::Task(command) => task::run(ctx, command).await,
-        Acting::Attachment(command) => attachment::run(ctx, command).await,
-        Acting::Key(command) => key::run(ctx, command).await,
-        Acting::Approval(command) => approval::run(ctx, command).await,
-        Acting::Watcher(command) => watcher::run(ctx, command).await,
-        Acting::Server(command) => server::run(ctx, command).await,
-        Acting::Policy(command) => policy::run(ctx, command).await,
-        Acting::Schedule(command) => {
-            let config = ctx.config.clone();
-            let safe = blocking(move || config.safe()).await?;
-            let jobs = safekeeping::jobs(log_keeping::jobs(Jobs::standard(), ctx.config.log_keeping()), safe);
-            schedule::run(ctx, command, jobs).await
-        }
-        Acting::Playbook(command) => playbook::run(ctx, command).await,
-        Acting::Handbook(command) => handbook::run(ctx, command).await,
-        Acting::Model(command) => model::run(ctx, command).await,
-        Acting::Notify(command) => notify::run(ctx, command).await,
-        Acting::Logs(args) => logs::run(ctx, args).await,
-        Acting::Audit(command) => audit::run(ctx, command).await,
-        Acting::Status(args) => status::run(ctx, args).await,
-        Acting::Briefing(args) => briefing::run(ctx, args).await,
-        Acting::Mcp(args) => mcp::run(ctx, args).await,
+        Acting::User(command) => user::run(place, command).await,
+        Acting::Token(command) => token::run(place, command).await,
+        Acting::Task(command) => task::run(place, command).await,
+        Acting::Attachment(command) => attachment::run(place.here()?, command).await,
+        Acting::Key(command) => key::run(place.here()?, command).await,
+        Acting::Approval(command) => approval::run(place, command).await,
+        Acting::Watcher(command) => watcher::run(place, command).await,
+        Acting::Server(command) => server::run(place, command).await,
+        Acting::Policy(command) => policy::run(place, command).await,
+        Acting::Schedule(command) => schedule::run(place, command).await,
+        Acting::Playbook(command) => playbook::run(place, command).await,
+        Acting::Handbook(command) => handbook::run(place, command).await,
+        Acting::Model(command) => model::run(place.here()?, command).await,
+        Acting::Notify(command) => notify::run(place, command).await,
+        Acting::Logs(args) => logs::run(place, args).await,
+        Acting::Audit(command) => audit::run(place, command).await,
+        Acting::Status(args) => status::run(place, args).await,
+        Acting::Briefing(args) => briefing::run(place, args).await,
+        Acting::Mcp(args) => mcp::run(place.here()?, args).await,
     }
 }
 
@@ -330,9 +360,7 @@ fn not_allowed(what: &str) -> crate::Error {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::{Acting, Cli, Command, parse, with_settings_file};
+    use super::{Acting, Command, parse, whole};
 
     fn args(line: &str) -> Vec<std::ffi::OsString> {
         line.split(' ').map(Into::into).collect()
@@ -340,7 +368,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        with_settings_file(Cli::command()).debug_assert();
+        whole().debug_assert();
     }
 
     #[test]
@@ -359,5 +387,14 @@ mod tests {
         assert!(matches!(both.cli.command, Some(Command::Acting(Acting::Watcher(_)))));
         assert!(parse(args("steward --only web task list")).is_err());
         assert!(parse(args("steward --only web")).is_ok());
+        let there = |line: &str| parse(args(line)).unwrap().cli.flags.server;
+        for line in [
+            "steward --server u task list",
+            "steward task list --server u",
+            "steward --server u policy test --server files --tool x",
+        ] {
+            assert_eq!(there(line).as_deref(), Some("u"), "{line}");
+        }
+        assert_eq!(there("steward policy test --server files --tool x"), None);
     }
 }

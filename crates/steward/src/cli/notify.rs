@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use store::{notification_channels, notification_outbox, notifications};
 use workers::notifier;
 
-use super::{Context, Json, Limit, watcher_add::read_credentials};
+use super::{Context, Json, Limit, Place, watcher_add::read_credentials};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -63,11 +63,11 @@ pub(super) enum Channel {
     },
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
-        Command::Log { sent: true, limit, json, .. } => sent(ctx, limit.limit, json.json).await,
+        Command::Log { sent: true, limit, json, .. } => sent(place.here()?, limit.limit, json.json).await,
         Command::Log { status, limit, json, .. } => {
-            let found = notifications::list(&ctx.actor, &ctx.store, status.as_deref(), limit.limit).await?;
+            let found = place.notifications(status.as_deref(), limit.limit).await?;
             output::list(
                 json.json,
                 &found,
@@ -84,9 +84,9 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 },
             )
         }
-        Command::Test { channel } => test(ctx, &channel).await,
-        Command::Wishes { set } => wishes(ctx, set).await,
-        Command::Channel(command) => channel(ctx, command).await,
+        Command::Test { channel } => test(place.here()?, &channel).await,
+        Command::Wishes { set } => wishes(place.here()?, set).await,
+        Command::Channel(command) => channel(place.here()?, command).await,
     }
 }
 

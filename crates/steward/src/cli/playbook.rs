@@ -16,7 +16,7 @@ use store::{
 };
 use workers::{library, watchers::folder::display_name};
 
-use super::{Context, Json, blocking, db::count, not_found};
+use super::{Context, Json, Place, blocking, db::count, not_found};
 use crate::{Error, Result, output};
 
 /// The largest file that is taken, in bytes; as for the folder watcher.
@@ -48,17 +48,16 @@ pub(super) struct Check {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List(json) => {
-            let library = ctx.library();
-            let found = blocking(move || Ok(library.names())).await?;
+            let found = place.playbooks().await?;
             output::list(json.json, &found, "no playbooks", &["name", "from", "what it is for", "mistakes"], |e| {
                 vec![e.name.clone(), e.origin.clone(), e.description.clone().unwrap_or_default(), e.errors.join("; ")]
             })
         }
         Command::Check(args) => check(args).await,
-        Command::Run { name, file, json } => start(ctx, name, file, json.json).await,
+        Command::Run { name, file, json } => start(place.here()?, name, file, json.json).await,
     }
 }
 

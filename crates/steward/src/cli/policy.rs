@@ -1,17 +1,11 @@
 //! `steward policy`: the rules, and which of them decides a call.
 
-use domain::{
-    policy::{self, Call, DEFAULT_APPROVAL_TTL_MINUTES},
-    rules,
-};
-use serde_json::{Value, json};
-use store::{
-    policies::{self, NewPolicy, Policy},
-    tasks,
-};
+use domain::policy::DEFAULT_APPROVAL_TTL_MINUTES;
+use serde_json::Value;
+use store::policies::{NewPolicy, Policy};
 use uuid::Uuid;
 
-use super::{Context, Json, not_allowed, not_found};
+use super::{Json, Place, not_found, place::Trial};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -82,10 +76,10 @@ pub(super) struct Test {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List(json) => {
-            let found = policies::list(&ctx.actor, &ctx.store).await?;
+            let found = place.policies().await?;
             output::list(
                 json.json,
                 &found,
@@ -105,13 +99,13 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 },
             )
         }
-        Command::Add(args) => add(ctx, args).await,
-        Command::Test(args) => test(ctx, args).await,
-        Command::Remove { rule } => remove(ctx, &rule).await,
+        Command::Add(args) => add(place, args).await,
+        Command::Test(args) => test(place, args).await,
+        Command::Remove { rule } => remove(place, &rule).await,
     }
 }
 
-async fn add(ctx: &Context, args: Add) -> Result<()> {
+async fn add(place: &Place, args: Add) -> Result<()> {
     let new = NewPolicy {
         position: 0,
         name: args.name.clone(),
@@ -122,29 +116,18 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
         effect: args.effect.clone(),
         approval_ttl_minutes: args.ttl_minutes,
     };
-    let id = rules::add_with_risk(&ctx.store, &ctx.actor, new, args.position, args.risk).await?;
+    let added = place.add_policy(new, args.position, args.risk).await?;
     if args.json.json {
-        let added = policies::list(&ctx.actor, &ctx.store).await?.into_iter().find(|p| p.id == id);
         return output::json(&added);
     }
     output::line(format!("Added the rule “{}” ({}).", output::safe(&args.name), args.effect))
 }
 
-async fn test(ctx: &Context, args: Test) -> Result<()> {
+async fn test(place: &Place, args: Test) -> Result<()> {
     let arguments: Value = serde_json::from_str(&args.args)
         .map_err(|e| Error::refused(format!("--args is no JSON ({e}); write it as '{{\"path\": \"/home/ada/x\"}}'")))?;
-    let (task, outside) = match args.task {
-        None => (json!({}), args.outside),
-        Some(id) => {
-            let task = domain::tasks::get(&ctx.store, &ctx.actor, id).await?;
-            let is_outside = tasks::provenance(&ctx.actor, &ctx.store, id).await?.is_some_and(|p| p.outside);
-            let task = serde_json::to_value(&task).map_err(|e| Error::Internal(e.to_string()))?;
-            (task, args.outside || is_outside)
-        }
-    };
-    let rules = rules::rules_of(policies::list(&ctx.actor, &ctx.store).await?);
-    let call = Call { server: &args.server, tool: &args.tool, arguments: &arguments, outside, task: &task };
-    let verdict = policy::decide(&rules, &call);
+    let trial = Trial { server: args.server, tool: args.tool, arguments, task: args.task, outside: args.outside };
+    let verdict = place.test_policy(&trial).await?;
     if args.json.json {
         return output::json(&verdict);
     }
@@ -157,15 +140,9 @@ async fn test(ctx: &Context, args: Test) -> Result<()> {
     ])
 }
 
-async fn remove(ctx: &Context, name: &str) -> Result<()> {
+async fn remove(place: &Place, name: &str) -> Result<()> {
     let is_named = |p: &Policy| p.name == name || name.parse() == Ok(p.id);
-    let found = policies::list(&ctx.actor, &ctx.store)
-        .await?
-        .into_iter()
-        .find(is_named)
-        .ok_or_else(|| not_found("rule", name))?;
-    if !policies::delete(&ctx.actor, &ctx.store, found.id).await? {
-        return Err(not_allowed("policies"));
-    }
+    let found = place.policies().await?.into_iter().find(is_named).ok_or_else(|| not_found("rule", name))?;
+    place.remove_policy(found.id).await?;
     output::line(format!("Removed the rule “{}”.", output::safe(&found.name)))
 }

@@ -1,11 +1,11 @@
 //! `steward schedule`: what runs by the clock, when, how it went, and running it now.
 
 use domain::schedules as rules;
-use store::schedules::{self, Change, Schedule};
+use store::schedules::{Change, Schedule};
 use tokio_util::sync::CancellationToken;
-use workers::{jobs::Jobs, scheduler};
+use workers::{jobs::Jobs, log_keeping, safekeeping, scheduler};
 
-use super::{Context, Json};
+use super::{Context, Json, Place, blocking};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -44,10 +44,10 @@ pub(super) struct Set {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command, jobs: Jobs) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List(Json { json }) => {
-            let rows = schedules::list(&ctx.actor, &ctx.store).await?;
+            let rows = place.schedules().await?;
             // There always are some: who sees none may not.
             if rows.is_empty() {
                 return Err(Error::refused("you may not see what runs by the clock; ask an administrator"));
@@ -71,8 +71,8 @@ pub(super) async fn run(ctx: &Context, command: Command, jobs: Jobs) -> Result<(
                 },
             )
         }
-        Command::Set(set) => change(ctx, set).await,
-        Command::Run { name, json } => now(ctx, &name, json.json, jobs).await,
+        Command::Set(set) => change(place, set).await,
+        Command::Run { name, json } => now(place.here()?, &name, json.json).await,
     }
 }
 
@@ -84,14 +84,14 @@ fn by_whom(schedule: &Schedule) -> &'static str {
     }
 }
 
-async fn change(ctx: &Context, set: Set) -> Result<()> {
+async fn change(place: &Place, set: Set) -> Result<()> {
     let is_active = match (set.resume, set.pause) {
         (true, _) => Some(true),
         (_, true) => Some(false),
         _ => None,
     };
     let change = Change { cron: set.cron, time_zone: set.time_zone, is_active };
-    let row = rules::set(&ctx.store, &ctx.actor, &set.name, change).await?;
+    let row = place.set_schedule(&set.name, change).await?;
     if set.json.json {
         return output::json(&row);
     }
@@ -103,7 +103,10 @@ async fn change(ctx: &Context, set: Set) -> Result<()> {
     })
 }
 
-async fn now(ctx: &Context, name: &str, json: bool, jobs: Jobs) -> Result<()> {
+async fn now(ctx: &Context, name: &str, json: bool) -> Result<()> {
+    let config = ctx.config.clone();
+    let safe = blocking(move || config.safe()).await?;
+    let jobs = safekeeping::jobs(log_keeping::jobs(Jobs::standard(), ctx.config.log_keeping()), safe);
     let vault = ctx.vault().await?;
     let schedule = rules::request(&ctx.store, &ctx.actor, name).await?;
     let stop = CancellationToken::new();

@@ -6,9 +6,9 @@ use std::{
 };
 
 use domain::servers::{self, NewServer};
-use store::mcp_servers::{self, Server};
+use store::mcp_servers::Server;
 
-use super::{Context, Json, blocking, folders::Made, not_allowed, server_tools};
+use super::{Context, Json, Place, blocking, folders::Made, server_tools};
 use crate::{Error, Result, config::expand_home, output};
 
 /// The largest file of environment variables, in bytes.
@@ -44,11 +44,21 @@ pub(super) enum Command {
         /// Your word that these are safe to run twice: they are repeated after a crash without asking
         #[arg(long)]
         repeatable: bool,
+        #[command(flatten)]
+        json: Json,
     },
     /// Stop a server until it is resumed
-    Pause { server: String },
+    Pause {
+        server: String,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Start a paused server again
-    Resume { server: String },
+    Resume {
+        server: String,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Remove a server with its tools
     Remove { server: String },
 }
@@ -79,11 +89,11 @@ pub(super) struct Add {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
-        Command::Add(args) => add(ctx, args).await,
+        Command::Add(args) => add(place.here()?, args).await,
         Command::List(json) => {
-            let found = mcp_servers::list(&ctx.actor, &ctx.store).await?;
+            let found = place.servers().await?;
             output::list(
                 json.json,
                 &found,
@@ -92,21 +102,24 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 |s| vec![s.name.clone(), state(s).to_owned(), output::maybe_time(s.last_heartbeat), command_line(s)],
             )
         }
-        Command::Show { server, json } => show(ctx, &server, json.json).await,
-        Command::Tools { server, json } => server_tools::run(ctx, &server, json.json).await,
-        Command::ApproveTools { server, tools, all, repeatable } => {
-            let approved = servers::approve_tools(&ctx.store, &ctx.actor, &server, &tools, all, repeatable).await?;
-            let names: Vec<String> = approved.iter().map(|t| output::safe(&t.name)).collect();
+        Command::Show { server, json } => show(place, &server, json.json).await,
+        Command::Tools { server, json } => server_tools::run(place, &server, json.json).await,
+        Command::ApproveTools { server, tools, all, repeatable, json } => {
+            let approved = place.approve_tools(&server, &tools, all, repeatable).await?;
+            if json.json {
+                return output::json(&approved);
+            }
+            let names: Vec<String> = approved.iter().map(|name| output::safe(name)).collect();
             output::line(format!(
                 "Approved for use{}: {}. The rules still say which calls run, ask or are refused: steward policy list",
                 if repeatable { ", and as safe to run twice" } else { "" },
                 names.join(", ")
             ))
         }
-        Command::Pause { server } => set_active(ctx, &server, false).await,
-        Command::Resume { server } => set_active(ctx, &server, true).await,
+        Command::Pause { server, json } => set_active(place, &server, false, json.json).await,
+        Command::Resume { server, json } => set_active(place, &server, true, json.json).await,
         Command::Remove { server } => {
-            let rules = servers::remove(&ctx.store, &ctx.actor, &server).await?;
+            let rules = place.remove_server(&server).await?;
             output::line(format!("Removed the server {server}."))?;
             for rule in rules {
                 output::line(format!("Removed with it the rule that allowed it something: {rule}"))?;
@@ -247,8 +260,8 @@ fn command_line(server: &Server) -> String {
     [&server.command].into_iter().chain(&server.args).map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
-async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
-    let server = servers::named(&ctx.store, &ctx.actor, name).await?;
+async fn show(place: &Place, name: &str, json: bool) -> Result<()> {
+    let server = place.server(name).await?;
     if json {
         return output::json(&server);
     }
@@ -265,16 +278,11 @@ async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
     ])
 }
 
-async fn set_active(ctx: &Context, name: &str, is_active: bool) -> Result<()> {
-    let found = servers::named(&ctx.store, &ctx.actor, name).await?;
-    if !mcp_servers::set_active(&ctx.actor, &ctx.store, found.id, is_active).await? {
-        return Err(not_allowed("mcp_servers"));
-    }
-    output::line(format!(
-        "The server {} {}.",
-        found.name,
-        if is_active { "is started again by a running Steward" } else { "is stopped" }
-    ))
+async fn set_active(place: &Place, name: &str, is_active: bool, json: bool) -> Result<()> {
+    let found = place.server(name).await?;
+    place.set_server_active(found.id, is_active).await?;
+    let what = if is_active { "is started again by a running Steward" } else { "is stopped" };
+    output::told(json, &place.server(name).await?, format!("The server {} {what}.", found.name))
 }
 
 #[cfg(test)]

@@ -4,13 +4,10 @@
 use std::{io::IsTerminal, time::Duration};
 
 use serde::Serialize;
-use store::{
-    mcp_servers::{self, Server, ServerTool},
-    system_logs,
-};
+use store::mcp_servers::{Server, ServerTool};
 use tokio::time::Instant;
 
-use super::{Context, blocking, health};
+use super::{Place, blocking, health};
 use crate::{Error, Result, output};
 
 /// How long a server may take to be listed.
@@ -32,9 +29,9 @@ struct Shown {
     state: &'static str,
 }
 
-pub(super) async fn run(ctx: &Context, name: &str, json: bool) -> Result<()> {
-    let server = domain::servers::named(&ctx.store, &ctx.actor, name).await?;
-    let tools = listed(ctx, &server).await?;
+pub(super) async fn run(place: &Place, name: &str, json: bool) -> Result<()> {
+    let server = place.server(name).await?;
+    let tools = listed(place, &server).await?;
     let shown: Vec<Shown> = tools.into_iter().map(|tool| Shown { state: state(&tool), tool }).collect();
     let waits = shown.iter().any(|s| matches!(s.state, "new" | "changed"));
     output::list(json, &shown, "the server offers no tools", &["tool", "state", "what it says it does"], |s| {
@@ -62,8 +59,8 @@ fn state(tool: &ServerTool) -> &'static str {
 }
 
 /// The tools as the database knows them, after waiting for a first listing.
-async fn listed(ctx: &Context, server: &Server) -> Result<Vec<ServerTool>> {
-    let known = mcp_servers::tools(&ctx.actor, &ctx.store, server.id).await?;
+async fn listed(place: &Place, server: &Server) -> Result<Vec<ServerTool>> {
+    let known = place.tools(server).await?;
     if !known.is_empty() {
         return Ok(known);
     }
@@ -75,14 +72,11 @@ async fn listed(ctx: &Context, server: &Server) -> Result<Vec<ServerTool>> {
     }
     let progress = Progress::begin(&server.name);
     let begun = Instant::now();
-    let config = ctx.config.clone();
-    let is_running =
-        health::desk_answers(&config).await || blocking(move || Ok(health::process(&config).is_some())).await?;
-    let own_start = begun + if is_running { SIGN_OF_LIFE_RUNNING } else { SIGN_OF_LIFE };
+    let own_start = begun + if is_running(place).await? { SIGN_OF_LIFE_RUNNING } else { SIGN_OF_LIFE };
     let mut in_error_since = None;
     loop {
-        let tools = mcp_servers::tools(&ctx.actor, &ctx.store, server.id).await?;
-        let now = domain::servers::named(&ctx.store, &ctx.actor, &server.name).await?;
+        let tools = place.tools(server).await?;
+        let now = place.server(&server.name).await?;
         // A server that is running and has been heard was listed, even where it offers nothing.
         if !tools.is_empty() || (now.status == "active" && now.last_heartbeat.is_some()) {
             return Ok(tools);
@@ -93,15 +87,18 @@ async fn listed(ctx: &Context, server: &Server) -> Result<Vec<ServerTool>> {
                 return Err(Error::refused(format!(
                     "the server {} fails to start: {}",
                     server.name,
-                    last_words(ctx, &server.name).await?
+                    last_words(place, &server.name).await?
                 )));
             }
         } else {
             in_error_since = None;
-            if Instant::now() >= own_start && now.last_heartbeat.is_none() {
+            if let Place::Here(ctx) = place
+                && Instant::now() >= own_start
+                && now.last_heartbeat.is_none()
+            {
                 let vault = ctx.vault().await?;
                 workers::servers::list_now(&ctx.store, &vault, &server.name).await?;
-                return Ok(mcp_servers::tools(&ctx.actor, &ctx.store, server.id).await?);
+                return place.tools(server).await;
             }
         }
         if begun.elapsed() >= PATIENCE {
@@ -116,10 +113,17 @@ async fn listed(ctx: &Context, server: &Server) -> Result<Vec<ServerTool>> {
     }
 }
 
+/// Whether a Steward runs that will ask the server by itself.
+async fn is_running(place: &Place) -> Result<bool> {
+    let Place::Here(ctx) = place else { return Ok(true) };
+    let config = ctx.config.clone();
+    Ok(health::desk_answers(&config).await || blocking(move || Ok(health::process(&config).is_some())).await?)
+}
+
 /// The newest error in a server's log.
-async fn last_words(ctx: &Context, name: &str) -> Result<String> {
+async fn last_words(place: &Place, name: &str) -> Result<String> {
     let module = format!("server:{name}");
-    let lines = system_logs::list(&ctx.actor, &ctx.store, Some("error"), Some(&module), None, 1).await?;
+    let lines = place.logs(Some("error"), Some(&module), None, 1).await?;
     let said = lines.into_iter().next().and_then(|l| l.message).unwrap_or_else(|| "it said nothing".to_owned());
     Ok(format!("{said}; see: steward logs --module {module}"))
 }

@@ -1,9 +1,8 @@
 //! `steward status`: how things stand, at a glance.
 
 use serde::Serialize;
-use store::{approvals, mcp_servers, notifications, tasks, watchers};
 
-use super::{Context, Json, health};
+use super::{Json, Place, place::House};
 use crate::{Result, output};
 
 /// Rows that are counted at most; where there are more, the figure says so.
@@ -20,10 +19,8 @@ pub(super) struct Args {
 struct Status {
     version: &'static str,
     desk: String,
-    desk_answers: bool,
-    engine: &'static str,
-    engine_version: String,
-    database: String,
+    #[serde(flatten)]
+    house: House,
     acting_as: String,
     tasks_pending: usize,
     tasks_in_progress: usize,
@@ -41,15 +38,15 @@ struct Part {
     is_well: bool,
 }
 
-pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
-    let status = load(ctx).await?;
+pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
+    let status = load(place).await?;
     if args.json.json {
         return output::json(&status);
     }
-    let answers = if status.desk_answers { "answers" } else { "does not answer; start it with: steward" };
+    let answers = if status.house.desk_answers { "answers" } else { "does not answer; start it with: steward" };
     output::fields(&[
-        ("Steward", format!("{}, http://{} {answers}", status.version, status.desk)),
-        ("database", format!("{} ({})", status.database, status.engine_version)),
+        ("Steward", format!("{}, {} {answers}", status.version, status.desk)),
+        ("database", format!("{} ({})", status.house.database, status.house.engine_version)),
         ("you are", status.acting_as),
         (
             "tasks",
@@ -67,30 +64,26 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
     ])
 }
 
-async fn load(ctx: &Context) -> Result<Status> {
-    let (actor, store) = (&ctx.actor, &ctx.store);
-    let count = |status| async move {
-        Ok::<_, store::Error>(tasks::list(actor, store, Some(status), None, COUNTED).await?.len())
-    };
+async fn load(place: &Place) -> Result<Status> {
+    let count = |status| async move { Ok::<_, crate::Error>(place.tasks(Some(status), COUNTED).await?.len()) };
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
-        desk: ctx.config.listen.to_string(),
-        desk_answers: health::desk_answers(&ctx.config).await,
-        engine: store.engine_name(),
-        engine_version: store.engine_version().await?,
-        database: ctx.config.database.describe(),
-        acting_as: ctx.user.username.clone(),
+        desk: place.desk(),
+        house: place.house().await?,
+        acting_as: place.username().to_owned(),
         tasks_pending: count("pending").await?,
         tasks_in_progress: count("in_progress").await?,
         tasks_failed: count("failed").await?,
-        approvals_pending: approvals::list(actor, store, Some("pending"), None, None, COUNTED).await?.len(),
-        notifications_unread: notifications::list(actor, store, Some("unread"), COUNTED).await?.len(),
-        servers: mcp_servers::list(actor, store)
+        approvals_pending: place.approvals(Some("pending"), None, COUNTED).await?.len(),
+        notifications_unread: place.notifications(Some("unread"), COUNTED).await?.len(),
+        servers: place
+            .servers()
             .await?
             .into_iter()
             .map(|s| Part { is_well: s.status == "active", name: s.name, is_active: s.is_active })
             .collect(),
-        watchers: watchers::list(actor, store)
+        watchers: place
+            .watchers()
             .await?
             .into_iter()
             .map(|w| Part { is_well: w.error_count == 0, name: w.name, is_active: w.is_active })

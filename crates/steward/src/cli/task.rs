@@ -2,10 +2,10 @@
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
-use store::tasks::{self, NewTask, Task};
+use store::tasks::{NewTask, Task};
 use uuid::Uuid;
 
-use super::{Context, Json, Limit, not_allowed, not_found, task_search, task_show};
+use super::{Json, Limit, Place, place::Move, task_search, task_show};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -37,17 +37,29 @@ pub(super) enum Command {
         /// Take it from whoever has it
         #[arg(long, conflicts_with = "user")]
         nobody: bool,
+        #[command(flatten)]
+        json: Json,
     },
     /// Say that work on a task has begun
-    Start { id: Uuid },
+    Start {
+        id: Uuid,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Give a failed, cancelled or completed task anew: a new run begins from the start of its playbook
-    Reopen { id: Uuid },
+    Reopen {
+        id: Uuid,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Say that a task is done
     Complete {
         id: Uuid,
         /// What was done
         #[arg(long)]
         note: Option<String>,
+        #[command(flatten)]
+        json: Json,
     },
     /// Give a task up
     Cancel {
@@ -55,6 +67,8 @@ pub(super) enum Command {
         /// Why
         #[arg(long)]
         note: Option<String>,
+        #[command(flatten)]
+        json: Json,
     },
     /// Tasks whose title or description match, best first
     Search(task_search::Args),
@@ -112,36 +126,35 @@ pub(super) fn parse_due(text: &str) -> Result<Timestamp, String> {
     day.map(|z| z.timestamp()).ok_or_else(|| "write a day as 2026-12-24 or a moment as 2026-12-24T15:00:00Z".to_owned())
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
-        Command::Add(args) => add(ctx, args).await,
+        Command::Add(args) => add(place, args).await,
         Command::List { status, limit, json } => {
-            let found = tasks::list(&ctx.actor, &ctx.store, status.as_deref(), None, limit.limit).await?;
-            list(ctx, &found, json.json, "no tasks").await
+            let found = place.tasks(status.as_deref(), limit.limit).await?;
+            list(place, &found, json.json, "no tasks").await
         }
-        Command::Show { id, json } => task_show::run(ctx, id, json.json).await,
-        Command::Assign { id, user, .. } => assign(ctx, id, user.as_deref()).await,
-        Command::Reopen { id } => set_status(ctx, id, "pending", None).await,
-        Command::Start { id } => set_status(ctx, id, "in_progress", None).await,
-        Command::Complete { id, note } => set_status(ctx, id, "completed", note).await,
-        Command::Cancel { id, note } => set_status(ctx, id, "cancelled", note).await,
-        Command::Search(args) => task_search::run(ctx, args).await,
-        Command::Depends { id, on, not_on, json } => depends(ctx, id, on, not_on, json.json).await,
+        Command::Show { id, json } => task_show::run(place, id, json.json).await,
+        Command::Assign { id, user, json, .. } => assign(place, id, user.as_deref(), json.json).await,
+        Command::Reopen { id, json } => move_to(place, id, Move::Reopen, None, json.json).await,
+        Command::Start { id, json } => move_to(place, id, Move::Start, None, json.json).await,
+        Command::Complete { id, note, json } => move_to(place, id, Move::Complete, note, json.json).await,
+        Command::Cancel { id, note, json } => move_to(place, id, Move::Cancel, note, json.json).await,
+        Command::Search(args) => task_search::run(place, args).await,
+        Command::Depends { id, on, not_on, json } => depends(place, id, on, not_on, json.json).await,
     }
 }
 
-/// Makes a task of the person's, noting that it came from the terminal.
-async fn add(ctx: &Context, args: Add) -> Result<()> {
+async fn add(place: &Place, args: Add) -> Result<()> {
     if args.title.trim().is_empty() || args.title.chars().count() > 255 {
         return Err(Error::refused("a task's title needs 1 to 255 characters; say the rest with --description"));
     }
     let assigned_to = match &args.assign {
-        Some(name) => Some(ctx.user_named(name).await?.id),
+        Some(name) => Some(place.user_named(name).await?.id),
         None => None,
     };
     let mut metadata = json!({});
     if let Some(playbook) = &args.playbook {
-        ctx.check_playbook(playbook).await?;
+        place.check_playbook(playbook).await?;
         metadata["playbook"] = json!(playbook);
     }
     let new = NewTask {
@@ -155,25 +168,15 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
         tags: args.tags,
         ..NewTask::titled(args.title)
     };
-    let actor = ctx.actor.clone();
-    let task = ctx
-        .store
-        .transaction(move |tx| {
-            Box::pin(async move {
-                let id = tasks::create(&actor, tx, &new).await?;
-                tasks::add_provenance(&actor, tx, id, false, "terminal", json!({})).await?;
-                tasks::get(&actor, tx, id).await?.ok_or_else(|| not_found("task", &id.to_string()))
-            })
-        })
-        .await?;
+    let task = place.add_task(new).await?;
     if args.json.json {
         return output::json(&task);
     }
     output::line(format!("Added the task {} “{}”.", task.id, output::safe(&task.title)))
 }
 
-async fn list(ctx: &Context, found: &[Task], json: bool, empty: &str) -> Result<()> {
-    let names = ctx.names(found.iter().map(|t| t.assigned_to)).await?;
+async fn list(place: &Place, found: &[Task], json: bool, empty: &str) -> Result<()> {
+    let names = place.names(found.iter().map(|t| t.assigned_to)).await?;
     output::list(json, found, empty, &["id", "title", "status", "priority", "assigned to", "due", "made"], |t| {
         vec![
             t.id.to_string(),
@@ -187,68 +190,42 @@ async fn list(ctx: &Context, found: &[Task], json: bool, empty: &str) -> Result<
     })
 }
 
-async fn assign(ctx: &Context, id: Uuid, user: Option<&str>) -> Result<()> {
-    // Looked up first, so that an unknown task is told from one that is not the person's to give away.
-    domain::tasks::get(&ctx.store, &ctx.actor, id).await?;
+async fn assign(place: &Place, id: Uuid, user: Option<&str>, json: bool) -> Result<()> {
     let assignee = match user {
-        Some(name) => Some(ctx.user_named(name).await?),
+        Some(name) => Some(place.user_named(name).await?),
         None => None,
     };
-    tasks::assign(&ctx.actor, &ctx.store, id, assignee.as_ref().map(|u| u.id)).await?;
+    place.assign_task(id, assignee.as_ref().map(|u| u.id)).await?;
+    if json {
+        return output::json(&place.task(id).await?);
+    }
     output::line(match assignee {
         Some(user) => format!("{} has the task now.", user.username),
         None => "Nobody has the task now.".to_owned(),
     })
 }
 
-async fn set_status(ctx: &Context, id: Uuid, status: &str, note: Option<String>) -> Result<()> {
-    let said = domain::tasks::set_status(&ctx.store, &ctx.actor, id, status, note).await?;
-    output::line(format!("The task is {} now.", status.replace('_', " ")))?;
+async fn move_to(place: &Place, id: Uuid, to: Move, note: Option<String>, json: bool) -> Result<()> {
+    let said = place.move_task(id, to, note).await?;
+    if json {
+        said.into_iter().for_each(output::note);
+        return output::json(&place.task(id).await?);
+    }
+    output::line(format!("The task is {} now.", to.status().replace('_', " ")))?;
     said.map_or(Ok(()), output::line)
 }
 
-async fn depends(ctx: &Context, id: Uuid, on: Vec<Uuid>, not_on: Vec<Uuid>, json: bool) -> Result<()> {
+async fn depends(place: &Place, id: Uuid, on: Vec<Uuid>, not_on: Vec<Uuid>, json: bool) -> Result<()> {
     let task = if on.is_empty() && not_on.is_empty() {
-        domain::tasks::get(&ctx.store, &ctx.actor, id).await?
+        place.task(id).await?
     } else {
-        let actor = ctx.actor.clone();
-        ctx.store
-            .transaction(move |tx| Box::pin(async move { change_dependencies(&actor, tx, id, on, &not_on).await }))
-            .await?
+        place.change_dependencies(id, on, not_on).await?
     };
-    let mut found = Vec::new();
-    for dependency in &task.dependencies {
-        found.extend(tasks::get(&ctx.actor, &ctx.store, *dependency).await?);
-    }
+    let found = place.dependencies(&task).await?;
     if !json && found.len() < task.dependencies.len() {
         output::note(format!("{} of its dependencies are not yours to see", task.dependencies.len() - found.len()));
     }
-    list(ctx, &found, json, "the task depends on none that you may see").await
-}
-
-async fn change_dependencies(
-    actor: &store::Actor,
-    tx: &store::Transaction,
-    id: Uuid,
-    on: Vec<Uuid>,
-    not_on: &[Uuid],
-) -> Result<Task> {
-    let Some(mut task) = tasks::lock(actor, tx, id).await? else {
-        return Err(match tasks::get(actor, tx, id).await? {
-            Some(_) => not_allowed("tasks"),
-            None => not_found("task", &id.to_string()),
-        });
-    };
-    if let Some(stranger) = not_on.iter().find(|d| !task.dependencies.contains(d)) {
-        return Err(Error::refused(format!("the task does not depend on {stranger}; see: steward task depends {id}")));
-    }
-    task.dependencies.retain(|d| !not_on.contains(d));
-    for new in on {
-        if !task.dependencies.contains(&new) {
-            task.dependencies.push(new);
-        }
-    }
-    if tasks::update(actor, tx, &task).await? { Ok(task) } else { Err(not_allowed("tasks")) }
+    list(place, &found, json, "the task depends on none that you may see").await
 }
 
 #[cfg(test)]

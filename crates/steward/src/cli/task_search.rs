@@ -3,12 +3,9 @@
 use std::io::IsTerminal;
 
 use jiff::Timestamp;
-use store::{
-    search::Piece,
-    tasks::{self, TaskFilter},
-};
+use store::{search::Piece, tasks::TaskFilter};
 
-use super::{Context, Json, Limit, task::parse_due};
+use super::{Json, Limit, Place, task::parse_due};
 use crate::{Result, output};
 
 #[derive(Debug, clap::Args)]
@@ -40,9 +37,9 @@ pub(super) struct Args {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
+pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
     let assigned_to = match &args.assigned {
-        Some(name) => Some(ctx.user_named(name).await?.id),
+        Some(name) => Some(place.user_named(name).await?.id),
         None => None,
     };
     let filter = TaskFilter {
@@ -53,8 +50,7 @@ pub(super) async fn run(ctx: &Context, args: Args) -> Result<()> {
         created_before: args.before,
         tag: args.tag,
     };
-    let limit = i32::try_from(args.limit.limit).unwrap_or(50);
-    let found = tasks::find(&ctx.actor, &ctx.store, &args.words.join(" "), &filter, limit).await?;
+    let found = place.find_tasks(&args.words.join(" "), &filter, args.limit.limit).await?;
     if args.json.json {
         return output::json(&found);
     }

@@ -1,62 +1,21 @@
 //! `steward task show`: a task with all that belongs to it.
 
-use serde::Serialize;
-use store::{
-    approvals::{self, Approval},
-    file_attachments::{self, Attachment},
-    runs::{self, Step, TaskRun},
-    task_queue::{self, Queued},
-    tasks::{self, Provenance, Task},
-};
 use uuid::Uuid;
 
-use super::Context;
+use super::{
+    Place,
+    place::{RunWithSteps, Whole},
+};
 use crate::{Result, output};
 
-/// A task with all that belongs to it, as `--json` shows it.
-#[derive(Debug, Serialize)]
-struct Whole {
-    task: Task,
-    provenance: Option<Provenance>,
-    queue: Option<Queued>,
-    attachments: Vec<Attachment>,
-    approvals: Vec<Approval>,
-    runs: Vec<RunWithSteps>,
+pub(super) async fn run(place: &Place, id: Uuid, json: bool) -> Result<()> {
+    let whole = place.whole_task(id).await?;
+    if json { output::json(&whole) } else { show(place, &whole).await }
 }
 
-#[derive(Debug, Serialize)]
-struct RunWithSteps {
-    #[serde(flatten)]
-    run: TaskRun,
-    steps: Vec<Step>,
-}
-
-pub(super) async fn run(ctx: &Context, id: Uuid, json: bool) -> Result<()> {
-    let whole = load(ctx, id).await?;
-    if json { output::json(&whole) } else { show(ctx, &whole).await }
-}
-
-async fn load(ctx: &Context, id: Uuid) -> Result<Whole> {
-    let (actor, store) = (&ctx.actor, &ctx.store);
-    let task = domain::tasks::get(store, actor, id).await?;
-    let mut with_steps = Vec::new();
-    for run in runs::list(actor, store, id).await? {
-        let steps = runs::steps(actor, store, run.id).await?;
-        with_steps.push(RunWithSteps { run, steps });
-    }
-    Ok(Whole {
-        task,
-        provenance: tasks::provenance(actor, store, id).await?,
-        queue: task_queue::get(actor, store, id).await?,
-        attachments: file_attachments::list(actor, store, id).await?,
-        approvals: approvals::list(actor, store, None, Some(id), None, 200).await?,
-        runs: with_steps,
-    })
-}
-
-async fn show(ctx: &Context, whole: &Whole) -> Result<()> {
+async fn show(place: &Place, whole: &Whole) -> Result<()> {
     let task = &whole.task;
-    let names = ctx.names([task.assigned_to, task.created_by]).await?;
+    let names = place.names([task.assigned_to, task.created_by]).await?;
     let from = whole.provenance.as_ref().map_or_else(String::new, |p| {
         if p.outside { format!("{} (content from outside)", p.source) } else { p.source.clone() }
     });

@@ -4,7 +4,7 @@ use domain::tokens::{self, NewToken};
 use store::api_tokens::{self, ApiToken};
 use uuid::Uuid;
 
-use super::{Context, Json, Limit};
+use super::{Json, Limit, Place};
 use crate::{Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -48,12 +48,13 @@ pub(super) struct Create {
     json: Json,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
+    let ctx = place.here()?;
     match command {
-        Command::Create(args) => create(ctx, args).await,
+        Command::Create(args) => create(place, args).await,
         Command::List { user, all, limit, json } => {
             let user = match user {
-                Some(name) => ctx.user_named(&name).await?.id,
+                Some(name) => place.user_named(&name).await?.id,
                 None => ctx.user.id,
             };
             let found = api_tokens::list(&ctx.actor, &ctx.store, Some(user), all, limit.limit).await?;
@@ -72,9 +73,10 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     }
 }
 
-async fn create(ctx: &Context, args: Create) -> Result<()> {
+async fn create(place: &Place, args: Create) -> Result<()> {
+    let ctx = place.here()?;
     let user_id = match &args.agent {
-        Some(name) => Some(ctx.user_named(name).await?.id),
+        Some(name) => Some(place.user_named(name).await?.id),
         None => None,
     };
     let new = NewToken { user_id, name: args.name, scopes: args.scopes, days: args.days };

@@ -1,9 +1,9 @@
 //! `steward user`: people and agents.
 
-use domain::{accounts, second_factor};
-use store::users::{self, Account};
+use domain::{accounts, passkeys, second_factor};
+use store::users::Account;
 
-use super::{Context, Json, Limit, not_allowed, not_found, password};
+use super::{Json, Limit, Place, not_allowed, not_found, password};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -34,18 +34,25 @@ pub(super) enum Command {
         json: Json,
     },
     /// Give a role
-    Role { user: String, role: Role },
+    Role {
+        user: String,
+        role: Role,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Suspend an account, or lift that
     Suspend {
         user: String,
         /// Make the account active again
         #[arg(long)]
         lift: bool,
+        #[command(flatten)]
+        json: Json,
     },
-    /// Whether a user has a second factor; take it away from who lost it
+    /// Whether a user has a second factor or passkeys; take them away from who lost them
     SecondFactor {
         user: String,
-        /// Take it away, with its recovery codes
+        /// Take all of it away, recovery codes too
         #[arg(long)]
         remove: bool,
     },
@@ -83,22 +90,19 @@ impl Role {
     }
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::Add { username, email, role, password, json } => {
-            if !users::allowed(&ctx.actor, &ctx.store, "user_admin").await? {
-                return Err(not_allowed("users"));
-            }
+            place.may_add_people().await?;
             let password = password.read().await?;
-            let id = accounts::add_user(&ctx.store, &ctx.actor, &username, &email, role.as_str(), password).await?;
+            let id = place.add_user(&username, &email, role.as_str(), password).await?;
             if json.json {
-                let account = users::account(&ctx.actor, &ctx.store, id).await?;
-                return output::json(&account);
+                return output::json(&place.account(id).await?);
             }
             output::line(format!("Added {username} as {role} ({id})."))
         }
         Command::List { limit, json } => {
-            let accounts = users::accounts(&ctx.actor, &ctx.store, None, limit.limit).await?;
+            let accounts = place.accounts(limit.limit).await?;
             output::list(
                 json.json,
                 &accounts,
@@ -107,23 +111,36 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 row,
             )
         }
-        Command::Show { user, json } => show(ctx, &user, json.json).await,
-        Command::Role { user, role } => {
-            let found = ctx.user_named(&user).await?;
-            accounts::set_role(&ctx.store, &ctx.actor, found.id, role.as_str()).await?;
-            output::line(format!("{} is {role} now.", found.username))
+        Command::Show { user, json } => show(place, &user, json.json).await,
+        Command::Role { user, role, json } => {
+            let found = place.user_named(&user).await?;
+            place.set_role(found.id, role.as_str()).await?;
+            output::told(json.json, &place.account(found.id).await?, format!("{} is {role} now.", found.username))
         }
-        Command::Suspend { user, lift } => {
-            let found = ctx.user_named(&user).await?;
+        Command::Suspend { user, lift, json } => {
+            let found = place.user_named(&user).await?;
             let status = if lift { "active" } else { "suspended" };
-            accounts::set_status(&ctx.store, &ctx.actor, found.id, status).await?;
-            output::line(format!("{} is {status} now.", found.username))
+            place.set_user_status(found.id, status).await?;
+            output::told(json.json, &place.account(found.id).await?, format!("{} is {status} now.", found.username))
         }
         Command::SecondFactor { user, remove } => {
-            let found = ctx.user_named(&user).await?;
+            let ctx = place.here()?;
+            let found = place.user_named(&user).await?;
             if remove {
-                second_factor::remove(&ctx.store, &ctx.actor, found.id).await?;
-                return output::line(format!("{} has no second factor any more.", found.username));
+                let removed = passkeys::remove_all(&ctx.store, &ctx.actor, found.id).await?;
+                match second_factor::remove(&ctx.store, &ctx.actor, found.id).await {
+                    Err(domain::Error::NotFound(_)) if removed > 0 => {}
+                    other => other?,
+                }
+                return output::line(format!("{} has no second factor any more, and no passkey.", found.username));
+            }
+            for passkey in store::passkeys::list(&ctx.actor, &ctx.store, found.id).await? {
+                let since = output::time(passkey.created_at);
+                output::line(format!(
+                    "The passkey {} for {}, since {since}.",
+                    output::safe(&passkey.name),
+                    passkey.site
+                ))?;
             }
             let since =
                 store::second_factors::get(&ctx.actor, &ctx.store, found.id).await?.and_then(|f| f.confirmed_at);
@@ -133,9 +150,9 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
             })
         }
         Command::Password { user, password } => {
-            let found = ctx.user_named(&user).await?;
-            let account =
-                users::account(&ctx.actor, &ctx.store, found.id).await?.ok_or_else(|| not_allowed("users"))?;
+            let ctx = place.here()?;
+            let found = place.user_named(&user).await?;
+            let account = place.account(found.id).await?.ok_or_else(|| not_allowed("users"))?;
             // Said before anything is asked for.
             if account.is_agent {
                 return Err(Error::refused(format!(
@@ -165,9 +182,9 @@ fn kind(account: &Account) -> &'static str {
     if account.is_agent { "agent" } else { "person" }
 }
 
-async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
-    let user = ctx.user_named(name).await?;
-    let account = users::account(&ctx.actor, &ctx.store, user.id).await?.ok_or_else(|| not_found("account", name))?;
+async fn show(place: &Place, name: &str, json: bool) -> Result<()> {
+    let user = place.user_named(name).await?;
+    let account = place.account(user.id).await?.ok_or_else(|| not_found("account", name))?;
     if json {
         return output::json(&account);
     }

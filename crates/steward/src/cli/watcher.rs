@@ -1,10 +1,10 @@
 //! `steward watcher`: what notices things outside.
 
 use serde_json::Value;
-use store::watchers::{self, Watcher};
+use store::watchers::Watcher;
 use uuid::Uuid;
 
-use super::{Context, Json, not_allowed, not_found, watcher_add};
+use super::{Json, Place, not_found, watcher_add};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -24,21 +24,28 @@ pub(super) enum Command {
     /// Give it new credentials, in JSON on the standard input or from a file
     Credentials(watcher_add::Credentials),
     /// Let a watcher rest
-    Pause { watcher: String },
+    Pause {
+        watcher: String,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Let a paused watcher go on
-    Resume { watcher: String },
+    Resume {
+        watcher: String,
+        #[command(flatten)]
+        json: Json,
+    },
     /// Remove a watcher with what it has seen
     Remove { watcher: String },
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
-        Command::Add(args) => watcher_add::add(ctx, args).await,
-        Command::Test(args) => watcher_add::test(ctx, args).await,
-        Command::Credentials(args) => watcher_add::credentials(ctx, args).await,
+        Command::Add(args) => watcher_add::add(place.here()?, args).await,
+        Command::Test(args) => watcher_add::test(place, args).await,
+        Command::Credentials(args) => watcher_add::credentials(place, args).await,
         Command::List(json) => {
-            let found: Vec<Watcher> =
-                watchers::list(&ctx.actor, &ctx.store).await?.into_iter().map(domain::watchers::shown).collect();
+            let found = place.watchers().await?;
             output::list(
                 json.json,
                 &found,
@@ -47,14 +54,12 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 row,
             )
         }
-        Command::Show { watcher, json } => show(ctx, &watcher, json.json).await,
-        Command::Pause { watcher } => set_active(ctx, &watcher, false).await,
-        Command::Resume { watcher } => set_active(ctx, &watcher, true).await,
+        Command::Show { watcher, json } => show(place, &watcher, json.json).await,
+        Command::Pause { watcher, json } => set_active(place, &watcher, false, json.json).await,
+        Command::Resume { watcher, json } => set_active(place, &watcher, true, json.json).await,
         Command::Remove { watcher } => {
-            let found = named(ctx, &watcher).await?;
-            if !watchers::delete(&ctx.actor, &ctx.store, found.id).await? {
-                return Err(not_allowed("watchers"));
-            }
+            let found = named(place, &watcher).await?;
+            place.remove_watcher(found.id).await?;
             output::line(format!("Removed the watcher {}; its tasks stay.", output::safe(&found.name)))
         }
     }
@@ -94,13 +99,16 @@ fn row(watcher: &Watcher) -> Vec<String> {
     ]
 }
 
-/// A watcher by name or id, among those the person may see.
-pub(super) async fn named(ctx: &Context, name: &str) -> Result<Watcher> {
-    if let Ok(id) = name.parse::<Uuid>() {
-        return watchers::get(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("watcher", name));
-    }
-    let mut found: Vec<Watcher> =
-        watchers::list(&ctx.actor, &ctx.store).await?.into_iter().filter(|w| w.name == name).collect();
+/// The id of a watcher by name or id.
+pub(super) async fn id_of(place: &Place, name: &str) -> Result<Uuid> {
+    named(place, name).await.map(|w| w.id)
+}
+
+/// A watcher by name or id, among those the person may see; without what is sealed.
+async fn named(place: &Place, name: &str) -> Result<Watcher> {
+    let id = name.parse::<Uuid>().ok();
+    let is_named = |w: &Watcher| id.map_or(w.name == name, |id| w.id == id);
+    let mut found: Vec<Watcher> = place.watchers().await?.into_iter().filter(is_named).collect();
     match (found.pop(), found.is_empty()) {
         (Some(watcher), true) => Ok(watcher),
         (None, _) => Err(not_found("watcher", name)),
@@ -111,12 +119,12 @@ pub(super) async fn named(ctx: &Context, name: &str) -> Result<Watcher> {
     }
 }
 
-async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
-    let watcher = domain::watchers::shown(named(ctx, name).await?);
+async fn show(place: &Place, name: &str, json: bool) -> Result<()> {
+    let watcher = named(place, name).await?;
     if json {
         return output::json(&watcher);
     }
-    let names = ctx.names([watcher.created_by]).await?;
+    let names = place.names([watcher.created_by]).await?;
     let config = watcher.config.as_ref().map(|c| serde_json::to_string_pretty(c).unwrap_or_else(|_| c.to_string()));
     output::fields(&[
         ("id", watcher.id.to_string()),
@@ -131,10 +139,10 @@ async fn show(ctx: &Context, name: &str, json: bool) -> Result<()> {
     ])
 }
 
-async fn set_active(ctx: &Context, name: &str, is_active: bool) -> Result<()> {
-    let found = named(ctx, name).await?;
-    if !watchers::set_active(&ctx.actor, &ctx.store, found.id, is_active).await? {
-        return Err(not_allowed("watchers"));
-    }
-    output::line(format!("The watcher {} {}.", output::safe(&found.name), if is_active { "goes on" } else { "rests" }))
+async fn set_active(place: &Place, name: &str, is_active: bool, json: bool) -> Result<()> {
+    let found = named(place, name).await?;
+    place.set_watcher_active(found.id, is_active).await?;
+    let now = named(place, &found.id.to_string()).await?;
+    let said = format!("The watcher {} {}.", output::safe(&found.name), if is_active { "goes on" } else { "rests" });
+    output::told(json, &now, said)
 }

@@ -10,14 +10,17 @@ use domain::{
     watchers::{self as rules, NewWatcher},
 };
 use serde_json::{Value, json};
-use store::{users, watchers};
+use store::{
+    users,
+    watchers::{self, Watcher},
+};
 use uuid::Uuid;
 use workers::{
     folder_preview,
     watchers::{folder, polling},
 };
 
-use super::{Context, Json, blocking, folders::Made, watcher::named};
+use super::{Context, Json, Place, blocking, folders::Made, not_found, watcher::id_of};
 use crate::{Error, Result, output};
 
 /// Bytes of a file with credentials.
@@ -174,8 +177,14 @@ async fn tell_added(
     Ok(())
 }
 
-pub(super) async fn credentials(ctx: &Context, args: Credentials) -> Result<()> {
-    let watcher = named(ctx, &args.watcher).await?;
+/// A watcher with all its settings.
+async fn sealed(place: &Place, name: &str) -> Result<Watcher> {
+    let (ctx, id) = (place.here()?, id_of(place, name).await?);
+    watchers::get(&ctx.actor, &ctx.store, id).await?.ok_or_else(|| not_found("watcher", name))
+}
+
+pub(super) async fn credentials(place: &Place, args: Credentials) -> Result<()> {
+    let (ctx, watcher) = (place.here()?, sealed(place, &args.watcher).await?);
     let secret = read_credentials(args.file).await?;
     if watcher.watcher_type == "webhook" {
         domain::webhooks::check_secret(Some(&secret))?;
@@ -222,8 +231,8 @@ pub(super) async fn read_credentials(file: PathBuf) -> Result<Value> {
     .await
 }
 
-pub(super) async fn test(ctx: &Context, args: Test) -> Result<()> {
-    let watcher = named(ctx, &args.watcher).await?;
+pub(super) async fn test(place: &Place, args: Test) -> Result<()> {
+    let (ctx, watcher) = (place.here()?, sealed(place, &args.watcher).await?);
     let most = usize::from(args.limit);
     let items = match watcher.watcher_type.as_str() {
         "folder" => folder_preview::preview(&ctx.store, &ctx.actor, &watcher, most).await?,

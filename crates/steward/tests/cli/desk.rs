@@ -1,9 +1,9 @@
 //! A person's machine: a home, a data folder, and the program.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -14,6 +14,20 @@ pub const PASSWORD: &str = "correct horse battery staple";
 pub struct Desk {
     dir: tempfile::TempDir,
     env: Vec<(String, String)>,
+}
+
+/// A Steward that serves; it ends with this value.
+pub struct Serving {
+    child: Child,
+    /// `http://127.0.0.1:…`
+    pub address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
 }
 
 /// What the program answered.
@@ -56,6 +70,28 @@ impl Desk {
 
     pub fn data(&self) -> PathBuf {
         self.dir.path().join("data")
+    }
+
+    /// Serves the web of this machine.
+    pub fn serve(&self) -> Serving {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_steward"))
+            .args(["serve", "--only", "web"])
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.home())
+            .env("STEWARD_DATA_DIR", self.data())
+            .env("STEWARD_LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = said.find_map(|line| {
+            let line = line.unwrap();
+            line.split_whitespace().find(|word| word.starts_with("http://")).map(|a| a.trim_end_matches('/').to_owned())
+        });
+        // What it says later is of no interest, but must find a reader.
+        std::thread::spawn(move || said.for_each(drop));
+        Serving { child, address: address.expect("it says where it is") }
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {

@@ -17,6 +17,31 @@ fn help_is_the_manual() {
 }
 
 #[test]
+fn shells_complete_and_the_manual_is_written() {
+    let desk = Desk::empty();
+    for (shell, sign) in
+        [("bash", "complete -F _steward"), ("zsh", "#compdef steward"), ("fish", "complete -c steward")]
+    {
+        let script = desk.run(&["completions", shell]).done();
+        for word in [sign, "approve-tools", "token-file"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+    }
+    let file = desk.file("steward.bash", &desk.run(&["completions", "bash"]).done());
+    let completed = std::process::Command::new("bash")
+        .args(["--norc", "-c", "source \"$0\" && COMP_WORDS=(steward app) COMP_CWORD=1 && _steward steward app steward && echo \"${COMPREPLY[@]}\"", &file])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&completed.stdout).trim(), "approval", "{completed:?}");
+    assert!(desk.run(&["man"]).done().contains(".SH NAME"));
+    let folder = desk.home().join("man1");
+    desk.run(&["man", "--into", folder.to_str().unwrap()]).done();
+    let page = std::fs::read_to_string(folder.join("steward-task-add.1")).unwrap();
+    assert!(!folder.join("steward-help.1").exists(), "help is no page of its own");
+    assert!(page.contains("priority") && page.contains("token\\-file"), "{page}");
+}
+
+#[test]
 fn wrong_usage_is_2() {
     let desk = Desk::empty();
     for args in [

@@ -94,7 +94,7 @@ impl FromRow for Link {
 }
 
 /// What happened to the trail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Damage {
     /// A row, or its link, says something else than what was written.
@@ -108,7 +108,7 @@ pub enum Damage {
 }
 
 /// The first thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What happened.
     pub damage: Damage,

@@ -22,7 +22,7 @@ const AHEAD: usize = 3;
 const UNLINKED_ROWS: i64 = 1000;
 
 /// What a check of the chain found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct ChainReport {
     /// Links that are good, from the first on.
     pub links: i64,

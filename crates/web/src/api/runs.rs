@@ -6,6 +6,8 @@ use serde::Serialize;
 use store::{
     model_turns::{self, ModelTurn},
     runs::{self, Step, TaskRun},
+    task_queue::{self, Queued},
+    tasks::{self, Provenance},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,7 +21,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(standing))
 }
 
 /// A run with its journal.
@@ -55,4 +57,24 @@ async fn list(State(app): State<App>, me: Signed, Id(id): Id, params: Params) ->
         found.push(Journal { run, steps, turns });
     }
     answer::whole(found)
+}
+
+/// Where a task came from, and where it stands in the queue.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Standing {
+    /// Where it came from.
+    provenance: Option<Provenance>,
+    /// Its place in the employee's queue; none where it is not the employee's.
+    queue: Option<Queued>,
+}
+
+/// Where a task came from, and where it stands in the queue
+#[utoipa::path(get, path = "/tasks/{id}/standing", tag = "Tasks", params(("id" = Uuid, Path, description = "The task")),
+    responses((status = 200, description = "Both, as far as they are there", body = Standing)))]
+async fn standing(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    domain::tasks::get(app.store(), &me.actor, id).await?;
+    let (provenance, queue) =
+        tokio::try_join!(tasks::provenance(&me.actor, app.store(), id), task_queue::get(&me.actor, app.store(), id))?;
+    answer::row(&Standing { provenance, queue })
 }

@@ -23,6 +23,8 @@ pub(super) struct Status {
     started_at: Timestamp,
     /// `PostgreSQL` or `SQLite`.
     database: &'static str,
+    /// The database's own version.
+    database_version: String,
     /// Servers.
     servers: usize,
     /// Servers that are to run and do not.
@@ -43,6 +45,7 @@ async fn status(State(app): State<App>, me: Signed, params: Params) -> Result<Re
         version: app.state.version,
         started_at: app.started_at,
         database: app.store().engine_name(),
+        database_version: app.store().engine_version().await?,
         servers_not_active: servers.iter().filter(|s| s.is_active && s.status != "active").count(),
         servers: servers.len(),
         watchers_failing: watchers.iter().filter(|w| w.is_active && w.error_count > 0).count(),

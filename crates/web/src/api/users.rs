@@ -1,11 +1,11 @@
 //! People and agents.
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::{extract::State, response::Response};
 use domain::accounts::people;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
-    users::{self, Account},
+    users::{self, Account, User},
     value::FromRow,
 };
 use utoipa::ToSchema;
@@ -13,8 +13,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    answer::{self, Fields, IfMatch, List},
-    changes,
+    answer::{self, Fields, List},
+    changes::{self, Change},
     pages::Page,
     patch::Patch,
 };
@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, change))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(names)).routes(routes!(get, change))
 }
 
 /// Accounts by name
@@ -52,6 +52,35 @@ async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
     rows.truncate(wanted);
     let next = rows.last().filter(|_| has_more).map(|last| hex::encode(&last.username));
     fields.page((rows, next))
+}
+
+/// Ids that are looked up at once.
+const NAMED: usize = 50;
+
+/// What every active user may know of others
+///
+/// By ids, at most 50, or by name. Whoever is unknown is left out.
+#[utoipa::path(get, path = "/users/names", tag = "Users", params(
+    ("ids" = Option<String>, Query, description = "The users' ids, separated by commas"),
+    ("username" = Option<String>, Query, description = "One user's name"),
+), responses((status = 200, description = "The users", body = List<User>)))]
+async fn names(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&["ids", "username"])?;
+    let mut found = Vec::new();
+    if let Some(name) = params.get("username").filter(|name| !name.contains('\0')) {
+        found.extend(users::named(&me.actor, app.store(), name).await?);
+    }
+    let ids = params.get("ids").unwrap_or_default().split(',').filter(|id| !id.is_empty());
+    let ids: Vec<Uuid> = ids
+        .map(|id| id.parse().map_err(|_| Fault::invalid("ids", format!("{id:?} is no id (a UUID)"))))
+        .collect::<Result<_>>()?;
+    if ids.len() > NAMED {
+        return Err(Fault::invalid("ids", format!("there are {} ids; ask for at most {NAMED} at once", ids.len())));
+    }
+    if !ids.is_empty() {
+        found.extend(users::names(&me.actor, app.store(), ids).await?);
+    }
+    answer::whole(found)
 }
 
 /// A person to be added.
@@ -160,19 +189,7 @@ fn patched(patch: &Patch, account: Account) -> domain::Result<Account> {
 /// Change an account; for administrators
 #[utoipa::path(patch, path = "/users/{id}", tag = "Users", params(("id" = Uuid, Path, description = "The user")),
     request_body = AccountEdit, responses((status = 200, description = "The account as it stands now", body = Account)))]
-async fn change(
-    State(app): State<App>,
-    Id(id): Id,
-    headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
-) -> Result<Response> {
-    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
-    let changed = people::change(app.store(), &me.actor, id, move |account| {
-        expected.check(&account)?;
-        patched(&patch, account)
-    });
-    match changed.await {
-        Ok(account) => answer::row(&account),
-        Err(e) => Err(changes::told(&app, &me, "user", id, e).await),
-    }
+async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Result<Response> {
+    let changed = people::change(app.store(), &me.actor, id, move |account| wanted.of(account, patched));
+    changes::answer(&app, &me, ("user", id), changed).await
 }

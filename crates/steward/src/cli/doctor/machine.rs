@@ -2,13 +2,16 @@
 
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
-use super::Findings;
-use crate::config::Config;
+use super::{super::health, Findings};
+use crate::{config::Config, open_files};
 
 /// Less than this is wrong, in bytes: the next write may fail.
 const LEAST_FREE: u64 = 100 << 20;
 /// Less than this will soon be wrong, in bytes.
 const LITTLE_FREE: u64 = 1 << 30;
+
+/// Files that are open where everything is in use: connections, streams, the database, attachments.
+const NEEDED_FILES: u64 = 4096;
 
 /// Looks at all of it.
 pub(super) fn look(config: &Config) -> Findings {
@@ -18,6 +21,7 @@ pub(super) fn look(config: &Config) -> Findings {
     key(config, &mut findings);
     playbooks(config, &mut findings);
     address(config, &mut findings);
+    files(config, &mut findings);
     findings
 }
 
@@ -66,6 +70,20 @@ fn space(config: &Config, findings: &mut Findings) {
             findings.well("disk space", said);
         }
     }
+}
+
+/// Each connection is an open file, and there may be two thousand of them.
+fn files(config: &Config, findings: &mut Findings) {
+    let Some(open) = open_files::of(health::process(config)) else { return };
+    let said = format!("{open} files may be open at once");
+    if open >= NEEDED_FILES {
+        return findings.well("open files", said);
+    }
+    findings.warning(
+        "open files",
+        format!("{said}; with 2,048 connections and their files {NEEDED_FILES} are needed"),
+        "raise the limit where Steward is started: ulimit -n 8192, or LimitNOFILE=8192 in its systemd unit",
+    );
 }
 
 /// Bytes as people say them.
