@@ -20,6 +20,7 @@ use std::{
 };
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     cluster::Cluster,
@@ -66,6 +67,13 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // A thousand streams are as many open files.
+    if let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && now < most
+        && let Err(e) = setrlimit(Resource::RLIMIT_NOFILE, most, most)
+    {
+        eprintln!("bench: no more than {now} files can be opened at once ({e})");
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(e) => {

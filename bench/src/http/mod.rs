@@ -2,6 +2,7 @@
 //! rows in the same run.
 
 mod client;
+mod streams;
 
 use std::{
     net::SocketAddr,
@@ -105,6 +106,19 @@ impl Desk {
     }
 }
 
+impl Desk {
+    /// Seconds of a processor that it has used.
+    fn processor_s(&self) -> Result<f64> {
+        let id = self.child.id().ok_or_else(|| Error::Tool("the program has ended".to_owned()))?;
+        let text = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // Behind the name, which may hold blanks: the 12th and 13th field, in hundredths of a second.
+        let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = |place: usize| fields.get(place).and_then(|f| f.parse::<f64>().ok());
+        let used = ticks(11).zip(ticks(12)).map(|(user, system)| (user + system) / 100.0);
+        used.ok_or_else(|| Error::Tool("the program's use of the processor can't be read".to_owned()))
+    }
+}
+
 impl Served<'_> {
     pub(crate) async fn measure(&self) -> Result<Vec<Line>> {
         let mut config = store::Config::from_url(&self.url)?;
@@ -144,6 +158,8 @@ impl Served<'_> {
             lines.extend(self.against(desk.address, connections, "create a task", &creates, "201", create).await?);
         }
         lines.push(self.memory(&desk, &reads).await?);
+        let people: Vec<(Uuid, String)> = pairs.iter().map(|(_, me)| *me).zip(tokens).collect();
+        lines.extend(streams::measure(&desk, &on, &people, self.engine).await?);
         on.close().await;
         Ok(lines)
     }
