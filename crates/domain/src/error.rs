@@ -37,8 +37,10 @@ pub enum Error {
         /// Seconds to wait.
         retry_after_s: u32,
     },
-    /// The password is right, and a code of the second factor is still to come.
-    #[error("the password is right; now the code of your authenticator app is needed, or a recovery code")]
+    /// The password is right, and the second factor is still to come.
+    #[error(
+        "the password is right; now the second factor is needed: the code of your authenticator app, a recovery code, or a passkey"
+    )]
     SecondFactorNeeded {
         /// Whose.
         user_id: uuid::Uuid,

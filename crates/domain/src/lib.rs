@@ -15,6 +15,7 @@ pub mod hand_over;
 pub mod handbook;
 pub mod intake;
 pub mod master_key;
+pub mod passkeys;
 pub mod passwords;
 pub mod playbook;
 pub mod policy;
@@ -31,6 +32,7 @@ pub mod telling;
 pub mod tokens;
 pub mod watcher_changes;
 pub mod watchers;
+pub mod web_push;
 pub mod webhooks;
 pub mod work;
 

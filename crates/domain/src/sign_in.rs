@@ -15,6 +15,7 @@ use crate::{
     Error, Result,
     accounts::{as_service, begin_session, check_password},
     guessing::{self, Device, Try},
+    passkeys,
     passwords::hash_password,
     second_factor,
 };
@@ -43,14 +44,14 @@ impl std::fmt::Debug for LogIn<'_> {
 }
 
 /// Checks password and second factor, within the bounds on guessing, and begins a session; answers its token. Where a
-/// code is still to come, [`Error::SecondFactorNeeded`] says so.
+/// code or a passkey is still to come, [`Error::SecondFactorNeeded`] says so.
 pub async fn log_in(store: &Store, vault: &Vault, shown: LogIn<'_>) -> Result<(String, Session)> {
     let service = Actor::service().from_request(shown.ip, shown.user_agent, None);
     let attempt = Try { login: shown.login, ip: shown.ip, device: shown.device };
     guessing::begin(store, &attempt).await?;
     let user = check_password(store, &service, shown.login, shown.password.to_owned()).await?.id;
     guessing::succeeded(store, &attempt).await?;
-    if second_factor::is_on(store, user).await? {
+    if second_factor::is_on(store, user).await? || passkeys::is_on(store, user).await? {
         let code = shown.code.ok_or(Error::SecondFactorNeeded { user_id: user })?;
         second_factor::check(store, vault, user, code).await?;
     }
@@ -70,7 +71,7 @@ pub async fn log_in_by_code(
     begin(store, &Actor::service().from_request(ip, user_agent, None), user_id).await
 }
 
-async fn begin(store: &Store, service: &Actor, user_id: Uuid) -> Result<(String, Session)> {
+pub(crate) async fn begin(store: &Store, service: &Actor, user_id: Uuid) -> Result<(String, Session)> {
     let session = begin_session(store, service, user_id).await?;
     users::touch_login(service, store, user_id).await?;
     Ok(session)

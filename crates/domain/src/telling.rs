@@ -207,19 +207,28 @@ impl Wishes {
     }
 
     /// By which of the ways that are set up a notification goes, and when.
-    pub fn plan(&self, contact: &Contact, set_up: &[String], told: &Notification, now: Timestamp) -> Vec<Planned> {
+    ///
+    /// A push goes to one's browsers too (`has_browser`), which need no setting up.
+    pub fn plan(
+        &self,
+        (contact, has_browser): (&Contact, bool),
+        set_up: &[String],
+        told: &Notification,
+        now: Timestamp,
+    ) -> Vec<Planned> {
         if contact.status != "active" {
             return Vec::new();
         }
         let priority = Priority::of(&told.priority);
         WAYS.iter()
-            .filter(|channel| set_up.iter().any(|s| s == **channel))
             .copied()
             .filter_map(|channel| {
+                let reaches_browser = channel == "push" && has_browser;
+                let is_set_up = set_up.iter().any(|s| s == channel) && self.target(channel, contact).is_some();
                 let way = self.way(channel)?;
                 let usual = if channel == "sms" { Priority::High } else { Priority::Normal };
                 let is_on = way.on != Some(false)
-                    && self.target(channel, contact).is_some()
+                    && (is_set_up || reaches_browser)
                     && priority >= way.min_priority.unwrap_or(usual);
                 is_on.then(|| Planned { channel, not_before: self.not_before(way, priority, now) })
             })
@@ -321,7 +330,8 @@ mod tests {
 
     fn plan(wishes: &Json, priority: &str, now: &str) -> Vec<(String, Option<String>)> {
         let all: Vec<String> = WAYS.iter().map(|w| (*w).to_owned()).collect();
-        let planned = Wishes::parse(wishes).unwrap().plan(&contact(), &all, &told(priority), now.parse().unwrap());
+        let planned =
+            Wishes::parse(wishes).unwrap().plan((&contact(), false), &all, &told(priority), now.parse().unwrap());
         planned.into_iter().map(|p| (p.channel.to_owned(), p.not_before.map(|t| t.to_string()))).collect()
     }
 
@@ -337,10 +347,16 @@ mod tests {
         let all = json!({ "sms": { "to": "+491701234567" }, "push": { "to": "ada" } });
         assert_eq!(plan(&all, "normal", "2026-11-02T12:00:00Z"), [at("email", None), at("push", None)]);
         assert_eq!(plan(&all, "high", "2026-11-02T12:00:00Z").len(), 3, "an SMS is for what is wrong");
-        let nothing = Wishes::default().plan(&contact(), &[], &told("high"), Timestamp::UNIX_EPOCH);
+        let nothing = Wishes::default().plan((&contact(), false), &[], &told("high"), Timestamp::UNIX_EPOCH);
         assert!(nothing.is_empty(), "what is not set up is not used");
+        let browser = Wishes::default().plan((&contact(), true), &[], &told("normal"), Timestamp::UNIX_EPOCH);
+        assert_eq!(browser, [Planned { channel: "push", not_before: None }], "a browser needs no setting up");
         let away = Contact { status: "suspended".into(), ..contact() };
-        assert!(Wishes::default().plan(&away, &["email".to_owned()], &told("high"), Timestamp::UNIX_EPOCH).is_empty());
+        assert!(
+            Wishes::default()
+                .plan((&away, true), &["email".to_owned()], &told("high"), Timestamp::UNIX_EPOCH)
+                .is_empty()
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Speaks to what is outside: HTTP with a guard, feeds, calendars, bank statements, pages, mail both ways, and gateways.
+//! Speaks to what is outside: HTTP with a guard, feeds, calendars, bank statements, pages, mail both ways, gateways, and pushes to browsers.
 //!
 //! It knows nothing of tasks, watchers or databases: it is asked, and answers what it found or why not. Everything has a
 //! bound in bytes and in time, and an address that is not public is refused unless it was allowed by name.
@@ -15,5 +15,6 @@ pub mod smtp;
 pub mod statement;
 pub mod tls;
 mod trouble;
+pub mod web_push;
 
 pub use trouble::{Kind, Result, Trouble};

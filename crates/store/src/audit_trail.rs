@@ -46,6 +46,8 @@ row! {
         pub user_agent: Option<String>,
         /// When.
         pub created_at: Timestamp,
+        /// In which request, as the log names it; none where there was none. It stands beside the trail, not in its chain.
+        pub request_id: Option<String>,
     }
 }
 

@@ -4,8 +4,8 @@
 use crate::{
     activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook,
     idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, model_turns,
-    notification_channels, notification_outbox, notifications, policies, run, runs, schedules, sealed, second_factors,
-    sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    notification_channels, notification_outbox, notifications, passkeys, policies, push_subscriptions, run, runs,
+    schedules, sealed, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -35,6 +35,8 @@ pub fn every_statement() -> Vec<&'static Statement> {
         runs::ALL,
         schedules::ALL,
         sealed::ALL,
+        passkeys::ALL,
+        push_subscriptions::ALL,
         second_factors::ALL,
         sessions::ALL,
         system_logs::ALL,

@@ -43,10 +43,12 @@ pub mod moving;
 pub mod notification_channels;
 pub mod notification_outbox;
 pub mod notifications;
+pub mod passkeys;
 pub mod policies;
 mod postgres;
 #[cfg(test)]
 mod prepared;
+pub mod push_subscriptions;
 #[cfg(test)]
 #[path = "../tests/permissions/raw.rs"]
 mod raw;

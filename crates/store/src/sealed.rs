@@ -1,5 +1,5 @@
-//! What is sealed with the master key: the one list of every place. Nothing else can be sealed, since the vault takes a
-//! [`Purpose`], and each purpose is of a [`Kind`] that is listed here with how its values are read and written anew when
+//! What is sealed with the master key: the one list of every place. Nothing else that stays can be sealed, since the vault
+//! takes a [`Purpose`], and each is of a [`Kind`] that is listed here with how its values are read and written anew when
 //! the master key changes.
 
 use serde_json::Value as Json;
@@ -26,6 +26,10 @@ pub enum Kind {
     RequestAnswer,
     /// `kept_files.sealed_key`
     FileKey,
+    /// `push_keys.secret`
+    PushKey,
+    /// `push_subscriptions.secret`
+    Browser,
 }
 
 /// What ties a sealed value to its place: moved elsewhere, it does not open.
@@ -57,6 +61,19 @@ impl Purpose {
     pub fn file_key(storage_path: &str) -> Self {
         Kind::FileKey.purpose(storage_path)
     }
+    /// The key by which pushes say who sends them.
+    pub fn push_key() -> Self {
+        Kind::PushKey.purpose("")
+    }
+    /// Address and keys of a browser of a user.
+    pub fn browser(user_id: Uuid) -> Self {
+        Kind::Browser.purpose(&user_id.to_string())
+    }
+    /// What a browser holds between the halves of a ceremony with a passkey at a desk of this name. It stands in no row:
+    /// after minutes it is worth nothing.
+    pub fn passkey_ceremony(site: &str) -> Self {
+        Self(format!("passkey ceremony of {site}"))
+    }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -83,18 +100,24 @@ statements! {
     FACTORS: Sealed = "sealed/factors";
     ANSWERS: Sealed = "sealed/answers";
     FILES: Sealed = "sealed/files";
+    PUSH_KEYS: Sealed = "sealed/push_keys";
+    BROWSERS: Sealed = "sealed/browsers";
     LOCK_SERVER: Scalar<String> = "sealed/lock_server";
     LOCK_WATCHER: Scalar<String> = "sealed/lock_watcher";
     LOCK_CHANNEL: Scalar<String> = "sealed/lock_channel";
     LOCK_FACTOR: Scalar<String> = "sealed/lock_factor";
     LOCK_ANSWER: Scalar<String> = "sealed/lock_answer";
     LOCK_FILE: Scalar<String> = "sealed/lock_file";
+    LOCK_PUSH_KEY: Scalar<String> = "sealed/lock_push_key";
+    LOCK_BROWSER: Scalar<String> = "sealed/lock_browser";
     PUT_SERVER: Sealed = "sealed/put_server";
     PUT_WATCHER: Sealed = "sealed/put_watcher" split;
     PUT_CHANNEL: Sealed = "sealed/put_channel";
     PUT_FACTOR: Sealed = "sealed/put_factor";
     PUT_ANSWER: Sealed = "sealed/put_answer";
     PUT_FILE: Sealed = "sealed/put_file";
+    PUT_PUSH_KEY: Sealed = "sealed/put_push_key";
+    PUT_BROWSER: Sealed = "sealed/put_browser";
 }
 
 /// How the values of a kind are read, held and written.
@@ -106,13 +129,15 @@ struct Access {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ServerEnvironment,
         Self::WatcherCredentials,
         Self::ChannelSecret,
         Self::SecondFactor,
         Self::RequestAnswer,
         Self::FileKey,
+        Self::PushKey,
+        Self::Browser,
     ];
 
     /// For people.
@@ -124,6 +149,8 @@ impl Kind {
             Self::SecondFactor => "second factors",
             Self::RequestAnswer => "answers to requests under a key",
             Self::FileKey => "keys of files",
+            Self::PushKey => "keys of pushes to browsers",
+            Self::Browser => "addresses of browsers",
         }
     }
 
@@ -141,6 +168,8 @@ impl Kind {
             Self::SecondFactor => "second factor of ",
             Self::RequestAnswer => "idempotency_keys.answer:",
             Self::FileKey => "kept_files.sealed_key:",
+            Self::PushKey => "push_keys.secret:",
+            Self::Browser => "push_subscriptions.secret:",
         };
         Purpose(format!("{place}{binding}"))
     }
@@ -153,6 +182,8 @@ impl Kind {
             Self::SecondFactor => (&FACTORS, &LOCK_FACTOR, &PUT_FACTOR),
             Self::RequestAnswer => (&ANSWERS, &LOCK_ANSWER, &PUT_ANSWER),
             Self::FileKey => (&FILES, &LOCK_FILE, &PUT_FILE),
+            Self::PushKey => (&PUSH_KEYS, &LOCK_PUSH_KEY, &PUT_PUSH_KEY),
+            Self::Browser => (&BROWSERS, &LOCK_BROWSER, &PUT_BROWSER),
         };
         Access { page, lock, put }
     }

@@ -9,6 +9,8 @@ mod activity;
 mod api_tokens;
 #[path = "conformance/approvals.rs"]
 mod approvals;
+#[path = "conformance/audit_requests.rs"]
+mod audit_requests;
 #[path = "conformance/audit_trail.rs"]
 mod audit_trail;
 #[path = "conformance/briefing.rs"]
@@ -27,8 +29,12 @@ mod mcp_servers;
 mod models;
 #[path = "conformance/notifications.rs"]
 mod notifications;
+#[path = "conformance/passkeys.rs"]
+mod passkeys;
 #[path = "conformance/policies_and_schedules.rs"]
 mod policies_and_schedules;
+#[path = "conformance/push_subscriptions.rs"]
+mod push_subscriptions;
 #[path = "conformance/runs.rs"]
 mod runs;
 #[path = "conformance/search.rs"]

@@ -28,7 +28,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
     let is_read = *method == Method::GET || *method == Method::HEAD;
     let scope = match (first, rest) {
         ("auth", "session") if is_read => return Need::Known,
-        ("auth" | "tokens", _) => return Need::LogIn,
+        ("auth" | "tokens" | "push", _) => return Need::LogIn,
         _ if is_read => Scope::Read,
         // Asking for an approval is work on a task; all that is done to one is deciding.
         ("tasks" | "attachments", _) | ("approvals", "") => Scope::Tasks,

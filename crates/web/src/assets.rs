@@ -34,13 +34,15 @@ macro_rules! asset {
 }
 asset!(STYLE, "desk", "css", "text/css; charset=utf-8");
 asset!(SCRIPT, "desk", "js", "text/javascript; charset=utf-8");
+asset!(PASSKEYS, "passkeys", "js", "text/javascript; charset=utf-8");
+asset!(PUSH, "push", "js", "text/javascript; charset=utf-8");
 asset!(MARK, "mark", "svg", "image/svg+xml");
 asset!(MASKABLE, "maskable", "svg", "image/svg+xml");
 asset!(PICTURE, "mark", "png", "image/png");
 asset!(MANIFEST, "desk", "webmanifest", "application/manifest+json");
 
 /// All of them.
-static ALL: [&Asset; 6] = [&STYLE, &SCRIPT, &MARK, &MASKABLE, &PICTURE, &MANIFEST];
+static ALL: [&Asset; 8] = [&STYLE, &SCRIPT, &PASSKEYS, &PUSH, &MARK, &MASKABLE, &PICTURE, &MANIFEST];
 
 impl Asset {
     fn make_path(&self) -> String {

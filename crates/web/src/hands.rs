@@ -1,7 +1,8 @@
 //! What the web needs of the rest of the program, and does not know itself.
 
-use domain::brain::limits::Limits;
+use domain::{Error, brain::limits::Limits};
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
 use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
@@ -165,4 +166,23 @@ pub trait Hands: std::fmt::Debug + Send + Sync {
     fn backups(&self) -> BoxFuture<'static, Option<Backups>> {
         Box::pin(std::future::ready(None))
     }
+
+    /// A new key for pushes to browsers.
+    fn make_push_key(&self) -> domain::Result<SecretString> {
+        Err(no_browsers())
+    }
+
+    /// The public half of such a key, as a browser wants it.
+    fn push_public(&self, _key: &SecretString) -> domain::Result<String> {
+        Err(no_browsers())
+    }
+
+    /// Refuses what no browser gives when it asks to be told, and answers its address.
+    fn check_browser(&self, _browser: &Value) -> domain::Result<String> {
+        Err(no_browsers())
+    }
+}
+
+fn no_browsers() -> Error {
+    Error::Conflict("this Steward tells no browsers".to_owned())
 }

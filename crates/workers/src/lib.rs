@@ -3,6 +3,7 @@
 pub mod archive_watch;
 pub mod brains;
 pub mod briefings;
+pub mod browsers;
 pub mod employee;
 pub mod error;
 mod folder_intake;

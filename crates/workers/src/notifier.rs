@@ -6,10 +6,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use domain::telling::{self, Wishes};
+use domain::{
+    telling::{self, Wishes},
+    web_push,
+};
 use jiff::SignedDuration;
 use outside::{
     Kind, Trouble,
+    address::Reach,
     gateway::{Note, Push, Sms},
     smtp::{Letter, Server},
 };
@@ -27,7 +31,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Error, Result, browsers};
 
 /// How often the outbox is looked at.
 const TICK: Duration = Duration::from_secs(2);
@@ -51,6 +55,8 @@ const DIGEST_CHARS: usize = 500;
 pub struct Notifier {
     store: Store,
     vault: Vault,
+    /// What pushes to browsers may reach.
+    reach: Reach,
     /// Rung after each round in which something was done; for tests that wait for it.
     pub done: Arc<Notify>,
 }
@@ -215,7 +221,13 @@ struct Letterbox {
 impl Notifier {
     /// A notifier over a database, with the key to its credentials.
     pub fn new(store: Store, vault: Vault) -> Self {
-        Self { store, vault, done: Arc::default() }
+        Self { store, vault, reach: Reach::public(), done: Arc::default() }
+    }
+
+    /// The same, with other addresses for pushes to browsers than public ones.
+    #[must_use]
+    pub fn reaching(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// Runs until `shutdown`.
@@ -286,7 +298,8 @@ impl Notifier {
     /// Works out the further ways of what stands on the web, in one transaction with the end of its planning.
     async fn plan(&self, held: Outgoing, told: Notification, contact: Contact, ways: &[String]) -> Result<()> {
         let now = schedules::clock(&Actor::service(), &self.store).await?;
-        let planned = Wishes::of(&contact.preferences).plan(&contact, ways, &told, now);
+        let has_browser = !web_push::browsers(&self.store, &self.vault, contact.id).await?.is_empty();
+        let planned = Wishes::of(&contact.preferences).plan((&contact, has_browser), ways, &told, now);
         self.store
             .transaction(move |tx| {
                 Box::pin(async move {
@@ -308,7 +321,14 @@ impl Notifier {
         let Some(first) = letters.first() else { return Ok(()) };
         let target = Wishes::of(&first.contact.preferences).target(channel, &first.contact);
         let told: Vec<&Notification> = letters.iter().map(|l| &l.told).collect();
-        let sent = match (ways.iter().find(|w| w.channel == channel), target) {
+        let way = ways.iter().find(|w| w.channel == channel);
+        let browsers = match channel {
+            "push" => self.to_browsers(&first.contact, &told).await?,
+            _ => Ok(0),
+        };
+        let sent = match (way, target) {
+            // Browsers need neither.
+            (None, _) | (_, None) if !matches!(browsers, Ok(0)) => browsers.map(drop),
             (None, _) => Err(Trouble::lasting(format!(
                 "the way {channel} is not set up; set it up with: steward notify channel set {channel}"
             ))),
@@ -317,7 +337,7 @@ impl Notifier {
                 first.contact.username
             ))),
             (Some(way), Some(to)) => match self.opened(way) {
-                Ok(way) => way.send(&to, &told).await,
+                Ok(way) => way.send(&to, &told).await.and(browsers.map(drop)),
                 Err(trouble) => Err(trouble),
             },
         };
@@ -348,6 +368,12 @@ impl Notifier {
                 Ok(())
             }
         }
+    }
+
+    /// Sends to a person's browsers, and answers how many took it.
+    async fn to_browsers(&self, contact: &Contact, told: &[&Notification]) -> Result<Result<usize, Trouble>> {
+        let links: Vec<String> = told.iter().map(|one| place("", one)).collect();
+        browsers::send((&self.store, &self.vault), &self.reach, contact, told, &links).await
     }
 
     fn opened(&self, way: &notification_channels::Way) -> Result<Way, Trouble> {

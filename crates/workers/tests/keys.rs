@@ -24,7 +24,7 @@ use domain::{
     files::{self, IsStopped, NewFile},
     master_key, second_factor,
     servers::{self, NewServer},
-    watchers as rules,
+    watchers as rules, web_push,
 };
 use serde_json::json;
 use store::{
@@ -54,6 +54,9 @@ async fn sealed_world(postgres: bool) -> World {
     });
     notifier::set_channel(store, vault, ada, "email", config, Some(&json!({ "password": "s3cret" }))).await.unwrap();
     second_factor::begin(store, vault, ada).await.unwrap();
+    web_push::key(store, vault, || Ok("s3cret".to_owned().into())).await.unwrap();
+    let browser = json!({ "endpoint": "https://push.example.org/s3cret" });
+    web_push::subscribe(store, vault, ada, "phone", ("https://push.example.org/s3cret", &browser)).await.unwrap();
     let service = Actor::service();
     assert!(idempotency_keys::begin(&service, store, me, "k:1", &"a".repeat(64)).await.unwrap());
     let answer = vault.seal_json(&Purpose::request_answer(me, "k:1"), &json!({ "body": "s3cret" })).unwrap();

@@ -6,6 +6,8 @@
     reason = "a test that cannot go on stops where it stands"
 )]
 
+#[path = "common/browser.rs"]
+mod browser;
 mod common;
 #[path = "common/http.rs"]
 mod http;
@@ -29,7 +31,10 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use workers::notifier::{self, Notifier};
+use workers::{
+    browsers,
+    notifier::{self, Notifier},
+};
 
 use crate::{
     common::{Database, PATIENCE},
@@ -42,6 +47,7 @@ on_both!(
     what_can_t_be_sent_is_tried_again_or_given_up,
     what_waits_together_goes_together,
     pushes_and_sms_go_through_their_gateways,
+    browsers_are_told_encrypted_and_forgotten_when_gone,
     two_nodes_send_each_once,
     quiet_hours_keep_it,
     a_test_says_what_became_of_it,
@@ -317,4 +323,66 @@ async fn a_test_says_what_became_of_it(postgres: bool) {
     )
     .await;
     assert!(said.unwrap_err().to_string().contains("no address of mail"));
+}
+
+/// A service of a browser's maker, which decrypts what it gets as the browser would.
+async fn browsers_are_told_encrypted_and_forgotten_when_gone(postgres: bool) {
+    let world = World::new(postgres).await;
+    let is_gone = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&is_gone);
+    let service = Server::start(move |_| {
+        let status = if gone.load(Ordering::SeqCst) { "410 Gone" } else { "201 Created" };
+        (status.to_owned(), String::new(), String::new())
+    })
+    .await;
+    let phone = browser::Browser::new(&format!("{}/send/phone", service.url));
+    let kept = phone.subscription();
+    let endpoint = browsers::check(&kept).unwrap();
+    domain::web_push::subscribe(&world.store, &world.vault, &world.ada, "phone", (&endpoint, &kept)).await.unwrap();
+    let rounds = async || {
+        let reach = outside::address::Reach::with(["127.0.0.1".to_owned()]);
+        let notifier = Notifier::new(world.store.clone(), world.vault.clone()).reaching(reach);
+        while notifier.round().await.unwrap() > 0 {}
+    };
+    let approval = Uuid::now_v7();
+    let told = world.tell("approval", "Move a file?", json!({ "approval_id": approval })).await;
+    rounds().await;
+    let copy = telling::copy_id(told, "push");
+    assert_eq!(world.outbox(copy).await.state, "done");
+    assert!(world.sent().await.iter().any(|n| n.id == copy && n.sent_at.is_some() && n.channel == "push"));
+    let (request, body) = (service.asked.lock().unwrap()[0].clone(), service.bodies.lock().unwrap()[0].clone());
+    let request = request.to_lowercase();
+    let topic = format!("topic: {}", copy.simple());
+    for head in ["post /send/phone ", "content-encoding: aes128gcm", "ttl: 86400", "urgency: normal", &topic] {
+        assert!(request.contains(head), "{head}: {request}");
+    }
+    let shown: Json = serde_json::from_slice(&phone.read(&body)).unwrap();
+    let link = format!("/approvals/{approval}");
+    assert_eq!(shown, json!({ "title": "Move a file?", "link": link, "tag": copy.simple().to_string() }));
+    let key = domain::web_push::key(&world.store, &world.vault, browsers::new_key).await.unwrap();
+    browser::believes(&request_line(&service, 0, "authorization"), &browsers::public(&key).unwrap(), &service.url);
+
+    // What stands in the database can't be used, and where addresses are not public nothing is sent.
+    let rows = store::push_subscriptions::sealed(&Actor::service(), &world.store, world.ada.user_id().unwrap()).await;
+    assert!(!format!("{}", rows.unwrap()[0].secret).contains("send/phone"));
+    let private = world.tell("approval", "Another?", json!({})).await;
+    world.rounds().await;
+    let failed = world.outbox(telling::copy_id(private, "push")).await;
+    assert!(failed.last_error.unwrap().contains("not a public address"));
+
+    is_gone.store(true, Ordering::SeqCst);
+    world.tell("approval", "A third?", json!({})).await;
+    rounds().await;
+    assert!(domain::web_push::list(&world.store, &world.ada).await.unwrap().is_empty(), "it is forgotten");
+    let after = world.tell("approval", "A fourth?", json!({})).await;
+    rounds().await;
+    let planned = notifications::get(&Actor::service(), &world.store, telling::copy_id(after, "push")).await.unwrap();
+    assert!(planned.is_none(), "who has no browser is told by none");
+}
+
+/// A header of a request that the service got, as it came.
+fn request_line(service: &Server, n: usize, name: &str) -> String {
+    let request = service.asked.lock().unwrap()[n].clone();
+    let line = request.lines().find(|l| l.to_lowercase().starts_with(&format!("{name}:"))).unwrap();
+    line.split_once(": ").unwrap().1.to_owned()
 }

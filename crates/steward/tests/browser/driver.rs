@@ -153,6 +153,29 @@ impl Browser {
         found[1].as_array().expect("a list").iter().map(ToString::to_string).collect()
     }
 
+    /// Gives the browser a device that makes and shows passkeys, whose owner is there and says yes.
+    pub async fn device(&self) {
+        let address = format!("{}/session/{}/webauthn/authenticator", self.address, self.session);
+        let device = json!({
+            "protocol": "ctap2", "transport": "internal", "hasResidentKey": true, "hasUserVerification": true,
+            "isUserVerified": true, "isUserConsenting": true,
+        });
+        let answer = reqwest::Client::new().post(address).json(&device).send().await.expect("the driver");
+        assert!(answer.status().is_success(), "no device: {}", answer.text().await.unwrap_or_default());
+    }
+
+    /// Lets pages of this origin do what a reader would be asked for.
+    pub async fn allow(&self, origin: &str, what: &str) {
+        self.command("Browser.grantPermissions", json!({ "origin": origin, "permissions": [what] })).await;
+    }
+
+    /// Hands the browser a push for the first worker of an origin, as its maker's service would.
+    pub async fn push(&self, origin: &str, text: &str) {
+        let message = json!({ "origin": origin, "registrationId": "0", "data": text });
+        self.command("ServiceWorker.enable", json!({})).await;
+        self.command("ServiceWorker.deliverPushMessage", message).await;
+    }
+
     /// Shows pages as a reader has them who prefers `scheme` (`light` or `dark`).
     pub async fn prefer(&self, scheme: &str) {
         self.command(

@@ -5,6 +5,7 @@
 mod bench;
 mod driver;
 mod look;
+mod passkeys;
 mod program;
 mod together;
 

@@ -82,6 +82,9 @@ migrations! {
     31 "more_time" "0031_more_time",
     32 "kept_files" "0032_kept_files",
     33 "master_key" "0033_master_key",
+    34 "audit_requests" "0034_audit_requests",
+    35 "passkeys" "0035_passkeys",
+    36 "web_push" "0036_web_push",
 }
 
 /// A migration that stands in a database.

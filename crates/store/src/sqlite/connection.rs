@@ -157,6 +157,9 @@ const GUARD_WRITES: &str = concat!(
     include_str!("guard_schedules.sql"),
     include_str!("guard_keys.sql"),
     include_str!("guard_files.sql"),
+    include_str!("guard_requests.sql"),
+    include_str!("guard_passkeys.sql"),
+    include_str!("guard_push.sql"),
 );
 
 impl SqliteTransaction {
@@ -351,6 +354,7 @@ impl SqliteTransaction {
         context.role = if actor.principal == Principal::Service { ActorRole::Service } else { ActorRole::User };
         context.ip_address = actor.ip_address.map(|ip| ip.to_string());
         context.user_agent.clone_from(&actor.user_agent);
+        context.request_id.clone_from(&actor.request_id);
         (context.permissions, context.is_agent) =
             rights.map_or_else(Default::default, |rights| (rights.permissions, rights.is_agent));
     }
@@ -394,6 +398,7 @@ fn nobody(now: String) -> Context {
         is_agent: false,
         ip_address: None,
         user_agent: None,
+        request_id: None,
         now,
     }
 }

@@ -86,6 +86,8 @@ pub(crate) fn unique(columns: &str) -> String {
         | "mcp_servers.name"
         | "policies.name"
         | "audit_chain.audit_id"
+        | "passkeys.credential_sha256"
+        | "push_subscriptions.endpoint_sha256"
         | "schedules.id"
         | "notification_channels.id" => {
             format!("{table}_{first}_key")

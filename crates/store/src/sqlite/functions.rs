@@ -40,6 +40,8 @@ pub struct Context {
     pub ip_address: Option<String>,
     /// For the audit trail.
     pub user_agent: Option<String>,
+    /// For the audit trail.
+    pub request_id: Option<String>,
     /// The transaction's time, UTC, `YYYY-MM-DDTHH:MM:SS.ffffffZ`. Empty: it is taken when a statement first asks for it.
     pub now: String,
 }
@@ -135,6 +137,8 @@ fn register_actor(conn: &Connection, ctx: SharedContext) -> Result<()> {
     })?;
     let c = Arc::clone(&ctx);
     conn.create_scalar_function("current_ip", 0, constant(), move |_| Ok(locked(&c).ip_address.clone()))?;
+    let c = Arc::clone(&ctx);
+    conn.create_scalar_function("current_request", 0, constant(), move |_| Ok(locked(&c).request_id.clone()))?;
     conn.create_scalar_function("current_agent", 0, constant(), move |_| Ok(locked(&ctx).user_agent.clone()))
 }
 

@@ -122,6 +122,11 @@ WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id 
    OR has_permission(current_user_id(), 'audit_view_all')
    OR (entity_type = 'task' AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = a.entity_id)));
 
+CREATE TEMP VIEW audit_requests AS
+SELECT audit_id, request_id
+FROM main.audit_requests r
+WHERE is_service() OR EXISTS (SELECT 1 FROM audit_trail a WHERE a.id = r.audit_id);
+
 CREATE TEMP VIEW audit_chain AS
 SELECT seq, audit_id, previous_sha256, sha256
 FROM main.audit_chain
@@ -185,6 +190,25 @@ SELECT user_id, CASE WHEN is_service() THEN secret END AS secret, CASE WHEN is_s
 FROM main.second_factors
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id = current_user_id()
    OR has_permission(current_user_id(), 'user_admin'));
+
+CREATE TEMP VIEW passkeys AS
+SELECT id, user_id, name, site, CASE WHEN is_service() THEN credential_sha256 END AS credential_sha256,
+       CASE WHEN is_service() THEN credential END AS credential, sign_count, created_at, last_used_at,
+       CASE WHEN is_service() THEN last_challenge_at END AS last_challenge_at
+FROM main.passkeys
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id = current_user_id()
+   OR has_permission(current_user_id(), 'user_admin'));
+
+CREATE TEMP VIEW push_keys AS
+SELECT id, secret, created_at
+FROM main.push_keys
+WHERE CASE WHEN is_service() THEN 1 ELSE refuse('push_keys') END;
+
+CREATE TEMP VIEW push_subscriptions AS
+SELECT id, user_id, name, CASE WHEN is_service() THEN endpoint_sha256 END AS endpoint_sha256,
+       CASE WHEN is_service() THEN secret END AS secret, created_at
+FROM main.push_subscriptions
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND user_id = current_user_id();
 
 CREATE TEMP VIEW recovery_codes AS
 SELECT user_id, code, used_at

@@ -29,6 +29,7 @@ fn service() -> Context {
         is_agent: false,
         ip_address: Some("10.0.0.1".into()),
         user_agent: Some("test".into()),
+        request_id: None,
         now: "2026-11-22T12:00:00.123456Z".into(),
     }
 }
@@ -97,6 +98,9 @@ impl Fixture {
         self.conn.execute_batch(include_str!("guard_schedules.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_keys.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_files.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_requests.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_passkeys.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_push.sql")).unwrap();
     }
 
     pub(super) fn be(&self, user: Option<u128>) -> &Self {

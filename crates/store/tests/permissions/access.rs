@@ -1,13 +1,15 @@
 //! The verbs by which one comes in, tried as [`crate::verbs`] tries the others.
 
 use serde_json::json;
-use store::{Result, Transaction, api_tokens, cache::Use, login_tries, second_factors, sessions};
+use store::{
+    Result, Transaction, api_tokens, cache::Use, login_tries, passkeys, push_subscriptions, second_factors, sessions,
+};
 use uuid::Uuid;
 
 use crate::{
     common::in_seconds,
     verbs::{done, seen},
-    world::{World, new_token},
+    world::{World, new_passkey, new_token},
 };
 
 /// Tries `verb` and says how it went; an error is the caller's to name.
@@ -18,6 +20,23 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
     };
     let whose = w.creator;
     Ok(match verb {
+        "passkeys.create" => {
+            let new = new_passkey(w.other, &"e".repeat(64));
+            done(passkeys::create(me, tx, &new).await?.is_some())
+        }
+        "passkeys.list" => seen(!passkeys::list(me, tx, whose).await?.is_empty()),
+        "passkeys.keys" => seen(!passkeys::keys(me, tx, whose, "desk.example.org").await?.is_empty()),
+        "passkeys.by_credential" => seen(passkeys::by_credential(me, tx, &w.passkey_sha256).await?.is_some()),
+        "passkeys.used" => done(passkeys::used(me, tx, w.passkey, json!({}), 9, store::now()).await?),
+        "passkeys.remove" => done(passkeys::remove(me, tx, w.passkey).await?),
+        "push_subscriptions.put" => {
+            done(push_subscriptions::put(me, tx, w.other, "phone", &"d".repeat(64), json!({})).await?)
+        }
+        "push_subscriptions.list" => seen(!push_subscriptions::list(me, tx, whose).await?.is_empty()),
+        "push_subscriptions.sealed" => seen(!push_subscriptions::sealed(me, tx, whose).await?.is_empty()),
+        "push_subscriptions.remove" => done(push_subscriptions::remove(me, tx, w.browser).await?),
+        "push_subscriptions.create_key" => done(push_subscriptions::create_key(me, tx, json!({})).await?),
+        "push_subscriptions.key" => seen(push_subscriptions::key(me, tx).await?.is_some()),
         "second_factors.begin" => done(second_factors::begin(me, tx, w.other, json!({})).await?),
         "second_factors.secret" => seen(second_factors::secret(me, tx, whose, true).await?.is_some()),
         "second_factors.confirm" => done(second_factors::confirm(me, tx, whose, 9).await?),

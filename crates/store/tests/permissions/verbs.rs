@@ -44,7 +44,9 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "model_turns" | "handbook" => Box::pin(thinking::attempt(verb, tx, w)).await,
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
-        "api_tokens" | "login_tries" | "second_factors" | "sessions" => Box::pin(access::attempt(verb, tx, w)).await,
+        "api_tokens" | "login_tries" | "passkeys" | "push_subscriptions" | "second_factors" | "sessions" => {
+            Box::pin(access::attempt(verb, tx, w)).await
+        }
         "idempotency_keys" => Box::pin(crate::rows::of_keys(verb, tx, w)).await,
         "master_key" | "sealed" => Box::pin(crate::files::of_keys(verb, tx, w)).await,
         "kept_files" => Box::pin(crate::files::of_kept(verb, tx, w)).await,
@@ -285,7 +287,8 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
             seen(!audit_trail::list(me, tx, Some("session"), Some(w.session), 10).await?.is_empty())
         }
         "audit_trail.page (the task's)" => {
-            seen(!audit_trail::page(me, tx, Some("task"), Some(task), None, 10).await?.is_empty())
+            let (rows, request) = (audit_trail::page(me, tx, Some("task"), Some(task), None, 10).await?, w.request);
+            seen(rows.iter().any(|row| row.request_id.as_deref() == Some(request.to_string().as_str())))
         }
         "audit_trail.positions" => seen(audit_trail::positions(me, tx, None, None).await?.is_some()),
         "audit_trail.links" => seen(!audit_trail::links(me, tx, 0, 1).await?.is_empty()),

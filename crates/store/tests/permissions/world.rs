@@ -13,9 +13,10 @@ use store::{
     model_turns::{self, NewTurn, TurnEnd},
     notification_channels, notifications,
     notifications::NewNotification,
+    passkeys::{self, NewPasskey},
     policies,
     policies::NewPolicy,
-    runs,
+    push_subscriptions, runs,
     runs::NewStep,
     second_factors, sessions, system_logs,
     system_logs::NewLogLine,
@@ -66,6 +67,13 @@ pub struct World {
     /// Of the creator.
     pub api_token: Uuid,
     pub api_token_sha256: String,
+    /// Of the creator.
+    pub passkey: Uuid,
+    pub passkey_sha256: String,
+    /// Of the creator.
+    pub browser: Uuid,
+    /// The request by which the task was made.
+    pub request: Uuid,
     /// An agent that is not who tries.
     pub agent: Uuid,
     pub log: Uuid,
@@ -93,6 +101,19 @@ pub fn new_step(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewStep {
         policy_reason: None,
         attempt: 1,
         error: None,
+    }
+}
+
+/// A passkey as a device enrols it.
+pub fn new_passkey(user_id: Uuid, credential_sha256: &str) -> NewPasskey {
+    NewPasskey {
+        user_id,
+        name: "phone".to_owned(),
+        site: "desk.example.org".to_owned(),
+        credential_sha256: credential_sha256.to_owned(),
+        credential: json!({}),
+        sign_count: 0,
+        challenge_at: in_seconds(-600),
     }
 }
 
@@ -242,6 +263,15 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     worlds
 }
 
+/// A browser of somebody's that is told, and the key that tells it who sends.
+async fn browser_of(db: &Db, person: Uuid) -> Uuid {
+    let on = &db.store;
+    push_subscriptions::create_key(&db.service, on, json!({})).await.unwrap();
+    let endpoint = format!("d{:063x}", person.as_u128());
+    assert!(push_subscriptions::put(&db.service, on, person, "phone", &endpoint, json!({})).await.unwrap());
+    push_subscriptions::sealed(&db.service, on, person).await.unwrap()[0].id
+}
+
 async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uuid, Uuid, &str)) -> World {
     let on = &db.store;
     let creator = if relation == "creator" { actor } else { &db.bob };
@@ -255,7 +285,9 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         due_date: Some(in_seconds(5 * 86_400)),
         ..NewTask::titled(title)
     };
-    let task = tasks::create(creator, on, &new(&word)).await.unwrap();
+    let request = Uuid::now_v7();
+    let asking = creator.clone().from_request(None, None, Some(&request.to_string()));
+    let task = tasks::create(&asking, on, &new(&word)).await.unwrap();
     // Earlier sets left ready tasks to the common employee: out of the way with them.
     let mut lease = Lease { task_id: task, worker: format!("w{number}"), attempt: 1 };
     while let Some(claimed) = task_queue::claim(worker, on, &lease.worker, seconds(600)).await.unwrap() {
@@ -298,6 +330,9 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         assert!(second_factors::confirm(&db.service, on, person, 1).await.unwrap());
         second_factors::set_codes(&db.service, on, person, vec!["5".repeat(64)]).await.unwrap();
     }
+    let passkey_sha256 = format!("e{number:063x}");
+    let passkey = passkeys::create(&db.service, on, &new_passkey(person, &passkey_sha256)).await.unwrap().unwrap();
+    let browser = browser_of(db, person).await;
     let line = new_line(Some(person), Some(task));
     let log = line.id;
     system_logs::append(&db.service, on, &[line]).await.unwrap();
@@ -325,6 +360,10 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         token,
         api_token,
         api_token_sha256,
+        passkey,
+        passkey_sha256,
+        browser,
+        request,
         agent: id(&db.employee),
         log,
         other: id(&db.cat),

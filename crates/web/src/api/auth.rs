@@ -61,6 +61,13 @@ pub(super) struct Present {
     csrf_token: String,
 }
 
+impl Present {
+    /// The session behind this token.
+    pub(super) fn of(session: Session, token: &str) -> Self {
+        Self { session, csrf_token: origin::form_token(token) }
+    }
+}
+
 /// Log in
 ///
 /// The answer sets the cookie `steward_session`.
@@ -75,7 +82,7 @@ async fn login(
         let shown = (body.login.as_str(), body.password.as_str(), body.code.as_deref());
         session::log_in(&app, &client, &headers, shown).await?
     };
-    Ok((jar, Json(Present { session, csrf_token: origin::form_token(&token) })).into_response())
+    Ok((jar, Json(Present::of(session, &token))).into_response())
 }
 
 /// End this session

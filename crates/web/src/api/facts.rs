@@ -63,6 +63,8 @@ pub(super) const FACTS: &[(&str, &str, Fact)] = &[
     ("Said", "note", Chars(0, 4000)),
     ("Account", "role", Words(ROLES)),
     ("Account", "status", Words(USER_STATUSES)),
+    ("NewBrowser", "name", Chars(1, 100)),
+    ("NewPasskey", "name", Chars(1, 100)),
     ("NewPerson", "username", Chars(1, 100)),
     ("NewPerson", "email", Chars(3, 255)),
     ("NewPerson", "role", Words(ROLES)),

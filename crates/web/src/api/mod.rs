@@ -17,9 +17,11 @@ mod logs;
 mod notifications;
 pub(crate) mod openapi;
 mod pages;
+mod passkeys;
 mod patch;
 mod playbooks;
 mod policies;
+mod push;
 mod runs;
 mod schedules;
 mod second_factor;
@@ -70,6 +72,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
     let api = OpenApiRouter::new()
         .merge(auth::routes())
         .merge(second_factor::routes())
+        .merge(passkeys::routes())
         .merge(tokens::routes())
         .merge(events::routes())
         .merge(tasks::routes())
@@ -84,6 +87,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(handbook::routes())
         .merge(notifications::routes())
         .merge(wishes::routes())
+        .merge(push::routes())
         .merge(users::routes())
         .merge(schedules::routes())
         .merge(logs::routes())

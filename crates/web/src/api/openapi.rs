@@ -75,7 +75,7 @@ fn honours_if_match(method: &str, path: &str) -> bool {
 }
 
 /// Operations without a session.
-const OPEN: &[&str] = &["/v1/auth/login", "/v1/openapi.json"];
+const OPEN: &[&str] = &["/v1/auth/login", "/v1/auth/login/passkey", "/v1/auth/login/passkey/begin", "/v1/openapi.json"];
 
 fn enrich(mut doc: Value) -> Value {
     doc["openapi"] = json!("3.1.0");
@@ -94,12 +94,11 @@ fn enrich(mut doc: Value) -> Value {
         }
         add_parts(schemas, &inputs);
     }
-    let names: Vec<String> =
-        doc["components"]["schemas"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    let schemas = doc["components"]["schemas"].as_object().cloned().unwrap_or_default();
     if let Some(paths) = doc["paths"].as_object_mut() {
         for (path, methods) in paths.iter_mut() {
             for (method, operation) in methods.as_object_mut().into_iter().flatten() {
-                dress_operation(path, method, operation, &names);
+                dress_operation(path, method, operation, &schemas);
             }
         }
     }
@@ -268,7 +267,7 @@ fn demand_nothing(schema: &mut Value) {
     }
 }
 
-fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &[String]) {
+fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &Map<String, Value>) {
     let words: Vec<&str> = path.split('/').filter(|w| !w.is_empty() && *w != "v1").collect();
     let id = words.iter().map(|w| w.trim_matches(['{', '}']).replace(['-', '.'], "_")).collect::<Vec<_>>().join("_");
     operation["operationId"] = json!(format!("{method}_{id}"));
@@ -311,6 +310,12 @@ fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &[S
     if !parameters.is_empty() {
         operation["parameters"] = Value::Array(parameters);
     }
+    if let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema") {
+        // A body that is missing counts as `{}`.
+        let demands = |schema: &Value| schema["required"].as_array().is_some_and(|names| !names.is_empty());
+        let name = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next()).unwrap_or_default();
+        operation["requestBody"]["required"] = json!(schemas.get(name).is_none_or(demands));
+    }
     if method == "patch" {
         let content = &mut operation["requestBody"]["content"];
         let body = content["application/json"].clone();
@@ -332,10 +337,10 @@ fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &[S
 }
 
 /// With `fields` a part of each row is answered.
-fn response_part(schema: &mut Value, takes_fields: bool, schemas: &[String]) {
+fn response_part(schema: &mut Value, takes_fields: bool, schemas: &Map<String, Value>) {
     let Some(name) = schema.get("$ref").and_then(Value::as_str).map(str::to_owned) else { return };
     let part = format!("{name}Part");
-    if takes_fields && schemas.iter().any(|s| part.ends_with(&format!("/{s}"))) {
+    if takes_fields && part.rsplit('/').next().is_some_and(|own| schemas.contains_key(own)) {
         *schema = json!({ "anyOf": [{ "$ref": name }, { "$ref": part }] });
     }
 }
@@ -412,7 +417,8 @@ mod tests {
                     lines.push(format!("    {} {}: {}", p["in"], p["name"], plain(&p["schema"])));
                 }
                 if let Some(body) = operation.pointer("/requestBody/content/application~1json/schema") {
-                    lines.push(format!("    body: {}", plain(body)));
+                    let needed = operation["requestBody"]["required"] == true;
+                    lines.push(format!("    {}: {}", if needed { "body" } else { "body, or none" }, plain(body)));
                 }
                 let answers = sorted(&operation["responses"]);
                 lines.push(format!("    answers: {}", answers.keys().cloned().collect::<Vec<_>>().join(" ")));

@@ -17,7 +17,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Whoever changes how one comes in has just shown who it is.
-fn fresh(me: &Signed) -> Result<()> {
+pub(super) fn fresh(me: &Signed) -> Result<()> {
     if sign_in::is_fresh(&me.session) { Ok(()) } else { Err(domain::Error::ReauthenticationNeeded.into()) }
 }
 

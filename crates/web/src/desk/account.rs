@@ -17,9 +17,11 @@ use store::{
 };
 
 use super::{
+    browsers,
     form::Form,
     layout::{Reader, button, fault_notice, shell, token},
     parts::{empty, say, state, state_as, time, when},
+    passkeys,
 };
 use crate::{
     app::App,
@@ -54,6 +56,7 @@ async fn render(app: &App, me: &Reader, form: Form<'_>, made: Option<&str>, is_t
     let held = api_tokens::list(&me.actor, app.store(), Some(me.user_id()), false, ROWS).await?;
     let (open, factor) =
         tokio::try_join!(sign_in::open_sessions(app.store(), &me.actor), second_factor::state(app.store(), &me.actor))?;
+    let (passkeys, browsers) = (passkeys::section(app, me).await?, browsers::section(app, me).await?);
     let now = store::now();
     Ok(shell(
         me,
@@ -88,6 +91,8 @@ async fn render(app: &App, me: &Reader, form: Form<'_>, made: Option<&str>, is_t
                         p { "By mail, push or SMS besides this desk; when, and how urgent it must be." }
                         p { a.button.quiet href="/account/telling" { "Set it" } }
                     }
+                    (passkeys)
+                    (browsers)
                     section aria-labelledby="tokens" {
                         h2 #tokens { "Tokens for programs" }
                         (token_list(me, &held, now))

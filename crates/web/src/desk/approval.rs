@@ -50,6 +50,8 @@ pub(super) struct View {
     /// Who else may decide, where the reader may.
     pub others: Vec<User>,
     pub names: HashMap<Uuid, String>,
+    /// Whether the reader could show a passkey in place of the password.
+    pub has_passkey: bool,
     pub now: Timestamp,
 }
 
@@ -106,7 +108,8 @@ async fn load(app: &App, me: &Signed, id: Uuid) -> Result<View> {
     let behind = Behind::of(app, me, std::slice::from_ref(&approval), QUEUE).await?;
     let can_decide = shown_state(&approval, now) == "pending" && behind.may_decide(&approval);
     let others = if can_decide { domain::hand_over::deciders(on, actor, &approval).await? } else { Vec::new() };
-    Ok(View { approval, call, tool, task, provenance, edit, form, can_decide, others, names, now })
+    let has_passkey = deciding::needs_password(me, &approval) && !domain::passkeys::list(on, actor).await?.is_empty();
+    Ok(View { approval, call, tool, task, provenance, edit, form, can_decide, others, names, has_passkey, now })
 }
 
 /// `GET /approvals/{id}`

@@ -4,12 +4,14 @@
 use jiff::SignedDuration;
 use maud::{Markup, html};
 use serde_json::Value as Json;
+use store::approvals::Approval;
 
 use super::{
     approval::{Kind, View},
     approvals::{detail, shown_state},
     layout::token,
     parts::{name_of, time, visible, when},
+    passkeys,
 };
 use crate::{body::Fields, session::Signed};
 
@@ -17,8 +19,8 @@ use crate::{body::Fields, session::Signed};
 const TIMES: [(i64, &str); 4] = [(24, "a day"), (72, "three days"), (168, "a week"), (720, "30 days")];
 
 /// Whether a yes needs the password once more.
-fn needs_password(me: &Signed, view: &View) -> bool {
-    detail(&view.approval, "risk") == Some("high") && !domain::sign_in::is_fresh(&me.session)
+pub(super) fn needs_password(me: &Signed, approval: &Approval) -> bool {
+    detail(approval, "risk") == Some("high") && !domain::sign_in::is_fresh(&me.session)
 }
 
 /// The form in which one decides.
@@ -40,12 +42,13 @@ pub(super) fn form(me: &Signed, view: &View, entered: Option<&Fields>, is_editin
                 }
             }
             (note_field(kind, note))
-            @if needs_password(me, view) {
+            @if needs_password(me, &view.approval) {
                 div.field {
                     label for="password" { "Your password, once more" }
                     input #password name="password" type="password" autocomplete="current-password" maxlength="1000" aria-describedby="password-hint";
                     p.hint #password-hint { "A yes to this is of high risk. A no needs no password." }
                 }
+                @if view.has_passkey { (passkeys::again_button()) }
             }
             div.buttons {
                 @match kind {

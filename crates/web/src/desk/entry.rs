@@ -13,7 +13,10 @@ use domain::{
 use maud::{Markup, html};
 use store::sessions;
 
-use super::layout::{fault_notice, open_page};
+use super::{
+    layout::{fault_notice, open_page},
+    passkeys,
+};
 use crate::{
     app::App,
     body::{Fields, OpenForm, SignedForm},
@@ -140,6 +143,7 @@ fn login_form(next: &str, login: Option<&str>, fault: Option<&Fault>, needs_setu
                 (field("password", "Password", "password", "current-password", None, None, None))
                 button.primary type="submit" { "Log in" }
             }
+            (passkeys::log_in_button(next, None))
         },
     )
 }
@@ -155,7 +159,7 @@ pub(crate) async fn login(
     let password = sent.get("password").unwrap_or_default();
     match session::log_in(&app, &client, &headers, (name, password, None)).await {
         Ok((_, _, jar)) => Ok((jar, Redirect::to(next)).into_response()),
-        Err(fault) => match fault.code_for.as_deref().copied() {
+        Err(fault) => match fault.code_for {
             Some(user) => {
                 let challenge = second_factor::challenge(&app.device_key, user);
                 Ok((NAMES_ORIGIN, code_form(next, &challenge, None)).into_response())
@@ -181,6 +185,7 @@ fn code_form(next: &str, challenge: &str, fault: Option<&Fault>) -> Markup {
                 (field("code", "Code of your authenticator app", "text", "one-time-code", None, Some("Or one of your recovery codes."), fault))
                 button.primary type="submit" { "Log in" }
             }
+            (passkeys::log_in_button(next, Some(challenge)))
             p { a href="/login" { "Begin again" } }
         },
     )

@@ -10,6 +10,7 @@ mod arguments;
 mod audit;
 mod backups;
 mod begin;
+mod browsers;
 mod deciding;
 mod diff;
 mod entry;
@@ -21,6 +22,7 @@ pub(crate) mod layout;
 mod logs;
 mod models;
 mod parts;
+mod passkeys;
 mod playbooks;
 mod rules;
 mod servers;
@@ -123,6 +125,9 @@ fn house() -> Router<App> {
         .route("/system", get(system::page))
         .route("/system/run", post(system::run))
         .route("/account", get(account::page))
+        .route("/account/passkeys/remove", post(passkeys::remove))
+        .route("/account/browsers/remove", post(browsers::remove))
+        .route("/sw.js", get(browsers::worker))
         .route("/account/tokens", post(account::make_token))
         .route("/account/tokens/revoke", post(account::revoke_token))
         .route("/account/leave", post(account::leave))

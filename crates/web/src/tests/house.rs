@@ -142,6 +142,19 @@ impl crate::Hands for Hands {
             file: "/home/ada/.local/share/steward/models.toml".to_owned(),
         }
     }
+
+    fn make_push_key(&self) -> domain::Result<secrecy::SecretString> {
+        Ok("a key".to_owned().into())
+    }
+
+    fn push_public(&self, _: &secrecy::SecretString) -> domain::Result<String> {
+        Ok("BKey".to_owned())
+    }
+
+    fn check_browser(&self, browser: &Json) -> domain::Result<String> {
+        let endpoint = browser["endpoint"].as_str().map(str::to_owned);
+        endpoint.ok_or_else(|| domain::Error::invalid("subscription", "the endpoint is missing"))
+    }
 }
 
 /// What came back.

@@ -16,6 +16,8 @@ pub type Answer = (String, String, String);
 pub struct Server {
     pub url: String,
     pub asked: Arc<Mutex<Vec<String>>>,
+    /// Their bodies, as they came.
+    pub bodies: Arc<Mutex<Vec<Vec<u8>>>>,
     task: JoinHandle<()>,
 }
 
@@ -35,12 +37,14 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer) = (Arc::clone(&asked), Arc::new(answer));
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let (kept, whole, answer) = (Arc::clone(&asked), Arc::clone(&bodies), Arc::new(answer));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                let (kept, whole, answer) = (Arc::clone(&kept), Arc::clone(&whole), Arc::clone(&answer));
                 tokio::spawn(async move {
-                    if let Some((mut stream, request)) = read(stream).await {
+                    if let Some((mut stream, request, body)) = read(stream).await {
+                        whole.lock().unwrap().push(body);
                         let (status, headers, body) = answer(&request);
                         kept.lock().unwrap().push(request);
                         let head = format!(
@@ -53,12 +57,12 @@ impl Server {
                 });
             }
         });
-        Self { url, asked, task }
+        Self { url, asked, bodies, task }
     }
 }
 
-/// A request whole, head and body.
-async fn read(mut stream: TcpStream) -> Option<(TcpStream, String)> {
+/// A request whole: as text, and its body as it came.
+async fn read(mut stream: TcpStream) -> Option<(TcpStream, String, Vec<u8>)> {
     let mut seen = Vec::new();
     loop {
         let mut part = [0; 4096];
@@ -67,15 +71,15 @@ async fn read(mut stream: TcpStream) -> Option<(TcpStream, String)> {
             return None;
         }
         seen.extend_from_slice(&part[..n]);
-        let text = String::from_utf8_lossy(&seen).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|l| l.to_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap()))
-                .unwrap_or(0_usize);
-            if body.len() >= length {
-                return Some((stream, text));
-            }
+        let Some(end) = seen.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
+        let head = String::from_utf8_lossy(&seen[..end]).into_owned();
+        let length = head
+            .lines()
+            .find_map(|l| l.to_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse().unwrap()))
+            .unwrap_or(0_usize);
+        let body = seen[end + 4..].to_vec();
+        if body.len() >= length {
+            return Some((stream, String::from_utf8_lossy(&seen).into_owned(), body));
         }
     }
 }

@@ -1,0 +1,1 @@
+SELECT {columns} FROM passkeys WHERE credential_sha256 = $1

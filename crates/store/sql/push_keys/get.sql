@@ -1,0 +1,1 @@
+SELECT secret FROM push_keys WHERE id = 1
