@@ -291,6 +291,7 @@ fn field_of(constraint: &str) -> String {
         "chk_status" => "status",
         "chk_priority" => "priority",
         "chk_due_date_not_past" => "due_date",
+        "chk_approval_extension" => "expires_at",
         "chk_priority_duration" => "estimated_duration",
         "chk_task_dependencies" => "dependencies",
         "mcp_servers_name_key" | "policies_name_key" => "name",
