@@ -1,6 +1,8 @@
 //! The desk with made-up rows, for working on its look: `cargo run -p web --example desk [ADDRESS]`. It prints the
 //! address and a session's cookie, and ends with Ctrl-C; the rows are in a temporary folder.
 
+mod hands;
+
 use std::error::Error;
 
 use domain::{
@@ -12,7 +14,7 @@ use domain::{
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
-    Actor, BoxFuture, Config, Store, Vault,
+    Actor, Config, Store, Vault,
     file_attachments::{self, NewAttachment},
     mcp_servers::{self, ServerTool},
     model_turns::{NewTurn, TurnEnd},
@@ -37,7 +39,7 @@ async fn main() -> Done {
     let state = web::State {
         store: store.clone(),
         vault,
-        hands: std::sync::Arc::new(Hands),
+        hands: std::sync::Arc::new(hands::Hands),
         version: "0.1.0",
         allowed_hosts: Vec::new(),
         playbooks: web::Playbooks::new(|| {
@@ -460,84 +462,5 @@ impl Desk<'_> {
         };
         let known = self.tools.iter().find(|t| t.name == tool).ok_or("no such tool")?;
         Ok(self.worker().ask(self.store, work, None, Self::call(step, tool, &arguments), &verdict, known).await?)
-    }
-}
-
-/// The example has no workers: no kind of watcher is refused.
-#[derive(Debug)]
-struct Hands;
-
-impl web::Hands for Hands {
-    fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
-        Ok(())
-    }
-
-    fn preview_watcher<'a>(
-        &'a self,
-        _: (&'a Store, &'a Vault),
-        _: &'a Actor,
-        _: &'a watchers::Watcher,
-        _: usize,
-    ) -> BoxFuture<'a, domain::Result<Vec<web::Preview>>> {
-        Box::pin(async {
-            Ok(vec![web::Preview {
-                title: "File: Rechnung März 2026.pdf".to_owned(),
-                description: None,
-                source: "/home/ada/steward/inbox/Rechnung März 2026.pdf".to_owned(),
-                files: vec!["Rechnung März 2026.pdf".to_owned()],
-            }])
-        })
-    }
-
-    fn set_way<'a>(
-        &'a self,
-        on: (&'a Store, &'a Vault),
-        actor: &'a Actor,
-        channel: &'a str,
-        config: Json,
-        secret: Option<Json>,
-    ) -> BoxFuture<'a, domain::Result<()>> {
-        Box::pin(async move {
-            let sealed =
-                secret.map(|s| on.1.seal_json(&store::sealed::Purpose::channel_secret(channel), &s)).transpose()?;
-            store::notification_channels::put(actor, on.0, channel, config, sealed).await?;
-            Ok(())
-        })
-    }
-
-    fn test_way<'a>(
-        &'a self,
-        _: (&'a Store, &'a Vault),
-        _: &'a Actor,
-        channel: &'a str,
-    ) -> BoxFuture<'a, domain::Result<web::Told>> {
-        Box::pin(async move {
-            Ok(if channel == "sms" {
-                web::Told::Failed("the gateway is not set up".to_owned())
-            } else {
-                web::Told::Sent
-            })
-        })
-    }
-
-    fn folder(&self, path: &str) -> domain::Result<String> {
-        Ok(path.replacen('~', "/home/ada", 1))
-    }
-
-    fn models(&self) -> web::Models {
-        web::Models {
-            entries: vec![web::ModelEntry {
-                name: "main".to_owned(),
-                provider: "anthropic".to_owned(),
-                model: "claude-sonnet-4-5".to_owned(),
-                url: None,
-                used_for: vec!["default".to_owned()],
-                window_tokens: 200_000,
-                input_usd_per_mtok: 3.0,
-                output_usd_per_mtok: 15.0,
-            }],
-            limits: domain::brain::limits::Limits::default(),
-            file: "/home/ada/.local/share/steward/models.toml".to_owned(),
-        }
     }
 }
