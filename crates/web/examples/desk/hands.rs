@@ -5,7 +5,7 @@ use store::{Actor, BoxFuture, Store, Vault, watchers};
 
 /// The example has no workers: no kind of watcher is refused.
 #[derive(Debug)]
-pub struct Hands;
+pub(crate) struct Hands;
 
 impl web::Hands for Hands {
     fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
