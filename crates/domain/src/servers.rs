@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use store::{
     Actor, Store, Vault,
-    mcp_servers::{self, Server, ServerTool},
+    mcp_servers::{self, Server, ServerTool, is_address},
     policies::{self, NewPolicy},
     sealed::Purpose,
 };
@@ -103,6 +103,12 @@ pub async fn change(
                 let wanted = change(&server)?;
                 if let Some((command, args)) = wanted.launch {
                     check_command(&command, &args)?;
+                    if is_address(&command) != is_address(&server.command) {
+                        return Err(Error::invalid(
+                            "command",
+                            "a program does not become a server elsewhere, nor the other way round; add it under another name",
+                        ));
+                    }
                     (server.command, server.args) = (command, args);
                 }
                 server.is_active = wanted.is_active.unwrap_or(server.is_active);
@@ -126,12 +132,6 @@ pub async fn change(
 pub async fn find(on: impl store::Run, actor: &Actor, id: Uuid) -> Result<Server> {
     let all = mcp_servers::list(actor, on).await?;
     all.into_iter().find(|server| server.id == id).ok_or_else(|| Error::NotFound(format!("server {id}")))
-}
-
-/// Whether a server's command is the address of a server elsewhere, and so no program; its environment then holds the
-/// headers that are sent.
-pub fn is_address(command: &str) -> bool {
-    command.starts_with("https://") || command.starts_with("http://")
 }
 
 fn check_command(command: &str, args: &[String]) -> Result<()> {

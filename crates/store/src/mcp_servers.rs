@@ -120,13 +120,15 @@ pub async fn create(
     environment: Option<Json>,
 ) -> Result<Uuid> {
     let id = Uuid::now_v7();
-    on.execute(
-        actor,
-        &CREATE,
-        vec![id.into(), name.into(), "stdio".into(), command.into(), args.into(), environment.into()],
-    )
-    .await?;
+    let kind = if is_address(command) { "http" } else { "stdio" };
+    let params = vec![id.into(), name.into(), kind.into(), command.into(), args.into(), environment.into()];
+    on.execute(actor, &CREATE, params).await?;
     Ok(id)
+}
+
+/// Whether a server's command is the address of a server elsewhere, and so no program.
+pub fn is_address(command: &str) -> bool {
+    command.starts_with("https://") || command.starts_with("http://")
 }
 
 /// All servers by name, at most 200.

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use domain::servers::is_address;
+use store::mcp_servers::is_address;
 use tokio::task::JoinHandle;
 
 use crate::{

@@ -2,6 +2,7 @@
 
 use domain::{
     decide::{Decision, apply_edits},
+    requests,
     work::Seen,
 };
 use jiff::SignedDuration;
@@ -181,12 +182,19 @@ async fn edited(place: &Place, id: Uuid, edits: &[(String, String)]) -> Result<O
         return Ok(None);
     }
     let asked = place.approval(id).await?;
-    if asked.approval.action_type == OUTCOME_UNKNOWN {
-        return Ok(Some(apply_edits(&json!({}), None, edits)?));
+    match asked.approval.action_type.as_str() {
+        OUTCOME_UNKNOWN => return Ok(Some(apply_edits(&json!({}), None, edits)?)),
+        requests::ACTION_TYPE => return Ok(Some(apply_edits(&asked_arguments(&asked.approval), None, edits)?)),
+        _ => {}
     }
     let frozen = asked.call.ok_or_else(|| not_found("call of approval", &id.to_string()))?;
     let schema = place.tool_schema(&frozen.server, &frozen.tool).await?;
     Ok(Some(apply_edits(&arguments_of(&frozen.arguments)?, schema.as_ref(), edits)?))
+}
+
+/// What a question without a call carries.
+fn asked_arguments(approval: &Approval) -> Value {
+    approval.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_else(|| json!({}))
 }
 
 fn arguments_of(text: &str) -> Result<Value> {
@@ -264,6 +272,8 @@ async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
         });
         return output::json(&Whole { approval: &approval, call, edited_arguments: edited });
     }
+    let is_request = approval.action_type == requests::ACTION_TYPE;
+    let arguments = arguments.or_else(|| is_request.then(|| asked_arguments(&approval)));
     let names = place.names([approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()]).await?;
     let detail = |key: &str| approval.details.as_ref().and_then(|d| d.get(key));
     let text = |key: &str| detail(key).and_then(Value::as_str).unwrap_or_default().to_owned();
