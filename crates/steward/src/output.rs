@@ -103,14 +103,12 @@ pub fn maybe_time(moment: Option<Timestamp>) -> String {
     moment.map(time).unwrap_or_default()
 }
 
-/// Text from outside, safe for a terminal and on one line: what would move the cursor, change colours or turn the
-/// direction of writing is spelled out.
+/// Text from outside, safe for a terminal and on one line: what would move the cursor, change colours, turn the direction of
+/// writing or not be seen at all is spelled out.
 pub fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control()
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{2028}' | '\u{2029}')
-        {
+        if c.is_control() || domain::deceit::is_hidden(c) && c != '\u{fe0f}' {
             out.extend(c.escape_default());
         } else {
             out.push(c);

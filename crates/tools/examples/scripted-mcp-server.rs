@@ -17,7 +17,9 @@
 //! answer; `--change-after CALLS` changes what `append` is (`--quietly`: without saying so); `--grandchild FILE`
 //! leaves a process that ignores its stdin, its number in FILE; `--linger` stays when stdin closes;
 //! `--ignore-sigterm`; `--page-size N`; `--endless-pages`; `--tools N` extra tools; `--say TEXT` on stderr; `--ask`
-//! sends requests and notifications of its own before every answer.
+//! sends requests and notifications of its own before every answer; `--world FILE` offers the tools of a JSON file in place
+//! of its own: `{"tools": [{"name", "description", "inputSchema", "effect": true, "answers": {"<id>": "text"}}]}`, where an
+//! effect is counted, and the answer is that of the argument `id`; `$NAME` in it becomes the variable's value.
 #![allow(clippy::disallowed_methods, reason = "a blocking program of its own: it sleeps and exits as its script says")]
 #![allow(clippy::zombie_processes, reason = "the process it leaves behind is the point")]
 #![allow(clippy::unwrap_used, reason = "a scripted server that cannot follow its script should fail loudly")]
@@ -97,7 +99,8 @@ fn main() {
         let child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
         fs::write(file, child.id().to_string()).unwrap();
     }
-    let mut server = Server { script, calls: 0 };
+    let world = script.0.get("--world").map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap());
+    let mut server = Server { script, calls: 0, world };
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         if let Some(file) = server.script.0.get("--capture") {
@@ -115,6 +118,7 @@ fn main() {
 struct Server {
     script: Script,
     calls: usize,
+    world: Option<Value>,
 }
 
 impl Server {
@@ -173,6 +177,10 @@ impl Server {
     }
 
     fn list(&self, cursor: Option<&str>) -> Value {
+        if let Some(world) = &self.world {
+            let known = |tool: &Value| json!({"name": tool["name"], "description": tool["description"], "inputSchema": tool["inputSchema"]});
+            return json!({"tools": world["tools"].as_array().unwrap().iter().map(known).collect::<Vec<_>>()});
+        }
         let text = |names: &[&str]| -> Value {
             let fields: Map<String, Value> =
                 names.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))).collect();
@@ -211,6 +219,9 @@ impl Server {
 
     fn call(&mut self, tool: &str, arguments: &Map<String, Value>) -> Result<Value, Value> {
         self.calls += 1;
+        if let Some(world) = &self.world {
+            return in_world(world, tool, arguments);
+        }
         let path = |name: &str| PathBuf::from(arguments.get(name).and_then(Value::as_str).unwrap_or_default());
         let outcome = match tool {
             "append" => effect(tool, arguments, || Ok("Appended.".to_owned())),
@@ -247,6 +258,21 @@ impl Server {
             Err(error) => json!({"content": [{"type": "text", "text": error.to_string()}], "isError": true}),
         })
     }
+}
+
+/// A call of a tool that the file describes.
+fn in_world(world: &Value, tool: &str, arguments: &Map<String, Value>) -> Result<Value, Value> {
+    let known = world["tools"].as_array().unwrap().iter().find(|known| known["name"] == tool);
+    let Some(known) = known else { return Err(json!({"code": -32602, "message": format!("no tool {tool}")})) };
+    if known["effect"] == true {
+        effect(tool, arguments, || Ok(String::new())).unwrap();
+    }
+    let id = arguments.get("id").and_then(Value::as_str).unwrap_or_default();
+    let mut text = known["answers"][id].as_str().unwrap_or("Done.").to_owned();
+    for (name, value) in std::env::vars() {
+        text = text.replace(&format!("${name}"), &value);
+    }
+    Ok(json!({"content": [{"type": "text", "text": text}]}))
 }
 
 /// Does something in the world, counts it, and stops the world before or after when told to.

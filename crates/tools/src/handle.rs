@@ -15,6 +15,7 @@ use crate::{
     frozen,
     limits::Limits,
     result::{self, CallResult},
+    secrets::Secrets,
     supervisor::{Running, State},
 };
 
@@ -40,6 +41,7 @@ pub struct ToolCall<'a> {
 pub struct ServerHandle {
     pub(crate) id: Uuid,
     pub(crate) name: Arc<str>,
+    pub(crate) secrets: Secrets,
     pub(crate) state: watch::Receiver<State>,
     pub(crate) limits: Limits,
     pub(crate) retry: Arc<Notify>,
@@ -85,7 +87,7 @@ impl ServerHandle {
         }
         let limit = call.timeout.unwrap_or(self.limits.call_timeout).min(LONGEST_CALL);
         let answer = connection.call(tool, &arguments, limit).await?;
-        result::from_answer(answer, self.limits.max_result_bytes)
+        self.secrets.taken_out(result::from_answer(answer, self.limits.max_result_bytes))
     }
 
     /// Starts a server at once that waits for its next start or was given up.

@@ -24,6 +24,7 @@ mod process;
 mod registry;
 mod remote;
 mod result;
+mod secrets;
 mod session;
 mod spec;
 mod supervisor;

@@ -17,6 +17,7 @@ use crate::{
     events::{Emitter, EventKind, LogSink, ServerEvent},
     handle::ServerHandle,
     limits::Limits,
+    secrets::Secrets,
     session::{Greeting, Session, Tools, relist},
     spec::ServerSpec,
 };
@@ -64,6 +65,7 @@ pub fn supervise(spec: ServerSpec, context: &Context) -> ServerHandle {
     let handle = ServerHandle {
         id: spec.id,
         name: name.clone(),
+        secrets: Secrets::of(&spec.environment),
         state: watched,
         limits: context.limits.clone(),
         retry: retry.clone(),

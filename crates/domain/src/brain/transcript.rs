@@ -5,7 +5,7 @@ use serde_json::Value;
 use store::{model_turns::ModelTurn, runs::Step};
 
 use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, answer_of, step_name, words};
-use crate::{playbook::canonical_json, work::changes_asked};
+use crate::{playbook::canonical_json, redact, work::changes_asked};
 
 /// Bytes that are counted as one token: fewer than texts in most languages have, so that the estimate errs on the safe side.
 const BYTES_A_TOKEN: usize = 3;
@@ -86,23 +86,29 @@ fn outcome(call: &AskedCall, step: Option<&Step>, index: usize, mark: &str) -> S
                 step.result.as_deref().and_then(|r| serde_json::from_str::<Value>(r).ok()).unwrap_or(Value::Null);
             if step.server == OWN_SERVER {
                 // A person's own words.
-                return format!("The person answers: {}", result["answer"].as_str().unwrap_or("yes"));
+                return format!("The person answers: {}", redact::text(result["answer"].as_str().unwrap_or("yes")));
             }
             let told = words::result(&step.server, &step.tool, &result, mark);
             // An approval with an edit puts its own arguments into the step.
             if step.arguments == canonical_json(&call.arguments) {
                 told
             } else {
-                format!("A person changed the arguments; it was called with {}\n{told}", step.arguments)
+                format!("A person changed the arguments; it was called with {}\n{told}", redact::text(&step.arguments))
             }
         }
-        "failed" => format!("It failed: {}", words::data(mark, &format!("{}.{}", step.server, step.tool), &why())),
+        "failed" => {
+            format!(
+                "It failed: {}",
+                words::data(mark, &format!("{}.{}", step.server, step.tool), &redact::text(&why()))
+            )
+        }
         "denied" => match changes_asked(step) {
             // A person's own words.
             Some(words) => format!(
-                "It was not done. The person wants it otherwise: {words}\nAsk for the call again the way they want it."
+                "It was not done. The person wants it otherwise: {}\nAsk for the call again the way they want it.",
+                redact::text(&words)
             ),
-            None => format!("It was not done: {}", why()),
+            None => format!("It was not done: {}", words::plain(&why())),
         },
         other => format!("It was not done ({other})"),
     }
@@ -135,9 +141,9 @@ fn fit(mut messages: Vec<Message>, most_bytes: usize) -> Option<Vec<Message>> {
                 }
                 for result in list {
                     if result.text.len() > 200 {
-                        let begin: String = result.text.chars().take(80).collect();
+                        // Whole: what is left of it would have lost the mark at its end.
                         result.text = format!(
-                            "{begin} [… the rest of this old result, {} bytes, was left out to save room; call again if you need it]",
+                            "[this old result, {} bytes, was left out to save room; call again if you need it]",
                             result.text.len()
                         );
                     }

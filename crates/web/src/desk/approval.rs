@@ -7,7 +7,10 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::decide::{CHANGES, Decision};
+use domain::{
+    deceit,
+    decide::{CHANGES, Decision, approvers_of},
+};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
@@ -45,6 +48,8 @@ pub(super) struct View {
     provenance: Option<Provenance>,
     /// What a person answered beyond yes and no, or put in place of the arguments.
     pub edit: Option<String>,
+    /// Who said yes so far, where several must.
+    agreed: Vec<Uuid>,
     pub form: ArgumentForm,
     can_decide: bool,
     /// Who else may decide, where the reader may.
@@ -103,13 +108,18 @@ async fn load(app: &App, me: &Signed, id: Uuid) -> Result<View> {
         None => approval.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default(),
     };
     let form = ArgumentForm::new(tool.as_ref().map(|t| &t.input_schema), asked);
+    let agreed: Vec<Uuid> = if approvers_of(&approval) > 1 {
+        approvals::votes(actor, on, id).await?.into_iter().map(|v| v.user_id).collect()
+    } else {
+        Vec::new()
+    };
     let people = [approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()];
-    let names = names(app, actor, people.into_iter().flatten()).await?;
+    let names = names(app, actor, people.into_iter().flatten().chain(agreed.iter().copied())).await?;
     let behind = Behind::of(app, me, std::slice::from_ref(&approval), QUEUE).await?;
     let can_decide = shown_state(&approval, now) == "pending" && behind.may_decide(&approval);
     let others = if can_decide { domain::hand_over::deciders(on, actor, &approval).await? } else { Vec::new() };
     let has_passkey = deciding::needs_password(me, &approval) && !domain::passkeys::list(on, actor).await?.is_empty();
-    Ok(View { approval, call, tool, task, provenance, edit, form, can_decide, others, names, has_passkey, now })
+    Ok(View { approval, call, tool, task, provenance, edit, agreed, form, can_decide, others, names, has_passkey, now })
 }
 
 /// `GET /approvals/{id}`
@@ -279,6 +289,7 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
                 }
             }
             @if let Some(fault) = fault { (fault_notice(fault)) }
+            (agreement(view))
             @if is_extended { div.notice.good role="status" { p { "There is more time to decide." } } }
             @if kind == Kind::Outcome && approval.status == "pending" {
                 div.notice {
@@ -376,6 +387,7 @@ fn exact_call(view: &View) -> Markup {
         }
         @match &view.call {
             Some(frozen) => {
+                (deceptions(&frozen.call.arguments))
                 p.label { "Arguments, as asked; SHA-256 " code { (frozen.call.arguments_sha256) } }
                 (json_block(&frozen.call.arguments, "Arguments as asked"))
                 @if let Some((arguments, sha256)) = frozen.edit.as_ref().filter(|_| !view.is_sent_back()) {
@@ -389,6 +401,42 @@ fn exact_call(view: &View) -> Markup {
                 @if let (Some(edit), true) = (&view.edit, a.action_type == domain::requests::ACTION_TYPE && a.status == "approved") {
                     p.label { "Arguments, as approved" }
                     (diff::json(&asked_arguments(a), edit, "What was changed before it was approved"))
+                }
+            }
+        }
+    }
+}
+
+/// What eyes alone would miss in a call's arguments.
+fn deceptions(arguments: &str) -> Markup {
+    let (hidden, mixed) = (deceit::hidden(arguments), deceit::mixed_words(arguments));
+    html! {
+        @if hidden > 0 || !mixed.is_empty() {
+            div.notice {
+                p { strong { "Look closely." }
+                    @if hidden > 0 { " There are characters in it that nobody sees (" (hidden) "); here they are written as \\u…." }
+                    @if !mixed.is_empty() { " There are words in it whose letters only look like others:" }
+                }
+                @if !mixed.is_empty() { ul { @for word in &mixed { li { (say(word)) } } } }
+            }
+        }
+    }
+}
+
+/// How many must agree, and who has.
+fn agreement(view: &View) -> Markup {
+    let needed = approvers_of(&view.approval);
+    html! {
+        @if needed > 1 {
+            div.notice {
+                p {
+                    strong { (needed) " people must agree." }
+                    @if view.agreed.is_empty() { " Nobody has yet; one no is a no." }
+                    @else {
+                        " So far: "
+                        @for (place, id) in view.agreed.iter().enumerate() { @if place > 0 { ", " } (name_of(&view.names, Some(*id))) }
+                        "."
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use serde_json::{Map, Value as Json};
 
-use super::parts::{cut, is_deceiving, pretty, say, visible};
+use super::parts::{cut, is_hidden, pretty, say, visible};
 use crate::{
     body::Fields,
     fault::{Fault, Result},
@@ -171,7 +171,7 @@ fn kind_of(schema: Option<&Json>, value: Option<&Json>) -> Kind {
                     Kind::Choice(choices)
                 }
                 // A browser changes such characters, or a person can't see them.
-                _ if text.chars().any(is_deceiving) => Kind::Json,
+                _ if text.chars().any(is_hidden) => Kind::Json,
                 _ if text.contains('\n') || text.chars().count() > 90 => Kind::Lines,
                 _ => Kind::Text,
             }

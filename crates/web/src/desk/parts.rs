@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt::Write};
 
+use domain::deceit::spell_out;
+pub(crate) use domain::deceit::{is_hidden, visible};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -71,18 +73,6 @@ pub(crate) fn outside_mark() -> Markup {
     html! { span.state.outside { span aria-hidden="true" { "⇥" } " outside content" } }
 }
 
-/// Whether a character changes how text looks without being seen itself: controls, direction marks, zero widths.
-pub(crate) fn is_deceiving(c: char) -> bool {
-    matches!(c,
-        '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Text with deceiving characters spelt out.
-pub(crate) fn visible(text: &str) -> String {
-    spell_out(text, |c, out| write!(out, "⟨U+{:04X}⟩", u32::from(c)))
-}
-
 /// Text that somebody else chose: its direction stays its own, and nothing in it hides.
 pub(crate) fn say(text: &str) -> Markup {
     html! { bdi { (visible(text)) } }
@@ -101,18 +91,6 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
 pub(crate) fn pretty(value: &Json) -> String {
     let text = serde_json::to_string_pretty(value).unwrap_or_default();
     spell_out(&text, |c, out| c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(out, "\\u{unit:04x}")))
-}
-
-/// Replaces each deceiving character by what `spell` writes for it.
-fn spell_out(text: &str, spell: impl Fn(char, &mut String) -> std::fmt::Result) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Writing into a String does not fail.
-        if !is_deceiving(c) || spell(c, &mut out).is_err() {
-            out.push(c);
-        }
-    }
-    out
 }
 
 /// JSON text as a block; what is no JSON is shown as it is.

@@ -40,8 +40,6 @@ const MOST_FAILURES: usize = 12;
 const REFUSED: &str = "refused: ";
 /// Tools offered with a question at most.
 const MAX_TOOLS: usize = 128;
-/// What a server says of a tool, up to this length.
-const MAX_DESCRIPTION_CHARS: usize = 1_500;
 
 /// What a run that a model leads is begun with, frozen as its source.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -216,7 +214,8 @@ impl Employee {
     /// Every tool that a person approved, by the name it is offered under.
     async fn offer(&self, worker: &Worker) -> Result<Offer> {
         let mut tools = Vec::new();
-        for server in mcp_servers::list(&worker.actor, &self.store).await?.into_iter().filter(|s| s.is_active) {
+        let servers = mcp_servers::list(&worker.actor, &self.store).await?;
+        for server in servers.into_iter().filter(|s| s.is_active && s.name != OWN_SERVER) {
             for tool in mcp_servers::tools(&worker.actor, &self.store, server.id).await? {
                 tools.push(Offered { server: server.name.clone(), tool });
             }
@@ -355,9 +354,9 @@ fn question(
         .take(MAX_TOOLS)
         .map(|(name, offered)| OfferedTool {
             name: name.clone(),
-            // The server's own words are from outside too; they are bounded, and what they claim allows nothing.
-            description: words::bounded(offered.tool.description.as_deref().unwrap_or_default(), MAX_DESCRIPTION_CHARS),
-            schema: offered.tool.input_schema.clone(),
+            // The server's own words are from outside too; what they claim allows nothing.
+            description: words::plain(offered.tool.description.as_deref().unwrap_or_default()),
+            schema: words::schema(&offered.tool.input_schema),
         })
         .collect();
     tools.extend(own_tools());

@@ -158,6 +158,21 @@ impl Steward {
         self.parts.spawn(employee.run(stop.clone()));
     }
 
+    /// Adds a server of one's own, and waits until its tools are listed.
+    pub async fn add_server(&self, new: NewServer) {
+        let name = new.name.clone();
+        server_rules::add(&self.store, &self.vault, &self.ada, new).await.unwrap();
+        self.until("the tools are listed", async |s| {
+            let server = server_rules::named(&s.store, &s.ada, &name).await.unwrap();
+            (!store::mcp_servers::tools(&s.ada, &s.store, server.id).await.unwrap().is_empty()).then_some(())
+        })
+        .await;
+    }
+
+    pub fn vault(&self) -> Vault {
+        self.vault.clone()
+    }
+
     pub async fn approve_tools(&self) {
         server_rules::approve_tools(&self.store, &self.ada, "files", &[], true, false).await.unwrap();
     }

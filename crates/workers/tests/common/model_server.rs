@@ -21,6 +21,8 @@ pub enum Play {
     Say(&'static str),
     /// Calls: name and arguments.
     Call(Vec<(String, Value)>),
+    /// A call whose arguments are this text, as it stands.
+    RawCall(String, String),
     /// A call whose arguments are no JSON.
     BrokenCall(String),
     /// A refusal: status, headers, body.
@@ -40,10 +42,14 @@ pub fn call(tool: &str, arguments: Value) -> Play {
     Play::Call(vec![(format!("files__{tool}"), arguments)])
 }
 
+/// Answers by what is asked.
+type Mind = dyn Fn(&Value) -> Play + Send + Sync;
+
 /// The running server.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ModelServer {
     pub port: u16,
+    mind: Option<Arc<Mind>>,
     asked: Arc<Mutex<Vec<(String, Value)>>>,
     plays: Arc<Mutex<VecDeque<Play>>>,
 }
@@ -51,11 +57,21 @@ pub struct ModelServer {
 impl ModelServer {
     /// Plays these answers, and refuses what is asked beyond them.
     pub async fn start(plays: impl IntoIterator<Item = Play>) -> Self {
+        Self::serve_on(None, plays.into_iter().collect()).await
+    }
+
+    /// Answers each question as `mind` says, from the question's body alone.
+    pub async fn thinking(mind: impl Fn(&Value) -> Play + Send + Sync + 'static) -> Self {
+        Self::serve_on(Some(Arc::new(mind)), VecDeque::new()).await
+    }
+
+    async fn serve_on(mind: Option<Arc<Mind>>, plays: VecDeque<Play>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let this = Self {
             port: listener.local_addr().unwrap().port(),
+            mind,
             asked: Arc::default(),
-            plays: Arc::new(Mutex::new(plays.into_iter().collect())),
+            plays: Arc::new(Mutex::new(plays)),
         };
         let server = this.clone();
         tokio::spawn(async move {
@@ -106,8 +122,12 @@ impl ModelServer {
         let mut body = vec![0; length.unwrap().unwrap()];
         read.read_exact(&mut body).await?;
         let path = head.split(' ').nth(1).unwrap().to_owned();
-        self.asked.lock().unwrap().push((path.clone(), serde_json::from_slice(&body).unwrap()));
-        let play = self.plays.lock().unwrap().pop_front();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        self.asked.lock().unwrap().push((path.clone(), body.clone()));
+        let play = match &self.mind {
+            Some(mind) => Some(mind(&body)),
+            None => self.plays.lock().unwrap().pop_front(),
+        };
         let play = play.unwrap_or(Play::Refuse(400, "", "{\"error\": \"nothing is scripted for this question\"}"));
         match play {
             Play::Refuse(status, headers, body) => {
@@ -156,17 +176,20 @@ fn stream_of(path: &str, play: &Play) -> (&'static str, Vec<String>) {
     (kind, pieces)
 }
 
+/// A text's halves.
+fn in_two(text: &str) -> (&str, &str) {
+    text.split_at(text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at))
+}
+
 /// What is said, in two pieces, and the calls.
 fn content(play: &Play) -> (Vec<String>, Vec<(String, String)>) {
-    let halves = |text: &str| {
-        let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
-        vec![text[..middle].to_owned(), text[middle..].to_owned()]
-    };
+    let halves = |text: &str| [in_two(text).0, in_two(text).1].map(str::to_owned).to_vec();
     match play {
         Play::Say(text) | Play::CutShort(text) => (halves(text), Vec::new()),
         Play::Call(calls) => {
             (vec!["I look.".to_owned()], calls.iter().map(|(n, a)| (n.clone(), a.to_string())).collect())
         }
+        Play::RawCall(name, arguments) => (Vec::new(), vec![(name.clone(), arguments.clone())]),
         Play::BrokenCall(name) => (Vec::new(), vec![(name.clone(), "{\"path\": \"unfinished".to_owned())]),
         _ => (vec!["The beginning of".to_owned(), " an answer".to_owned()], Vec::new()),
     }
@@ -186,7 +209,7 @@ fn openai(play: &Play) -> Vec<String> {
     let mut pieces: Vec<String> =
         texts.iter().map(|t| chunk(json!({"role": "assistant", "content": t}), Value::Null)).collect();
     for (index, (name, arguments)) in calls.iter().enumerate() {
-        let (first, rest) = arguments.split_at(arguments.len() / 2);
+        let (first, rest) = in_two(arguments);
         let begin = json!({"tool_calls": [{"index": index, "id": format!("call_{index}"), "type": "function", "function": {"name": name, "arguments": first}}]});
         pieces.push(chunk(begin, Value::Null));
         pieces.push(chunk(json!({"tool_calls": [{"index": index, "function": {"arguments": rest}}]}), Value::Null));
@@ -224,7 +247,7 @@ fn anthropic(play: &Play) -> Vec<String> {
         index = 1;
     }
     for (name, arguments) in &calls {
-        let (first, rest) = arguments.split_at(arguments.len() / 2);
+        let (first, rest) = in_two(arguments);
         pieces.push(event(json!({"type": "content_block_start", "index": index, "content_block": {"type": "tool_use", "id": format!("toolu_{index}"), "name": name, "input": {}}})));
         for part in [first, rest] {
             pieces.push(event(json!({"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": part}})));
