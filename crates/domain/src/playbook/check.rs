@@ -9,6 +9,7 @@ const FILE: &[&str] =
     &["path", "name", "stem", "extension", "size_bytes", "mime_type", "sha256", "modified_at", "year", "month", "day"];
 const WATCHER: &[&str] = &["name", "path", "root"];
 const STEP: &[&str] = &["state", "text", "data", "result", "error", "arguments"];
+const LOOP: &[&str] = &["state", "count", "results"];
 const FAILURE: &[&str] = &["step", "state", "error"];
 const CHOICE: &[&str] = &["rule", "captures"];
 
@@ -23,6 +24,10 @@ pub(super) struct Scope {
     pub steps: Vec<String>,
     /// Every step of the playbook.
     pub all_steps: Vec<String>,
+    /// Those of them that are loops.
+    pub loops: Vec<String>,
+    /// Names that a loop around this gives.
+    pub locals: Vec<String>,
     /// Whether this reacts to a failure.
     pub failure: bool,
 }
@@ -87,11 +92,13 @@ fn path_exists(path: &[String], scope: &Scope) -> Result<(), String> {
         "steps" => step_exists(field, path.get(2).map(String::as_str), scope),
         "failure" if scope.failure => one_of("failure", field, FAILURE),
         "failure" => Err("`failure` is only known inside `on_failure` and `on_denied`".to_owned()),
+        local if scope.locals.iter().any(|l| l == local) => Ok(()),
         other => {
             let mut roots = vec!["event", "file", "task", "watcher", "now", "vars", "choice", "steps", "changes"];
             if scope.failure {
                 roots.push("failure");
             }
+            roots.extend(scope.locals.iter().map(String::as_str));
             Err(format!(
                 "there is nothing named {other:?}{}{}",
                 did_you_mean(other, roots.iter().copied()),
@@ -105,6 +112,9 @@ fn step_exists(name: Option<&str>, field: Option<&str>, scope: &Scope) -> Result
     let Some(name) = name else {
         return Err("say which step: `steps.<name>.text`".to_owned());
     };
+    if scope.loops.iter().any(|s| s == name) {
+        return one_of(&format!("steps.{name}"), field, LOOP);
+    }
     if scope.steps.iter().any(|s| s == name) {
         return one_of(&format!("steps.{name}"), field, STEP);
     }

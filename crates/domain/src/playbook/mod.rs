@@ -5,15 +5,19 @@
 
 mod canonical;
 mod check;
+pub mod dry;
 mod error;
 pub(crate) mod glob;
 mod matcher;
 mod read;
+mod repeat;
 mod run;
 mod scan;
 mod template;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_more;
 #[cfg(test)]
 mod tests_run;
 mod yaml;
@@ -56,16 +60,51 @@ struct Choice {
     set: Vec<(String, Tree)>,
 }
 
-/// One call of a tool.
+/// The tool of a step that waits; its server is empty.
+pub const WAIT: &str = "wait";
+/// The tool of a step that makes a task; its server is empty.
+pub const SUBTASK: &str = "task";
+/// The most entries that a run's journal can have, loops and further tries counted.
+pub const MAX_JOURNAL: usize = 900;
+
+/// One call of a tool; or a wait, a task to be made, or a loop.
 #[derive(Debug, Clone)]
 struct Step {
     name: String,
+    /// Empty where nothing outside is called.
     server: String,
     tool: String,
     when: Option<Expression>,
     arguments: Tree,
+    each: Option<Each>,
+    retry: Option<Retry>,
+    undo: Option<Undo>,
     on_failure: Option<Reaction>,
     on_denied: Option<Reaction>,
+}
+
+/// Steps done once for each entry of a list.
+#[derive(Debug, Clone)]
+struct Each {
+    list: Expression,
+    bind: String,
+    at_most: usize,
+    steps: Vec<Step>,
+}
+
+/// How often a failed call is tried again, if the owner says that its tool may be.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    times: u32,
+    after_s: u64,
+}
+
+/// The call that takes a step back when the run fails later.
+#[derive(Debug, Clone)]
+struct Undo {
+    server: String,
+    tool: String,
+    arguments: Tree,
 }
 
 /// What follows when a step failed, or was not allowed.
@@ -152,6 +191,35 @@ pub enum Next {
         /// An object; at most [`MAX_VALUE_BYTES`] as canonical text.
         arguments: Value,
     },
+    /// The same call again, after it failed: at the earliest so long after it did, and only where the tool may be repeated;
+    /// where it may not, add [`OutcomeState::Skipped`] under this name.
+    Again {
+        /// The step's name, with the number of the try.
+        step: String,
+        /// The MCP server's name.
+        server: String,
+        /// The tool's name.
+        tool: String,
+        /// As before.
+        arguments: Value,
+        /// Seconds to wait.
+        after_s: u64,
+    },
+    /// Wait, and add an outcome when it is over.
+    Wait {
+        /// The step's name.
+        step: String,
+        /// `{"minutes": …}`, `{"until": …}`, `{"tasks": […], "at_most_minutes": …}` or `{"watcher": …, "contains": …,
+        /// "at_most_minutes": …}`.
+        arguments: Value,
+    },
+    /// Make a task, and add an outcome with its id.
+    Task {
+        /// The step's name.
+        step: String,
+        /// `{"title": …, "playbook": …, "description": …, "priority": …, "after": […]}`.
+        arguments: Value,
+    },
     /// Nothing to call: add [`OutcomeState::Skipped`] to the journal.
     Skip {
         /// The step's name.
@@ -209,13 +277,19 @@ impl Playbook {
     }
 
     fn all_steps(&self) -> Vec<&Step> {
-        let mut all = Vec::new();
-        for step in &self.steps {
-            all.push(step);
-            for reaction in [&step.on_failure, &step.on_denied].into_iter().flatten() {
-                all.extend(&reaction.steps);
+        fn add<'s>(steps: &'s [Step], all: &mut Vec<&'s Step>) {
+            for step in steps {
+                all.push(step);
+                if let Some(each) = &step.each {
+                    add(&each.steps, all);
+                }
+                for reaction in [&step.on_failure, &step.on_denied].into_iter().flatten() {
+                    all.extend(&reaction.steps);
+                }
             }
         }
+        let mut all = Vec::new();
+        add(&self.steps, &mut all);
         for reaction in [&self.on_failure, &self.on_denied].into_iter().flatten() {
             all.extend(&reaction.steps);
         }

@@ -10,6 +10,7 @@ use super::template::{Expression, MAX_DEPTH, Template, Tree};
 use super::yaml::{self, At, Key, Node, Yaml};
 use super::{MAX_SOURCE_BYTES, Playbook};
 
+mod more;
 mod parts;
 
 /// The most mistakes reported at once.
@@ -85,6 +86,9 @@ impl Reader<'_> {
         let choose = self.choose(fields.get("choose"), &mut scope);
         let steps_node = self.required(&fields, "steps", "a playbook");
         let steps = steps_node.map_or_else(Vec::new, |node| self.steps(node, &mut scope));
+        if let Some(node) = steps_node {
+            self.bounded(node, &steps);
+        }
         let on_failure = self.whole_reaction(fields.get("on_failure"), "on_failure", &mut scope);
         let on_denied = self.whole_reaction(fields.get("on_denied"), "on_denied", &mut scope);
         let finish = fields.get("finish").and_then(|node| self.template(node, "finish", &scope));

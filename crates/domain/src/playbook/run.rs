@@ -10,11 +10,16 @@ use super::canonical::{canonical_json, depth};
 use super::error::{EvalError, PlaybookRunError};
 use super::matcher::Fit;
 use super::template::{MAX_DEPTH, MAX_VALUE_BYTES, jinja};
-use super::{MAX_RESULT_BYTES, Next, Outcome, OutcomeState, Playbook, Reaction, Step};
+use super::{MAX_RESULT_BYTES, Next, Outcome, OutcomeState, Playbook, Reaction, Retry, SUBTASK, Step, WAIT, repeat};
 
 pub(super) fn next(playbook: &Playbook, facts: &Value, journal: &[Outcome]) -> Result<Next, PlaybookRunError> {
     let mut run = Run::new(playbook, facts, journal)?;
-    let next = run.replay()?;
+    let next = match run.replay() {
+        // What was done is taken back, whatever it is that the run fails of.
+        Ok(Next::Fail { reason }) => run.take_back(&reason)?,
+        Err(error) if run.can_take_back(&error) => run.take_back(&error.to_string())?,
+        other => other?,
+    };
     let over = matches!(next, Next::Finish { .. } | Next::Fail { .. });
     match journal.get(run.at) {
         Some(extra) if over => Err(run.wrong_entry(extra, "nothing".to_owned())),
@@ -41,18 +46,22 @@ fn roots(facts: &Value) -> BTreeMap<String, Jinja> {
     changes.into_iter().chain(entries.map(|(name, fact)| (name.clone(), jinja(fact)))).collect()
 }
 
-struct Run<'p> {
-    playbook: &'p Playbook,
-    journal: &'p [Outcome],
+pub(super) struct Run<'p> {
+    pub(super) playbook: &'p Playbook,
+    pub(super) journal: &'p [Outcome],
     /// The journal's next entry.
-    at: usize,
+    pub(super) at: usize,
     /// What expressions see, `steps` and `failure` aside.
-    base: BTreeMap<String, Jinja>,
-    steps: BTreeMap<String, Jinja>,
+    pub(super) base: BTreeMap<String, Jinja>,
+    pub(super) steps: BTreeMap<String, Jinja>,
+    /// What the last step left to be seen.
+    pub(super) last: Map<String, Value>,
+    /// What takes back the steps that succeeded, in their order.
+    pub(super) undo: Vec<repeat::Due>,
 }
 
 /// How one step went, as far as the journal knows.
-enum Visit {
+pub(super) enum Visit {
     /// The journal ends here: this is due.
     Due(Next),
     /// It succeeded or was skipped.
@@ -61,13 +70,13 @@ enum Visit {
     Failed(Failure),
 }
 
-struct Failure {
-    denied: bool,
-    error: String,
+pub(super) struct Failure {
+    pub(super) denied: bool,
+    pub(super) error: String,
     /// The reason a task fails with where the playbook gives none.
-    reason: String,
+    pub(super) reason: String,
     /// What expressions see as `failure`.
-    seen: Jinja,
+    pub(super) seen: Jinja,
 }
 
 impl<'p> Run<'p> {
@@ -103,59 +112,116 @@ impl<'p> Run<'p> {
         base.insert("choice".to_owned(), jinja(&choice));
         let not_run = jinja(&json!({ "state": "not_run" }));
         let steps = playbook.all_steps().into_iter().map(|step| (step.name.clone(), not_run.clone())).collect();
-        Ok(Self { playbook, journal, at: 0, base, steps })
+        Ok(Self { playbook, journal, at: 0, base, steps, last: Map::new(), undo: Vec::new() })
     }
 
     fn replay(&mut self) -> Result<Next, PlaybookRunError> {
         let playbook = self.playbook;
-        for step in &playbook.steps {
-            match self.visit(step, None)? {
-                Visit::Due(next) => return Ok(next),
+        let next = self.through(&playbook.steps, "")?;
+        Ok(next.unwrap_or_else(|| Next::Finish { summary: self.summary() }))
+    }
+
+    /// Goes through steps in order: what is due, or `None` behind the last of them. `suffix` tells the turns of a loop apart.
+    pub(super) fn through(&mut self, steps: &'p [Step], suffix: &str) -> Result<Option<Next>, PlaybookRunError> {
+        for step in steps {
+            let visit = match &step.each {
+                Some(each) => self.each(step, each)?,
+                None => self.visit(step, suffix, None)?,
+            };
+            match visit {
+                Visit::Due(next) => return Ok(Some(next)),
                 Visit::Went => {}
                 Visit::Failed(failure) => {
-                    if let Some(next) = self.react(step, &failure)? {
-                        return Ok(next);
+                    if let Some(next) = self.react(step, suffix, &failure)? {
+                        return Ok(Some(next));
                     }
                 }
             }
         }
-        Ok(Next::Finish { summary: self.summary() })
+        Ok(None)
     }
 
-    /// Reads one step's outcome from the journal, or says what is due.
-    fn visit(&mut self, step: &Step, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
-        let visit = self.visit_until_settled(step, failure);
+    /// Reads one step's outcome from the journal, or says what is due; a call that failed may be tried again.
+    pub(super) fn visit(
+        &mut self,
+        step: &'p Step,
+        suffix: &str,
+        failure: Option<&Jinja>,
+    ) -> Result<Visit, PlaybookRunError> {
+        let visit = self.tried(step, suffix, failure);
         self.base.insert(CHANGES.to_owned(), Jinja::from(""));
         visit
     }
 
-    fn visit_until_settled(&mut self, step: &Step, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
+    fn tried(&mut self, step: &'p Step, suffix: &str, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
+        let name = format!("{}{suffix}", step.name);
+        let mut visit = self.once(step, &name, failure)?;
+        let retry = step.retry.unwrap_or(Retry { times: 0, after_s: 0 });
+        for number in 0..retry.times {
+            if !matches!(&visit, Visit::Failed(failure) if !failure.denied) {
+                break;
+            }
+            let again = format!("{name}~{}", number + 2);
+            match self.journal.get(self.at) {
+                None => {
+                    let after_s = retry.after_s.saturating_mul(1 << number.min(16)).min(repeat::MAX_PAUSE_S);
+                    return Ok(Visit::Due(Next::Again {
+                        step: again,
+                        server: step.server.clone(),
+                        tool: step.tool.clone(),
+                        arguments: self.arguments(step, failure)?,
+                        after_s,
+                    }));
+                }
+                // It may not be made again: what failed has failed.
+                Some(outcome) if outcome.state == OutcomeState::Skipped && outcome.step == again => {
+                    self.at += 1;
+                    break;
+                }
+                Some(_) => visit = self.once(step, &again, failure)?,
+            }
+        }
+        if matches!(visit, Visit::Went) && self.last.get("state") == Some(&Value::from("succeeded")) {
+            self.remember_undo(step, &name);
+        }
+        Ok(visit)
+    }
+
+    /// One try of a step, asked for again as often as a person wants it otherwise.
+    fn once(&mut self, step: &Step, name: &str, failure: Option<&Jinja>) -> Result<Visit, PlaybookRunError> {
         for time in 0..=MOST_CHANGES {
             let Some(outcome) = self.journal.get(self.at) else {
-                return self.due(step, failure).map(Visit::Due);
+                return self.due(step, name, failure).map(Visit::Due);
             };
-            if outcome.step != step.name {
-                return Err(self.wrong_entry(outcome, format!("step {:?}", step.name)));
+            if outcome.step != name {
+                return Err(self.wrong_entry(outcome, format!("step {name:?}")));
             }
             self.at += 1;
             let OutcomeState::Changes { words } = &outcome.state else {
-                return self.settled(step, failure, outcome);
+                return self.settled(step, name, failure, outcome);
             };
-            if time == MOST_CHANGES || !self.asks_otherwise(step, failure, outcome, words) {
+            if time == MOST_CHANGES || !self.asks_otherwise(step, name, failure, outcome, words) {
                 break;
             }
         }
         match self.journal.get(self.at.wrapping_sub(1)) {
-            Some(outcome) => self.settled(step, failure, outcome),
-            None => self.due(step, failure).map(Visit::Due),
+            Some(outcome) => self.settled(step, name, failure, outcome),
+            None => self.due(step, name, failure).map(Visit::Due),
         }
     }
 
     /// Whether the step asks for something else once it knows what a person wants; it knows from here on.
-    fn asks_otherwise(&mut self, step: &Step, failure: Option<&Jinja>, outcome: &Outcome, words: &str) -> bool {
+    fn asks_otherwise(
+        &mut self,
+        step: &Step,
+        name: &str,
+        failure: Option<&Jinja>,
+        outcome: &Outcome,
+        words: &str,
+    ) -> bool {
         let refused = outcome.arguments.clone().or_else(|| self.arguments(step, failure).ok());
         self.base.insert(CHANGES.to_owned(), Jinja::from(words));
-        match self.due(step, failure) {
+        match self.due(step, name, failure) {
             Ok(Next::Call { arguments, .. }) => {
                 refused.is_none_or(|refused| canonical_json(&refused) != canonical_json(&arguments))
             }
@@ -165,7 +231,13 @@ impl<'p> Run<'p> {
     }
 
     /// What an outcome means for what follows.
-    fn settled(&mut self, step: &Step, failure: Option<&Jinja>, outcome: &Outcome) -> Result<Visit, PlaybookRunError> {
+    fn settled(
+        &mut self,
+        step: &Step,
+        name: &str,
+        failure: Option<&Jinja>,
+        outcome: &Outcome,
+    ) -> Result<Visit, PlaybookRunError> {
         let mut seen = Map::new();
         if outcome.state != OutcomeState::Skipped {
             let arguments = match &outcome.arguments {
@@ -200,34 +272,33 @@ impl<'p> Run<'p> {
                 let state = if denied { "denied" } else { "failed" };
                 seen.insert("state".to_owned(), state.into());
                 seen.insert("error".to_owned(), error.clone().into());
-                Visit::Failed(Failure {
-                    denied,
-                    reason: default_reason(step, denied, &error),
-                    seen: jinja(&json!({ "step": step.name, "state": state, "error": error })),
-                    error,
-                })
+                Visit::Failed(failure_of(step, name, denied, error))
             }
         };
         self.steps.insert(step.name.clone(), jinja(&seen));
+        self.last = seen;
         Ok(visit)
     }
 
     /// What a step that has not run yet asks for.
-    fn due(&self, step: &Step, failure: Option<&Jinja>) -> Result<Next, PlaybookRunError> {
-        if let Some(when) = &step.when
-            && !when
-                .holds(&self.context(failure))
-                .map_err(|e| e.at(format!("the condition of step {:?}", step.name)))?
-        {
-            let reason = format!("its condition `{}` does not hold", when.source);
-            return Ok(Next::Skip { step: step.name.clone(), reason });
+    fn due(&self, step: &Step, name: &str, failure: Option<&Jinja>) -> Result<Next, PlaybookRunError> {
+        if let Some(reason) = self.holds_not(step, failure)? {
+            return Ok(Next::Skip { step: name.to_owned(), reason });
         }
-        Ok(Next::Call {
-            step: step.name.clone(),
-            server: step.server.clone(),
-            tool: step.tool.clone(),
-            arguments: self.arguments(step, failure)?,
+        let (step_name, arguments) = (name.to_owned(), self.arguments(step, failure)?);
+        Ok(match (step.server.as_str(), step.tool.as_str()) {
+            ("", WAIT) => Next::Wait { step: step_name, arguments },
+            ("", SUBTASK) => Next::Task { step: step_name, arguments },
+            _ => Next::Call { step: step_name, server: step.server.clone(), tool: step.tool.clone(), arguments },
         })
+    }
+
+    /// Why a step is not done, where its condition does not hold.
+    pub(super) fn holds_not(&self, step: &Step, failure: Option<&Jinja>) -> Result<Option<String>, PlaybookRunError> {
+        let Some(when) = &step.when else { return Ok(None) };
+        let place = || format!("the condition of step {:?}", step.name);
+        let holds = when.holds(&self.context(failure)).map_err(|e| e.at(place()))?;
+        Ok((!holds).then(|| format!("its condition `{}` does not hold", when.source)))
     }
 
     fn arguments(&self, step: &Step, failure: Option<&Jinja>) -> Result<Value, PlaybookRunError> {
@@ -246,9 +317,14 @@ impl<'p> Run<'p> {
     }
 
     /// What follows a failure: something to do, or `None` to go on with the next step.
-    fn react(&mut self, step: &Step, failure: &Failure) -> Result<Option<Next>, PlaybookRunError> {
+    pub(super) fn react(
+        &mut self,
+        step: &'p Step,
+        suffix: &str,
+        failure: &Failure,
+    ) -> Result<Option<Next>, PlaybookRunError> {
         let playbook = self.playbook;
-        let reaction: Option<&Reaction> = if failure.denied {
+        let reaction: Option<&'p Reaction> = if failure.denied {
             step.on_denied.as_ref().or(playbook.on_denied.as_ref())
         } else {
             step.on_failure.as_ref().or(playbook.on_failure.as_ref())
@@ -257,7 +333,7 @@ impl<'p> Run<'p> {
             return Ok(Some(Next::Fail { reason: failure.reason.clone() }));
         };
         for inner in &reaction.steps {
-            match self.visit(inner, Some(&failure.seen))? {
+            match self.visit(inner, suffix, Some(&failure.seen))? {
                 Visit::Due(next) => return Ok(Some(next)),
                 Visit::Went => {}
                 Visit::Failed(second) => {
@@ -291,7 +367,7 @@ impl<'p> Run<'p> {
         }
     }
 
-    fn context(&self, failure: Option<&Jinja>) -> Jinja {
+    pub(super) fn context(&self, failure: Option<&Jinja>) -> Jinja {
         let mut context = self.base.clone();
         context.insert("steps".to_owned(), Jinja::from(self.steps.clone()));
         if let Some(failure) = failure {
@@ -300,8 +376,19 @@ impl<'p> Run<'p> {
         Jinja::from(context)
     }
 
-    fn wrong_entry(&self, outcome: &Outcome, expected: String) -> PlaybookRunError {
+    pub(super) fn wrong_entry(&self, outcome: &Outcome, expected: String) -> PlaybookRunError {
         PlaybookRunError::Journal { entry: self.at + 1, found: outcome.step.clone(), expected }
+    }
+}
+
+/// What is known of a failure.
+pub(super) fn failure_of(step: &Step, name: &str, denied: bool, error: String) -> Failure {
+    let state = if denied { "denied" } else { "failed" };
+    Failure {
+        denied,
+        reason: default_reason(step, denied, &error),
+        seen: jinja(&json!({ "step": name, "state": state, "error": error })),
+        error,
     }
 }
 
@@ -309,9 +396,13 @@ impl<'p> Run<'p> {
 fn default_reason(step: &Step, denied: bool, error: &str) -> String {
     match (denied, error.trim().is_empty()) {
         (true, false) => error.to_owned(),
-        (true, true) => format!("step {:?} ({}.{}) was not allowed", step.name, step.server, step.tool),
-        (false, _) => format!("step {:?} ({}.{}) failed: {error}", step.name, step.server, step.tool),
+        (true, true) => format!("step {:?}{} was not allowed", step.name, called(step)),
+        (false, _) => format!("step {:?}{} failed: {error}", step.name, called(step)),
     }
+}
+
+fn called(step: &Step) -> String {
+    if step.server.is_empty() { String::new() } else { format!(" ({}.{})", step.server, step.tool) }
 }
 
 /// Puts a result where later steps can look at it; one that is too large keeps its state alone.

@@ -408,6 +408,7 @@ proptest! {
                 Next::Call { step, .. } => journal.push(match choice { 0 => ok(&step, "{\"n\": 1}"), 1 => failed(&step, "e"), _ => denied(&step, "r") }),
                 Next::Skip { step, .. } => journal.push(skipped(&step)),
                 Next::Finish { .. } | Next::Fail { .. } => { ended = true; break; }
+                other => panic!("{other:?} is not in this playbook"),
             }
         }
         prop_assert!(ended);

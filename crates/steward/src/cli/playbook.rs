@@ -35,6 +35,12 @@ pub(super) enum Command {
         /// The file it is for
         #[arg(long)]
         file: PathBuf,
+        /// Only show every call that it would make, and what the rules would say; nothing is called
+        #[arg(long)]
+        dry: bool,
+        /// What a step is assumed to answer in a dry run: text, or JSON
+        #[arg(long, value_name = "STEP=ANSWER", requires = "dry", value_parser = super::playbook_dry::parse_answer)]
+        answer: Vec<(String, Value)>,
         #[command(flatten)]
         json: Json,
     },
@@ -57,7 +63,10 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             })
         }
         Command::Check(args) => check(args).await,
-        Command::Run { name, file, json } => start(place.here()?, name, file, json.json).await,
+        Command::Run { name, file, dry: true, answer, json } => {
+            super::playbook_dry::show(place.here()?, name, &file, answer, json.json).await
+        }
+        Command::Run { name, file, json, .. } => start(place.here()?, name, file, json.json).await,
     }
 }
 
@@ -111,7 +120,7 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
     })
     .await?;
     let kept = files::keep(&ctx.store, &vault, opened, MAX_FILE_BYTES).await?;
-    let facts = describe(&path, modified, &kept.stored);
+    let facts = described(&path, modified, &kept.stored);
     let file = NewFile { name: display_name(path.file_name().unwrap_or_default()), kept, expires_at: None };
     let task = match make(ctx, name, facts, file.clone()).await {
         Ok((task, attached)) => {
@@ -135,7 +144,7 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
 }
 
 /// A file's facts, as playbooks know them.
-fn describe(path: &Path, modified: Timestamp, stored: &Stored) -> Value {
+pub(super) fn described(path: &Path, modified: Timestamp, stored: &Stored) -> Value {
     let name = display_name(path.file_name().unwrap_or_default());
     let (day, parts) = (modified.to_zoned(TimeZone::UTC).date(), Path::new(&name));
     let mime_type = mime_guess::from_path(parts).first_or_octet_stream().essence_str().to_owned();

@@ -6,15 +6,35 @@ use super::super::matcher::Matcher;
 use super::super::template::{MAX_DEPTH, Tree};
 use super::super::yaml::{Node, Yaml};
 use super::super::{Choice, MAX_STEPS, Reaction, Step};
+use super::more::More;
 use super::{MAX_NAME_CHARS, Reader};
 
 /// The longest name of a tool, in bytes.
-const MAX_TOOL_BYTES: usize = 255;
+pub(super) const MAX_TOOL_BYTES: usize = 255;
 /// The most values and the most rules a playbook may have.
 const MAX_ENTRIES: usize = 200;
 
 const CHOICE: &[&str] = &["name", "if", "set"];
-const STEP: &[&str] = &["name", "server", "tool", "when", "arguments", "on_failure", "on_denied"];
+const STEP: &[&str] = &[
+    "name",
+    "server",
+    "tool",
+    "when",
+    "arguments",
+    "retry",
+    "undo",
+    "wait",
+    "task",
+    "for_each",
+    "as",
+    "at_most",
+    "steps",
+    "on_failure",
+    "on_denied",
+];
+/// Of a step within a loop: loops do not nest.
+const LOOP_STEP: &[&str] =
+    &["name", "server", "tool", "when", "arguments", "retry", "undo", "wait", "task", "on_failure", "on_denied"];
 const INNER_STEP: &[&str] = &["name", "server", "tool", "when", "arguments"];
 const REACTION: &[&str] = &["steps", "then", "reason"];
 const WHOLE_REACTION: &[&str] = &["steps", "reason"];
@@ -47,7 +67,7 @@ pub(super) fn step_names(root: &Node) -> Vec<String> {
 }
 
 /// Whether expressions can write this name after a dot.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -185,7 +205,8 @@ impl Reader<'_> {
                 );
                 break;
             }
-            if let Some(step) = self.step(item, STEP, scope) {
+            let known = if scope.locals.is_empty() { STEP } else { LOOP_STEP };
+            if let Some(step) = self.step(item, known, scope) {
                 steps.push(step);
             }
         }
@@ -195,27 +216,20 @@ impl Reader<'_> {
     fn step(&mut self, node: &Node, known: &[&str], scope: &mut Scope) -> Option<Step> {
         let fields = self.fields(node, "a step", known)?;
         let name = self.required(&fields, "name", "a step").and_then(|node| self.step_name(node));
-        let server =
-            self.required(&fields, "server", "a step").and_then(|node| self.fixed(node, "server", MAX_NAME_CHARS));
-        let tool = self.required(&fields, "tool", "a step").and_then(|node| self.fixed(node, "tool", MAX_TOOL_BYTES));
         let when = fields.get("when").and_then(|node| self.condition(node, "when", scope));
-        let arguments = match fields.get("arguments") {
-            None => Some(Tree::Object(Vec::new())),
-            Some(node) if matches!(node.value, Yaml::Map(_)) => self.tree(node, scope, MAX_DEPTH),
-            Some(node) => {
-                self.error(
-                    node.at,
-                    format!("`arguments` must be a mapping (`name: value`), and this is {}", node.value.kind()),
-                );
-                None
-            }
-        };
+        let what = self.what_it_does(&fields, name.as_deref(), scope);
         if let Some(name) = &name {
             scope.steps.push(name.clone());
+            if fields.get("for_each").is_some() {
+                scope.loops.push(name.clone());
+            }
         }
+        let retry = self.retry(&fields);
+        let undo = self.undo(&fields, scope);
         let on_failure = self.reaction(fields.get("on_failure"), "on_failure", scope);
         let on_denied = self.reaction(fields.get("on_denied"), "on_denied", scope);
-        Some(Step { name: name?, server: server?, tool: tool?, when, arguments: arguments?, on_failure, on_denied })
+        let More { server, tool, arguments, each } = what?;
+        Some(Step { name: name?, server, tool, when, arguments, each, retry, undo, on_failure, on_denied })
     }
 
     fn step_name(&mut self, node: &Node) -> Option<String> {
@@ -233,7 +247,7 @@ impl Reader<'_> {
     }
 
     /// A server's or a tool's name: never templated, so that what a playbook can do is known before it runs.
-    fn fixed(&mut self, node: &Node, field: &str, limit: usize) -> Option<String> {
+    pub(super) fn fixed(&mut self, node: &Node, field: &str, limit: usize) -> Option<String> {
         let text = self.text(node, field, limit)?;
         if text.trim().is_empty() || text.contains("{{") || text.chars().any(char::is_control) {
             self.error(node.at, format!("{field:?} must be a plain name; templates are for `arguments` alone, so that it is known beforehand what a playbook may call"));
