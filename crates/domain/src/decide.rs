@@ -4,14 +4,15 @@ use serde_json::Value as Json;
 use store::{
     Actor, Store,
     approvals::{self, Approval},
-    mcp_servers, policies, tasks,
+    mcp_servers, tasks,
 };
 use uuid::Uuid;
 
 use crate::{
     Error, Result,
+    judging::{self, Case},
     playbook::{canonical_json, sha256_hex},
-    policy::{self, Call, Effect},
+    policy::Effect,
     requests, rules,
     work::is_of_the_server_asked_about,
 };
@@ -30,7 +31,7 @@ pub struct Decision {
     pub arguments: Option<Json>,
 }
 
-/// Decides an approval and answers it as it stands then. Who decides late, twice or without the right is told so, and
+/// Decides an approval and answers it as it stands then: still pending where further people must agree. Who decides late, twice or without the right is told so, and
 /// nothing changes. An edit must fit the tool's schema and must not be denied by the policy. For who is at the terminal:
 /// whoever reads the database holds everything in it, so nothing more is asked for.
 pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) -> Result<Approval> {
@@ -63,17 +64,39 @@ pub async fn decide_from_afar(
                 if decision.approve {
                     refuse_changed_tool(&actor, tx, &open).await?;
                 }
+                let needed = approvers_of(&open);
+                let agreed = if needed > 1 { approvals::votes(&actor, tx, id).await? } else { Vec::new() };
+                if decision.approve && agreed.iter().any(|vote| actor.user_id() == Some(vote.user_id)) {
+                    return Err(Error::Conflict("you have agreed already; it needs another person's yes too".to_owned()));
+                }
+                if decision.arguments.is_some() && !agreed.is_empty() {
+                    return Err(Error::Conflict(
+                        "others have agreed to the call as it stands; reject it, and say in the note what you want changed"
+                            .to_owned(),
+                    ));
+                }
                 if let Some(arguments) = &decision.arguments {
                     let (text, rule) = check_edit(&actor, tx, &open, arguments).await?;
                     // Edited so that another rule is met: its risk counts too.
-                    if let (Some(rule), false) = (rule, is_fresh)
-                        && rules::risk_of(&actor, tx, rule).await? == "high"
-                    {
-                        return Err(Error::ReauthenticationNeeded);
+                    if let Some(rule) = rule {
+                        let (risk, asking) = rules::asking_of(&actor, tx, rule).await?;
+                        if risk == "high" && !is_fresh {
+                            return Err(Error::ReauthenticationNeeded);
+                        }
+                        if asking.approvers > needed {
+                            return Err(Error::invalid(
+                                "arguments",
+                                format!("with these arguments {} people must agree; reject it, and let it be asked anew", asking.approvers),
+                            ));
+                        }
                     }
                     approvals::add_edit(&actor, tx, id, &text, &sha256_hex(&text)).await?;
                 }
                 let note = decision.note.as_deref();
+                if decision.approve && i64::try_from(agreed.len()).unwrap_or(i64::MAX) + 1 < needed.into() {
+                    approvals::vote(&actor, tx, id, note).await?;
+                    return Ok(open);
+                }
                 let done = if decision.approve {
                     approvals::approve(&actor, tx, id, note).await?
                 } else {
@@ -106,6 +129,12 @@ pub(crate) async fn lock_open(actor: &Actor, tx: &store::Transaction, id: Uuid) 
         )));
     }
     Ok(open)
+}
+
+/// How many people must say yes, as the question froze it.
+pub fn approvers_of(approval: &Approval) -> i32 {
+    let frozen = approval.details.as_ref().and_then(|d| d.get("approvers")).and_then(Json::as_i64);
+    frozen.and_then(|n| i32::try_from(n).ok()).unwrap_or(1).max(1)
 }
 
 /// Why an approval can't be decided by the actor.
@@ -187,13 +216,17 @@ async fn check_edit(
     check_schema(&tool.input_schema, arguments)?;
     let task_id = open.task_id.unwrap_or_default();
     let task = tasks::get(actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
-    let outside = tasks::provenance(actor, tx, task_id).await?.is_some_and(|p| p.outside);
-    let rules = rules::rules_of(policies::list(actor, tx).await?);
-    let task_json = serde_json::to_value(&task).unwrap_or_default();
-    let verdict = policy::decide(
-        &rules,
-        &Call { server: &frozen.server, tool: &frozen.tool, arguments, outside, task: &task_json },
-    );
+    // As when it was asked: a model may have read what came from outside since the task was made.
+    let asked_as_outside = open.details.as_ref().is_some_and(|d| d["outside"] == true);
+    let outside = asked_as_outside || tasks::provenance(actor, tx, task_id).await?.is_some_and(|p| p.outside);
+    let case = Case {
+        server: frozen.server.clone(),
+        tool: frozen.tool.clone(),
+        arguments: arguments.clone(),
+        outside,
+        task: serde_json::to_value(&task).unwrap_or_default(),
+    };
+    let verdict = judging::judge(actor, tx, &case).await?;
     if verdict.effect == Effect::Deny {
         return Err(Error::invalid(
             "arguments",

@@ -3,13 +3,15 @@
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Run, Store,
-    policies::{self, NewPolicy, Policy},
+    approvals::Approval,
+    policies::{self, Asking, NewPolicy, Policy},
 };
 use uuid::Uuid;
 
 use crate::{
     Error, Result,
-    policy::{self, Call, Effect, PolicyError, Rule, Verdict},
+    judging::{self, Case},
+    policy::{self, Effect, MAX_APPROVAL_TTL_MINUTES, PolicyError, Rule, Verdict},
 };
 
 /// The active rules in order. A row whose effect is unknown counts as `ask`.
@@ -30,7 +32,7 @@ pub fn rules_of(rows: Vec<Policy>) -> Vec<Rule> {
         .collect()
 }
 
-fn effect(text: &str) -> Option<Effect> {
+pub(crate) fn effect(text: &str) -> Option<Effect> {
     match text {
         "allow" => Some(Effect::Allow),
         "ask" => Some(Effect::Ask),
@@ -51,7 +53,7 @@ pub async fn change(
         .transaction(move |tx| {
             Box::pin(async move {
                 let before = find(tx, &actor, id).await?;
-                let risk = before.risk.clone();
+                let (risk, asking) = (before.risk.clone(), before.asking());
                 let after = change(before)?;
                 let effect = effect(&after.effect).ok_or_else(unknown_effect)?;
                 let rule = Rule {
@@ -70,6 +72,11 @@ pub async fn change(
                     return Err(store::Error::Refused { what: "policies".to_owned() }.into());
                 }
                 if after.risk != risk && !policies::set_risk(&actor, tx, id, &after.risk).await? {
+                    return Err(store::Error::Refused { what: "policies".to_owned() }.into());
+                }
+                let wanted = after.asking();
+                check_asking(&wanted)?;
+                if wanted != asking && !policies::set_asking(&actor, tx, id, &wanted).await? {
                     return Err(store::Error::Refused { what: "policies".to_owned() }.into());
                 }
                 find(tx, &actor, id).await
@@ -111,8 +118,8 @@ pub async fn test(
             (serde_json::to_value(&task).unwrap_or_default(), outside || is_outside)
         }
     };
-    let rules = rules_of(policies::list(actor, store).await?);
-    Ok(policy::decide(&rules, &Call { server, tool, arguments, outside, task: &task }))
+    let case = Case { server: server.to_owned(), tool: tool.to_owned(), arguments: arguments.clone(), outside, task };
+    judging::judge(actor, store, &case).await
 }
 
 fn unknown_effect() -> Error {
@@ -146,30 +153,159 @@ pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Opti
     Ok(policies::create(actor, on, &new).await?)
 }
 
-/// How much may go wrong with what a rule asks about; a rule that is gone meanwhile counts as `high`.
-pub async fn risk_of(actor: &Actor, on: impl Run, rule: Uuid) -> Result<String> {
+/// How much may go wrong with what a rule asks about, and how it asks; a rule that is gone meanwhile counts as `high`.
+pub async fn asking_of(actor: &Actor, on: impl Run, rule: Uuid) -> Result<(String, Asking)> {
     let found = policies::list(actor, on).await?.into_iter().find(|row| row.id == rule);
-    Ok(found.map_or_else(|| "high".to_owned(), |row| row.risk))
+    Ok(found.map_or_else(|| ("high".to_owned(), Asking::default()), |row| (row.risk.clone(), row.asking())))
 }
 
-/// The same, with how much may go wrong with what the rule asks about: `low`, `normal` or `high`.
+/// The rule that forbids to make a call of this tool again by itself, if there is one.
+pub async fn never_repeated(actor: &Actor, on: impl Run, server: &str, tool: &str) -> Result<Option<String>> {
+    let rows = policies::list(actor, on).await?.into_iter().filter(|row| row.is_active && row.never_repeat);
+    Ok(rows.into_iter().find(|row| policy::names(&row.server, &row.tool, server, tool)).map(|row| row.name))
+}
+
+/// Whether what a rule says of those it asks can be kept.
+pub fn check_asking(asking: &Asking) -> Result<()> {
+    if !(1..=5).contains(&asking.approvers) {
+        return Err(Error::invalid("approvers", "1 to 5 people can be asked to agree"));
+    }
+    for (field, minutes) in [("remind_minutes", asking.remind_minutes), ("escalate_minutes", asking.escalate_minutes)] {
+        if minutes.is_some_and(|m| !(1..=MAX_APPROVAL_TTL_MINUTES).contains(&m)) {
+            return Err(Error::invalid(field, format!("{field} needs 1 to {MAX_APPROVAL_TTL_MINUTES} minutes")));
+        }
+    }
+    Ok(())
+}
+
+/// The same, with how much may go wrong with what the rule asks about (`low`, `normal` or `high`), and how it asks.
 pub async fn add_with_risk(
     store: &Store,
     actor: &Actor,
     new: NewPolicy,
     position: Option<i32>,
-    risk: String,
+    (risk, asking): (String, Asking),
 ) -> Result<Uuid> {
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| Box::pin(async move { add_whole(tx, &actor, new, position, &risk, &asking).await }))
+        .await
+}
+
+/// The same within a transaction.
+pub async fn add_whole(
+    on: impl Run,
+    actor: &Actor,
+    new: NewPolicy,
+    position: Option<i32>,
+    risk: &str,
+    asking: &Asking,
+) -> Result<Uuid> {
+    check_asking(asking)?;
+    let id = add(on, actor, new, position).await?;
+    let risk_kept = risk == "normal" || policies::set_risk(actor, on, id, risk).await?;
+    let asking_kept = *asking == Asking::default() || policies::set_asking(actor, on, id, asking).await?;
+    if risk_kept && asking_kept { Ok(id) } else { Err(store::Error::Refused { what: "policies".to_owned() }.into()) }
+}
+
+/// A rule made of a decision: this tool with such arguments, and no further. Paths may move within their folders, texts that
+/// name somebody must stay, whatever else there is is free.
+pub fn of_decision(approval: &Approval, effect: &str) -> Option<NewPolicy> {
+    let details = approval.details.as_ref()?;
+    let (server, tool) = (details.get("server")?.as_str()?, details.get("tool")?.as_str()?);
+    let condition = details.get("arguments").map(condition_of).filter(|c| !c.is_empty());
+    Some(NewPolicy {
+        position: 0,
+        name: format!("{server}: {tool}").chars().take(100).collect(),
+        server: server.to_owned(),
+        tool: tool.to_owned(),
+        condition,
+        outside: effect == "allow" && details.get("outside").and_then(Json::as_bool) == Some(true),
+        effect: effect.to_owned(),
+        approval_ttl_minutes: policy::DEFAULT_APPROVAL_TTL_MINUTES,
+    })
+}
+
+/// Makes a rule of a decision, so that such a call is allowed without asking; it stands before the rule that asked. Answers the
+/// rule, which is an ordinary one: seen, changed and removed like any other.
+pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result<Policy> {
+    let Some(mut new) = of_decision(approval, "allow") else {
+        return Err(Error::Conflict("only a call of a tool can be allowed for good".to_owned()));
+    };
+    let asked_by = approval.details.as_ref().and_then(|d| d.get("rule")).and_then(Json::as_str).map(str::to_owned);
     let actor = actor.clone();
     store
         .transaction(move |tx| {
             Box::pin(async move {
-                let id = add(tx, &actor, new, position).await?;
-                if risk != "normal" && !policies::set_risk(&actor, tx, id, &risk).await? {
-                    return Err(store::Error::Refused { what: "policies".to_owned() }.into());
+                let rows = policies::list(&actor, tx).await?;
+                let asking = rows.iter().find(|row| Some(&row.name) == asked_by.as_ref());
+                if asking.is_some_and(|row| row.position == 1) {
+                    return Err(Error::Conflict(format!(
+                        "the rule {:?} stands first, and so it would ask all the same; give it a higher position",
+                        asked_by.unwrap_or_default()
+                    )));
                 }
-                Ok::<_, Error>(id)
+                let plain = new.name.clone();
+                for number in 2.. {
+                    if !rows.iter().any(|row| row.name == new.name) {
+                        break;
+                    }
+                    new.name = format!("{} ({number})", plain.chars().take(90).collect::<String>());
+                }
+                let position = asking.map(|row| row.position - 1);
+                let id = add(tx, &actor, new, position).await?;
+                find(tx, &actor, id).await
             })
         })
         .await
+}
+
+/// A condition that reaches no further than the folders of the paths and the people among a call's arguments: narrow at first,
+/// for a person to widen.
+pub fn condition_of(arguments: &Json) -> String {
+    let Some(map) = arguments.as_object() else { return String::new() };
+    let parts = map.iter().filter_map(|(name, value)| {
+        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with(|c: char| c.is_ascii_digit());
+        let text = value.as_str().filter(|_| is_name)?;
+        // A string literal of CEL is written as one of JSON.
+        if text.starts_with('/') {
+            let folder = text.rsplit_once('/').map(|(folder, _)| folder).filter(|f| !f.is_empty())?;
+            return Some(format!("inside(args.{name}, {})", Json::from(folder)));
+        }
+        let is_somebody =
+            matches!(name.as_str(), "to" | "cc" | "bcc" | "recipient" | "with" | "iban") || text.contains("://");
+        is_somebody.then(|| format!("args.{name} == {}", Json::from(text)))
+    });
+    let mut parts: Vec<String> = parts.collect();
+    // What widens the circle was not there, and is not let in.
+    parts.extend(
+        ["cc", "bcc"]
+            .into_iter()
+            .filter(|n| map.contains_key("to") && !map.contains_key(*n))
+            .map(|n| format!("!has(args.{n})")),
+    );
+    parts.join(" && ")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::condition_of;
+
+    #[test]
+    fn a_rule_of_a_decision_is_as_narrow_as_its_folders_and_people() {
+        let arguments =
+            json!({"source": "/in/a \"b\".pdf", "destination": "/out/2026/a.pdf", "n": 1, "odd-name": "/x/y"});
+        let condition = condition_of(&arguments);
+        assert!(condition.contains(r#"inside(args.source, "/in")"#), "{condition}");
+        assert!(condition.contains(r#"inside(args.destination, "/out/2026")"#), "{condition}");
+        assert!(!condition.contains("odd"), "{condition}");
+        assert_eq!(condition_of(&json!({"path": "/top"})), "");
+        assert_eq!(
+            condition_of(&json!({"to": "bob@example.org", "subject": "x"})),
+            r#"args.to == "bob@example.org" && !has(args.cc) && !has(args.bcc)"#
+        );
+    }
 }

@@ -11,7 +11,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Result, rules};
+use crate::{Error, Result, brain::OWN_SERVER, rules};
 
 /// A server to be added.
 #[derive(Debug, Clone)]
@@ -48,6 +48,9 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
             "name",
             "a server's name needs 1 to 100 letters, digits, dots, dashes or underscores",
         ));
+    }
+    if new.name.eq_ignore_ascii_case(OWN_SERVER) {
+        return Err(Error::invalid("name", format!("{OWN_SERVER} is Steward's own name; give the server another one")));
     }
     check_command(&new.command, &new.args)?;
     let environment = if new.environment.is_empty() {

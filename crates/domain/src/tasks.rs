@@ -9,7 +9,10 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Error, Result, deceit};
+
+/// Tasks above a task that are looked at for who wants it.
+const MOST_PARENTS: usize = 8;
 
 /// A task that the actor may see.
 pub async fn get(store: &Store, actor: &Actor, id: Uuid) -> Result<Task> {
@@ -202,6 +205,20 @@ fn day(time: Timestamp) -> String {
     time.to_zoned(TimeZone::UTC).date().to_string()
 }
 
+/// Who wants a task done: of one that the employee made as a part of another, whoever wants that.
+async fn wanted_by(actor: &Actor, on: impl Run, task: &Task) -> Result<Option<Uuid>> {
+    let mut wanted = task.created_by;
+    let parent_of = |task: &Task| task.metadata.get("parent_task_id").and_then(|id| id.as_str()?.parse().ok());
+    let mut parent: Option<Uuid> = if task.created_by == task.assigned_to { parent_of(task) } else { None };
+    for _ in 0..MOST_PARENTS {
+        let Some(id) = parent else { break };
+        let Some(found) = tasks::get(actor, on, id).await? else { break };
+        wanted = found.created_by;
+        parent = if found.created_by == found.assigned_to { parent_of(&found) } else { None };
+    }
+    Ok(wanted)
+}
+
 /// Tells the person who wants a task done how it stands, within a transaction.
 pub async fn tell_creator(
     actor: &Actor,
@@ -212,11 +229,12 @@ pub async fn tell_creator(
     message: Option<String>,
     approval: Option<Uuid>,
 ) -> Result<()> {
-    let Some(user_id) = task.created_by else { return Ok(()) };
+    let Some(user_id) = wanted_by(actor, on, task).await? else { return Ok(()) };
+    // Of titles from outside nothing hides, wherever the message is read.
     let new = NewNotification {
         user_id,
-        title,
-        message,
+        title: deceit::visible(&title),
+        message: message.map(|said| deceit::visible(&said)),
         r#type: kind,
         data: json!({ "task_id": task.id, "approval_id": approval }),
     };

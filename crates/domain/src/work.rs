@@ -3,9 +3,12 @@
 //!
 //! The life of a step is drawn in docs/steps.md.
 
+pub mod asking;
+mod calls;
 mod journal;
 mod open;
 mod thinking;
+pub mod waits;
 
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
@@ -24,7 +27,7 @@ pub use self::{
     open::{open, reopen},
     thinking::Question,
 };
-use crate::{Error, Result, brain, policy::Verdict, tasks as task_rules};
+use crate::{Error, Result, brain, deceit, judging::Case, policy::Verdict, tasks as task_rules};
 
 /// A claimed task with all that is needed to go on.
 #[derive(Debug, Clone)]
@@ -42,12 +45,13 @@ pub struct Work {
 }
 
 impl Work {
-    /// Whether what is worked on comes from outside: the task does, or a model that leads the work has read what a tool
-    /// answered, and who knows where the tool had it from. A task without provenance was made by a person here.
+    /// Whether what is worked on comes from outside: the task does, or an event that was waited for, or a model that leads the
+    /// work has read what a tool answered, and who knows where the tool had it from. A task without provenance was made by a person here.
     pub fn is_outside(&self) -> bool {
         self.provenance.as_ref().is_some_and(|p| p.outside)
             || brain::leading_model(&self.run.playbook).is_some()
                 && self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.state != "denied" && s.result.is_some())
+            || self.steps.iter().any(waits::brought_outside)
     }
 }
 
@@ -90,6 +94,15 @@ impl Seen<'_> {
 pub fn is_of_the_server_asked_about(approval: &Approval, tool: &ServerTool) -> bool {
     let asked = approval.details.as_ref().and_then(|details| details.get("server_id"));
     asked.is_none_or(|asked| asked.as_str() == Some(tool.server_id.to_string().as_str()))
+}
+
+/// A call about whose tool rules count calls.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// The call.
+    pub case: Case,
+    /// Whether a person said yes to it: then only a rule that denies it holds it back.
+    pub is_decided: bool,
 }
 
 /// A call that a playbook asks for, checked and frozen.
@@ -252,7 +265,9 @@ impl Worker {
                 };
                 let mut details = details;
                 if let Some(rule) = rule {
-                    details["risk"] = crate::rules::risk_of(&actor, tx, rule).await?.into();
+                    let (risk, asking) = crate::rules::asking_of(&actor, tx, rule).await?;
+                    details["risk"] = risk.into();
+                    asking::freeze(&mut details, &asking);
                 }
                 let question =
                     NewApproval { task_id: task.id, action_type: "tool_call".to_owned(), details, expires_at };
@@ -328,58 +343,6 @@ impl Worker {
                 task_rules::tell_creator(&actor, tx, &task, "alert", title, Some(reason), Some(approval_id)).await?;
                 wait(&actor, tx, &lease).await?;
                 Ok(approval_id)
-            })
-        })
-        .await
-    }
-
-    /// Marks a step as started with exactly these arguments. After this commit the call may be sent, once.
-    pub async fn start(
-        &self,
-        store: &Store,
-        lease: &Lease,
-        step_id: Uuid,
-        arguments: String,
-        sha256: String,
-    ) -> Result<()> {
-        let attempt = lease.attempt;
-        self.under_lease(store, lease, move |tx, actor| {
-            Box::pin(async move {
-                if runs::start_step(&actor, tx, step_id, attempt, &arguments, &sha256).await? {
-                    Ok(())
-                } else {
-                    Err(Error::Conflict("the step was started before; it is not started twice".to_owned()))
-                }
-            })
-        })
-        .await
-    }
-
-    /// Takes back the start of a call that certainly never left.
-    /// `attempt` is the claim that started it.
-    pub async fn unsend(&self, store: &Store, lease: &Lease, step_id: Uuid, attempt: i32) -> Result<()> {
-        self.under_lease(store, lease, move |tx, actor| {
-            Box::pin(async move { runs::unsend_step(&actor, tx, step_id, attempt).await.map(drop).map_err(Into::into) })
-        })
-        .await
-    }
-
-    /// Ends a step with what came of it.
-    pub async fn end(
-        &self,
-        store: &Store,
-        lease: &Lease,
-        step_id: Uuid,
-        state: &'static str,
-        result: Option<String>,
-        error: Option<String>,
-    ) -> Result<()> {
-        self.under_lease(store, lease, move |tx, actor| {
-            Box::pin(async move {
-                runs::end_step(&actor, tx, step_id, state, result.as_deref(), error.as_deref())
-                    .await
-                    .map(drop)
-                    .map_err(Into::into)
             })
         })
         .await
@@ -486,13 +449,14 @@ fn summary(call: &PlannedCall) -> String {
     let arguments: Json = serde_json::from_str(&call.arguments).unwrap_or_default();
     let shown: Vec<String> = arguments
         .as_object()
-        .map(|map| map.iter().map(|(k, v)| format!("{k} {}", short(v))).collect())
+        .map(|map| map.iter().map(|(k, v)| format!("{} {}", deceit::visible(k), short(v))).collect())
         .unwrap_or_default();
     format!("{} of {} ({})", call.tool, call.server, shown.join(", "))
 }
 
 fn short(value: &Json) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let clean: String = text.chars().map(|c| if c.is_control() { '␣' } else { c }).take(121).collect();
+    let plain: String = text.chars().map(|c| if c.is_control() { '␣' } else { c }).take(121).collect();
+    let clean = deceit::visible(&plain);
     if clean.chars().count() > 120 { format!("{}…", clean.chars().take(119).collect::<String>()) } else { clean }
 }

@@ -64,6 +64,19 @@ row! {
         pub arguments_sha256: String,
     }
 }
+row! {
+    /// One person's yes where several are needed.
+    pub struct ApprovalVote {
+        /// The approval.
+        pub approval_id: Uuid,
+        /// Who said yes.
+        pub user_id: Uuid,
+        /// In whose words.
+        pub note: Option<String>,
+        /// When.
+        pub created_at: Timestamp,
+    }
+}
 /// A frozen call with its edit, if there is one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FrozenCall {
@@ -110,6 +123,8 @@ statements! {
     CALL: FrozenCall = "approvals/call";
     ADD_EDIT: ApprovalCall = "approvals/add_edit";
     EDIT: Scalar<String> = "approvals/edit";
+    VOTE: ApprovalVote = "approvals/vote";
+    VOTES: ApprovalVote = "approvals/votes";
     WAITING: Scalar<i64> = "approvals/waiting";
 }
 
@@ -215,4 +230,14 @@ pub async fn add_edit(actor: &Actor, on: impl Run, id: Uuid, arguments: &str, ar
 /// What the deciding person put in place of the arguments, or answered beyond yes and no, as text.
 pub async fn edit(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<String>> {
     Ok(on.optional::<Scalar<String>>(actor, &EDIT, vec![id.into()]).await?.map(|s| s.0))
+}
+
+/// Says the actor's yes where others must agree too; possible once for each person, while the approval is open.
+pub async fn vote(actor: &Actor, on: impl Run, id: Uuid, note: Option<&str>) -> Result<()> {
+    on.execute(actor, &VOTE, vec![id.into(), note.into()]).await.map(drop)
+}
+
+/// Who said yes so far, where several must; in the order in which they did.
+pub async fn votes(actor: &Actor, on: impl Run, id: Uuid) -> Result<Vec<ApprovalVote>> {
+    on.list(actor, &VOTES, vec![id.into()]).await
 }

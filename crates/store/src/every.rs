@@ -2,7 +2,7 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    activity, api_tokens, approvals, audit_trail, briefing, cache, events, file_attachments, handbook,
+    activity, api_tokens, approvals, audit_trail, briefing, cache, contacts, events, file_attachments, handbook,
     idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, model_turns,
     notification_channels, notification_outbox, notifications, passkeys, policies, push_subscriptions, run, runs,
     schedules, sealed, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
@@ -17,6 +17,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         audit_trail::ALL,
         briefing::ALL,
         cache::ALL,
+        contacts::ALL,
         events::ALL,
         file_attachments::ALL,
         handbook::ALL,

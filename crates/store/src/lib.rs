@@ -21,6 +21,7 @@ pub mod canonical;
 #[path = "../tests/common/mod.rs"]
 mod common;
 pub mod config;
+pub mod contacts;
 pub mod diagnosis;
 pub mod error;
 pub mod events;

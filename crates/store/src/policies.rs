@@ -41,6 +41,16 @@ row! {
         pub updated_at: Timestamp,
         /// How much may go wrong with what it asks about: `low`, `normal` or `high`.
         pub risk: String,
+        /// How many people must say yes, 1 to 5; one no is a no.
+        pub approvers: i32,
+        /// Whether a call it matches is never made again by itself, whatever the owner said of the tool.
+        pub never_repeat: bool,
+        /// After how many minutes whoever was asked is reminded, once; none: never.
+        pub remind_minutes: Option<i32>,
+        /// After how many minutes others are asked too; none: never.
+        pub escalate_minutes: Option<i32>,
+        /// Who is asked then; none: everybody else who may decide.
+        pub escalate_to: Option<Uuid>,
     }
 }
 
@@ -69,6 +79,7 @@ statements! {
     CREATE: Policy = "policies/create";
     LIST: Policy = "policies/list";
     SET_RISK: Policy = "policies/set_risk";
+    SET_ASKING: Policy = "policies/set_asking";
     UPDATE: Policy = "policies/update";
     DELETE: Policy = "policies/delete";
 }
@@ -94,6 +105,53 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewPolicy) -> Result<Uuid
 /// Says how much may go wrong with what a rule asks about: `low`, `normal` or `high`. False: no such rule, or not allowed.
 pub async fn set_risk(actor: &Actor, on: impl Run, id: Uuid, risk: &str) -> Result<bool> {
     Ok(on.execute(actor, &SET_RISK, vec![id.into(), risk.into()]).await? > 0)
+}
+
+/// What a rule says of those it asks, beside the question itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asking {
+    /// How many people must say yes, 1 to 5.
+    pub approvers: i32,
+    /// Whether a call is never made again by itself.
+    pub never_repeat: bool,
+    /// After how many minutes whoever was asked is reminded.
+    pub remind_minutes: Option<i32>,
+    /// After how many minutes others are asked too.
+    pub escalate_minutes: Option<i32>,
+    /// Who is asked then; none: everybody else who may decide.
+    pub escalate_to: Option<Uuid>,
+}
+
+impl Default for Asking {
+    fn default() -> Self {
+        Self { approvers: 1, never_repeat: false, remind_minutes: None, escalate_minutes: None, escalate_to: None }
+    }
+}
+
+impl Policy {
+    /// What it says of those it asks.
+    pub fn asking(&self) -> Asking {
+        Asking {
+            approvers: self.approvers,
+            never_repeat: self.never_repeat,
+            remind_minutes: self.remind_minutes,
+            escalate_minutes: self.escalate_minutes,
+            escalate_to: self.escalate_to,
+        }
+    }
+}
+
+/// Says how a rule asks. False: no such rule, or not allowed.
+pub async fn set_asking(actor: &Actor, on: impl Run, id: Uuid, asking: &Asking) -> Result<bool> {
+    let params = vec![
+        id.into(),
+        asking.approvers.into(),
+        asking.never_repeat.into(),
+        asking.remind_minutes.into(),
+        asking.escalate_minutes.into(),
+        asking.escalate_to.into(),
+    ];
+    Ok(on.execute(actor, &SET_ASKING, params).await? > 0)
 }
 
 /// All rules in order, at most 500.

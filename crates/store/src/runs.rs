@@ -76,6 +76,18 @@ row! {
     }
 }
 
+row! {
+    /// How often a tool was really called in a time.
+    pub struct CallsMade {
+        /// Server's name.
+        pub server: String,
+        /// Tool's name.
+        pub tool: String,
+        /// How often.
+        pub made: i64,
+    }
+}
+
 /// A step to be journalled.
 #[derive(Debug, Clone)]
 pub struct NewStep {
@@ -118,6 +130,8 @@ statements! {
     UNSEND_STEP: Step = "steps/unsend";
     ASK_STEP: Step = "steps/ask";
     END_STEP: Step = "steps/end";
+    CALLS_MADE: CallsMade = "steps/calls_made" split;
+    PAST: Step = "steps/past";
 }
 
 /// Begins a run of a task and answers its id.
@@ -227,4 +241,15 @@ pub async fn end_step(
     error: Option<&str>,
 ) -> Result<bool> {
     Ok(on.execute(actor, &END_STEP, vec![id.into(), state.into(), result.into(), error.into()]).await? > 0)
+}
+
+/// How often tools were really called in the last `minutes`, by whomever and for whatever task. Within a transaction nobody
+/// else counts or starts a counted call until it ends.
+pub async fn calls_made(actor: &Actor, on: impl Run, minutes: i64) -> Result<Vec<CallsMade>> {
+    on.list(actor, &CALLS_MADE, vec![minutes.into()]).await
+}
+
+/// Steps since a moment, of tasks that the actor may see, newest first.
+pub async fn past(actor: &Actor, on: impl Run, since: Timestamp, limit: i64) -> Result<Vec<Step>> {
+    on.list(actor, &PAST, vec![since.into(), limit.clamp(1, 1000).into()]).await
 }

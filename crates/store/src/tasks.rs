@@ -213,6 +213,7 @@ pub(crate) fn from_place(cursor: Option<Cursor>, limit: i64) -> Vec<Value> {
 
 statements! {
     CREATE: Task = "tasks/create" wakes;
+    OF_SOURCE: Task = "tasks/of_source";
     GET: Task = "tasks/get";
     LOCK: Task = "tasks/lock" split;
     LIST: Task = "tasks/list" split;
@@ -382,4 +383,10 @@ pub async fn among(actor: &Actor, on: impl Run, ids: Vec<Uuid>) -> Result<Vec<Ta
 /// (1–200).
 pub async fn due(actor: &Actor, on: impl Run, from: Timestamp, before: Timestamp, limit: i64) -> Result<Vec<Task>> {
     on.list(actor, &DUE, vec![from.into(), before.into(), page(limit)]).await
+}
+
+/// Tasks that came from a source, such as `watcher:inbox`, since a moment, as far as the actor may see them; the oldest first,
+/// at most 200.
+pub async fn of_source(actor: &Actor, on: impl Run, source: &str, since: Timestamp) -> Result<Vec<Task>> {
+    on.list(actor, &OF_SOURCE, vec![source.into(), since.into()]).await
 }

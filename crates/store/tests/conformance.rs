@@ -49,6 +49,8 @@ mod task_queue;
 mod tasks;
 #[path = "conformance/transactions.rs"]
 mod transactions;
+#[path = "conformance/trust.rs"]
+mod trust;
 #[path = "conformance/users.rs"]
 mod users;
 #[path = "conformance/watchers.rs"]

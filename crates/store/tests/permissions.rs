@@ -18,6 +18,8 @@ mod rows;
 mod telling;
 #[path = "permissions/thinking.rs"]
 mod thinking;
+#[path = "permissions/trust.rs"]
+mod trust;
 #[path = "permissions/verbs.rs"]
 mod verbs;
 #[path = "permissions/world.rs"]

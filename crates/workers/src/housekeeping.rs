@@ -1,4 +1,5 @@
-//! What must happen by the clock: approvals expire, leases run out, schedules fire, the vault is swept.
+//! What must happen by the clock: approvals expire and are brought back to mind, leases run out, schedules fire, the vault is
+//! swept.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use domain::files;
 use store::{Actor, Store, Vault, approvals, schedules, task_queue};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Result, jobs::Jobs, scheduler::Scheduler};
+use crate::{Result, jobs::Jobs, reminding, scheduler::Scheduler};
 
 /// How often approvals and leases are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -68,7 +69,9 @@ async fn tick(store: &Store, scheduler: &mut Scheduler, ticks: u64) -> Result<()
         tracing::info!(expired = expired.len(), freed = freed.len(), "approvals expired or leases ran out");
     }
     if ticks.is_multiple_of(SCHEDULE_TICKS) {
-        scheduler.round(schedules::clock(&service, store).await?).await?;
+        let now = schedules::clock(&service, store).await?;
+        scheduler.round(now).await?;
+        reminding::round(store, now).await?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod log_keeping;
 pub mod logs;
 pub mod notifier;
 mod once;
+pub mod reminding;
 pub mod safekeeping;
 pub mod scheduler;
 pub mod servers;

@@ -11,7 +11,10 @@ use cel::objects::{Key, Map};
 use cel::{Context, ExecutionError, Program, Value as Cel};
 use serde_json::Value;
 
-use super::Call;
+use super::{
+    Call,
+    around::{self, Needs},
+};
 use crate::playbook::glob::Glob;
 
 /// The longest condition, in bytes.
@@ -28,12 +31,13 @@ const BYTES_PER_UNIT: u64 = 256;
 const MAX_REASON_CHARS: usize = 300;
 
 /// What conditions can name.
-const VARIABLES: &[&str] = &["args", "arguments", "task", "server", "tool", "outside"];
+const VARIABLES: &[&str] = &["args", "arguments", "task", "server", "tool", "outside", "now"];
 /// Names of types, for `type(x) == string`.
 const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 /// What conditions can call.
 const FUNCTIONS: &[&str] = &[
     "bytes",
+    "calls",
     "contains",
     "double",
     "dyn",
@@ -41,6 +45,8 @@ const FUNCTIONS: &[&str] = &[
     "glob",
     "inside",
     "int",
+    "known",
+    "local",
     "size",
     "startsWith",
     "string",
@@ -60,6 +66,62 @@ pub(super) fn check(source: &str) -> Result<(), String> {
 /// Whether a condition holds for a call. Every doubt is an error.
 pub(super) fn holds(source: &str, call: &Call<'_>) -> Result<bool, String> {
     guarded(|| judge(&compile(source)?, call))
+}
+
+/// The periods, in minutes, in which a condition counts calls; and whether it asks who is known. What can't be read asks
+/// nothing: it is an error when it is judged.
+pub(super) fn needs(source: &str, needs: &mut Needs) {
+    // Most conditions count nothing, and are not read twice.
+    needs.contacts |= source.contains("known");
+    if !source.contains(around::CALLS) {
+        return;
+    }
+    let periods = guarded(|| {
+        let mut found = Vec::new();
+        collect_periods(&compile(source)?, &mut found);
+        Ok(found)
+    });
+    needs.periods.extend(periods.unwrap_or_default());
+}
+
+fn collect_periods(node: &IdedExpr, found: &mut Vec<i64>) {
+    match &node.expr {
+        Expr::Select(select) => collect_periods(&select.operand, found),
+        Expr::Call(call) => {
+            if call.func_name == around::CALLS {
+                found.extend(period_of(&call.args));
+            }
+            call.target.iter().map(|t| &**t).chain(&call.args).for_each(|part| collect_periods(part, found));
+        }
+        Expr::List(list) => list.elements.iter().for_each(|item| collect_periods(item, found)),
+        Expr::Map(map) => {
+            for entry in &map.entries {
+                if let EntryExpr::MapEntry(entry) = &entry.expr {
+                    collect_periods(&entry.key, found);
+                    collect_periods(&entry.value, found);
+                }
+            }
+        }
+        Expr::Comprehension(all) => {
+            for part in [&all.iter_range, &all.accu_init, &all.loop_cond, &all.loop_step, &all.result] {
+                collect_periods(part, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The period of `calls(…)`, in minutes: known before anything is judged, and so written out.
+fn period_of(args: &[IdedExpr]) -> Result<i64, String> {
+    let text = |node: &IdedExpr| match &node.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let advice = "calls needs a pattern and a period, both written out, as in calls(\"send_*\", \"1h\")";
+    let [pattern, period] = args else { return Err(advice.to_owned()) };
+    let (Some(pattern), Some(period)) = (text(pattern), text(period)) else { return Err(advice.to_owned()) };
+    around::pattern(&pattern)?;
+    around::minutes(&period)
 }
 
 /// A fault in the engine must cost one judgement, not the process.
@@ -109,6 +171,9 @@ fn metered(node: IdedExpr, levels: usize, bound: &mut Vec<String>) -> Result<Ide
             }
             call.target = call.target.map(|target| metered(*target, levels, bound).map(Box::new)).transpose()?;
             call.args = call.args.into_iter().map(|arg| metered(arg, levels, bound)).collect::<Result<_, _>>()?;
+            if call.func_name == around::CALLS {
+                period_of(&call.args)?;
+            }
             let grows = call.func_name == operators::ADD;
             let expr = Expr::Call(call);
             return Ok(if grows { paying(MADE, IdedExpr { id, expr }, &[]) } else { IdedExpr { id, expr } });
@@ -234,6 +299,8 @@ fn judge(condition: &IdedExpr, call: &Call<'_>) -> Result<bool, String> {
     context.add_variable_from_value("server", call.server.to_owned());
     context.add_variable_from_value("tool", call.tool.to_owned());
     context.add_variable_from_value("outside", call.outside);
+    context.add_variable_from_value("now", cel(&around::moment(call.around.now, &jiff::tz::TimeZone::UTC)));
+    around_functions(&mut context, call).map_err(|error| cut(&error.to_string()))?;
     add_functions(&mut context, &left, context_bytes).map_err(|error| cut(&error.to_string()))?;
     let result = context.resolve(condition);
     // Looked at first: CEL forgets an error beside `|| true`, and work that was cut short proves nothing.
@@ -275,6 +342,36 @@ fn add_functions(
     })?;
     context.add_function("glob", |text: Arc<String>, pattern: Arc<String>| {
         glob(&text, &pattern).map_err(|reason| ExecutionError::function_error("glob", reason))
+    })
+}
+
+/// What a condition asks of the world around the call.
+fn around_functions(context: &mut Context<'_, '_>, call: &Call<'_>) -> Result<(), cel::DeclarationError> {
+    let failed = |name: &'static str| move |reason: String| ExecutionError::function_error(name, reason);
+    let now = call.around.now;
+    context.add_function("local", move |zone: Arc<String>| {
+        let zone =
+            jiff::tz::TimeZone::get(&zone).map_err(|_| failed("local")(format!("there is no time zone {zone:?}")))?;
+        Ok::<Cel, ExecutionError>(cel(&around::moment(now, &zone)))
+    })?;
+    let counts = call.around.counts.cloned();
+    context.add_function(around::CALLS, move |pattern: Arc<String>, period: Arc<String>| {
+        let made = around::count(counts.as_ref(), &pattern, &period).map_err(failed(around::CALLS))?;
+        Ok::<Cel, ExecutionError>(Cel::Int(made))
+    })?;
+    let known = call.around.known.cloned();
+    context.add_function("known", move |who: Cel| {
+        let Some(known) = &known else {
+            return Err(failed("known")("who is known can't be said here".to_owned()));
+        };
+        let is_known = |text: &str| known.contains(&around::address(text));
+        match &who {
+            Cel::String(text) => Ok(is_known(text)),
+            Cel::List(items) => {
+                Ok(!items.is_empty() && items.iter().all(|item| matches!(item, Cel::String(text) if is_known(text))))
+            }
+            other => Err(failed("known")(format!("it needs a text or a list of texts, and not {}", other.type_of()))),
+        }
     })
 }
 

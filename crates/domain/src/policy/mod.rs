@@ -4,6 +4,7 @@
 //! Rules are tried in order of position and the first that matches decides; where none matches, a person is asked.
 //! Nothing that goes wrong ever allows: a rule that cannot be judged makes the call ask, unless a rule below denies it.
 
+pub mod around;
 mod condition;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::playbook::glob::Glob;
 
+use around::{Around, Needs};
 pub use condition::{MAX_CONDITION_BYTES, MAX_CONTEXT_BYTES};
 
 /// How long an approval waits where no rule says: a day, in minutes.
@@ -50,7 +52,7 @@ pub struct Rule {
     pub server: String,
     /// A pattern over the tool's name: `*`, `?`, `{a,b}`.
     pub tool: String,
-    /// A CEL expression over `args` (also `arguments`), `task`, `server`, `tool` and `outside`; none always holds.
+    /// A CEL expression over `args` (also `arguments`), `task`, `server`, `tool`, `outside` and `now`; none always holds.
     pub condition: Option<String>,
     /// Whether an allowing rule also reaches work on content from outside.
     pub outside: bool,
@@ -73,6 +75,8 @@ pub struct Call<'a> {
     pub outside: bool,
     /// The task, as conditions see it.
     pub task: &'a Value,
+    /// The world around it.
+    pub around: Around<'a>,
 }
 
 /// What was decided, and by which rule.
@@ -154,6 +158,25 @@ pub fn validate(rule: &Rule) -> Result<(), PolicyError> {
         Some(source) => condition::check(source).map_err(|reason| PolicyError::Condition { reason }),
         None => Ok(()),
     }
+}
+
+/// Whether a rule's two patterns name a tool; what can't be read names every tool.
+pub fn names(server_pattern: &str, tool_pattern: &str, server: &str, tool: &str) -> bool {
+    let fits = |field, written: &str, name: &str| pattern(field, written).map_or(true, |glob| glob.fits(name));
+    fits("server", server_pattern, server) && fits("tool", tool_pattern, tool)
+}
+
+/// What must be looked up before a call of this server and tool can be judged.
+pub fn needs(rules: &[Rule], server: &str, tool: &str) -> Needs {
+    let mut needs = Needs::default();
+    for rule in rules {
+        if names(&rule.server, &rule.tool, server, tool)
+            && let Some(source) = &rule.condition
+        {
+            condition::needs(source, &mut needs);
+        }
+    }
+    needs
 }
 
 /// Judges a call by the rules, whatever order they are given in.

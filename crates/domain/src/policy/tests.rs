@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Call, DEFAULT_APPROVAL_TTL_MINUTES, Effect, PolicyError, Rule, Verdict, decide, validate};
+use super::{
+    Call, DEFAULT_APPROVAL_TTL_MINUTES, Effect, PolicyError, Rule, Verdict,
+    around::{Around, Counts, Needs},
+    decide, needs, validate,
+};
 
 fn rule(position: i32, effect: Effect, server: &str, tool: &str, condition: Option<&str>) -> Rule {
     Rule {
@@ -22,7 +26,7 @@ fn rule(position: i32, effect: Effect, server: &str, tool: &str, condition: Opti
 
 fn judge(rules: &[Rule], tool: &str, arguments: &Value, outside: bool) -> Verdict {
     let task = json!({ "title": "t", "priority": "high" });
-    decide(rules, &Call { server: "files", tool, arguments, outside, task: &task })
+    decide(rules, &Call { server: "files", tool, arguments, outside, task: &task, around: Around::default() })
 }
 
 /// Whether a condition holds, by way of an allowing rule; an error is its reason.
@@ -74,7 +78,14 @@ fn patterns_match_whole_names() {
         assert_eq!(judge(&rules, tool, &json!({}), false).effect, effect, "{tool}");
     }
     let task = json!({});
-    let other = Call { server: "files2", tool: "get_file_info", arguments: &task, outside: false, task: &task };
+    let other = Call {
+        server: "files2",
+        tool: "get_file_info",
+        arguments: &task,
+        outside: false,
+        task: &task,
+        around: Around::default(),
+    };
     assert_eq!(decide(&rules, &other).effect, Effect::Ask);
 }
 
@@ -290,7 +301,7 @@ proptest! {
         rules in prop::collection::vec(any_rule(), 0..7), arguments in any_json(), task in any_json(),
         server in prop::sample::select(vec!["a", "b", "c"]), tool in prop::sample::select(vec!["a", "b", "ä\n"]), outside in any::<bool>(),
     ) {
-        let call = Call { server, tool, arguments: &arguments, outside, task: &task };
+        let call = Call { server, tool, arguments: &arguments, outside, task: &task, around: Around::default() };
         let verdict = decide(&rules, &call);
         // The order in which rules are handed over is nothing.
         let mut turned = rules.clone();
@@ -333,4 +344,100 @@ proptest! {
         let verdict = judge(&[rule], "t", &arguments, false);
         prop_assert!(kept || verdict.effect == Effect::Ask);
     }
+}
+
+#[test]
+fn conditions_see_the_time() {
+    let at = |condition: &str| {
+        let rule = rule(1, Effect::Allow, "*", "*", Some(condition));
+        validate(&rule).unwrap();
+        let (task, now) = (json!({}), "2026-11-27T22:30:00Z".parse().unwrap());
+        let call = Call {
+            server: "mail",
+            tool: "send_mail",
+            arguments: &task,
+            outside: false,
+            task: &task,
+            around: Around { now, ..Around::default() },
+        };
+        decide(&[rule], &call)
+    };
+    for holds in [
+        "now.hour == 22 && now.weekday == 5 && now.date == \"2026-11-27\"",
+        "now.time >= \"20:00\"",
+        "local(\"Europe/Berlin\").hour == 23",
+        "local(\"Asia/Tokyo\").weekday == 6 && local(\"Asia/Tokyo\").day == 28",
+    ] {
+        assert_eq!(at(holds).effect, Effect::Allow, "{holds}");
+    }
+    assert_eq!(at("now.hour < 20").effect, Effect::Ask);
+    let wrong = at("local(\"Mars/Crater\").hour == 1");
+    assert!(wrong.reason.contains("no time zone"), "{}", wrong.reason);
+}
+
+#[test]
+fn conditions_count_what_was_called() {
+    let limit =
+        Rule { outside: true, ..rule(1, Effect::Allow, "*", "send_*", Some("calls(\"mail/send_*\", \"1h\") < 3")) };
+    validate(&limit).unwrap();
+    assert_eq!(
+        needs(std::slice::from_ref(&limit), "mail", "send_mail"),
+        Needs { periods: [60].into(), contacts: false }
+    );
+    assert_eq!(needs(std::slice::from_ref(&limit), "mail", "read"), Needs::default());
+    let task = json!({});
+    let judge = |counts: Option<&Counts>| {
+        let around = Around { counts, ..Around::default() };
+        decide(
+            std::slice::from_ref(&limit),
+            &Call { server: "mail", tool: "send_mail", arguments: &task, outside: true, task: &task, around },
+        )
+    };
+    let made = |n: i64| {
+        Counts::from([(
+            60,
+            vec![("mail".to_owned(), "send_mail".to_owned(), n), ("sms".to_owned(), "send_sms".to_owned(), 99)],
+        )])
+    };
+    assert_eq!(judge(Some(&made(2))).effect, Effect::Allow);
+    assert_eq!(judge(Some(&made(3))).effect, Effect::Ask);
+    let blind = judge(None);
+    assert!(blind.effect == Effect::Ask && blind.reason.contains("can't be said here"), "{}", blind.reason);
+    for (wrong, word) in [
+        ("calls(tool, \"1h\") < 3", "written out"),
+        ("calls(\"send_*\") < 3", "written out"),
+        ("calls(\"send_*\", \"1 hour\") < 3", "no period"),
+        ("calls(\"send_*\", \"40d\") < 3", "no period"),
+        ("calls(\"[\", \"1h\") < 3", "not a pattern"),
+    ] {
+        let said = validate(&rule(1, Effect::Allow, "*", "*", Some(wrong))).unwrap_err().to_string();
+        assert!(said.contains(word), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn conditions_know_people() {
+    let known = std::collections::BTreeSet::from(["bob@example.org".to_owned()]);
+    let judge = |arguments: &Value, known| {
+        let rule = rule(1, Effect::Allow, "*", "*", Some("known(args.to)"));
+        validate(&rule).unwrap();
+        let around = Around { known, ..Around::default() };
+        decide(&[rule], &Call { server: "mail", tool: "send_mail", arguments, outside: true, task: &json!({}), around })
+    };
+    for to in [json!("bob@example.org"), json!("Bob@Example.org"), json!(["bob@example.org"])] {
+        assert_eq!(judge(&json!({"to": to}), Some(&known)).effect, Effect::Allow, "{to}");
+    }
+    for to in [
+        json!("eve@example.org"),
+        json!("bob@example.org, eve@example.org"),
+        json!("Bob <bob@example.org>"),
+        json!("b\u{43e}b@example.org"),
+        json!("bob@example.org\u{200b}"),
+        json!(["bob@example.org", "eve@example.org"]),
+        json!([]),
+        json!(7),
+    ] {
+        assert_eq!(judge(&json!({"to": to}), Some(&known)).effect, Effect::Ask, "{to}");
+    }
+    assert_eq!(judge(&json!({"to": "bob@example.org"}), None).effect, Effect::Ask);
 }

@@ -1,14 +1,14 @@
 //! `steward approval`: what waits for a person, and the decision.
 
 use domain::{
-    decide::{Decision, apply_edits},
-    requests,
+    decide::{self, Decision, apply_edits},
+    requests, rules,
     work::Seen,
 };
 use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::approvals::Approval;
+use store::approvals::{self, Approval};
 use uuid::Uuid;
 
 use super::{Json, Limit, Place, not_found, place::Asked};
@@ -45,6 +45,9 @@ pub(super) enum Command {
         /// `resolution=done` (it happened; also without --set) or `resolution=retry` (call again)
         #[arg(long, value_name = "PATH=VALUE", value_parser = parse_edit)]
         set: Vec<(String, String)>,
+        /// Make a rule of it too: such a call is allowed from now on, to the same people and within the same folders
+        #[arg(long)]
+        always: bool,
         #[command(flatten)]
         rest: Rest,
     },
@@ -125,9 +128,21 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             )
         }
         Command::Show { id, json } => show(place, id, json.json).await,
-        Command::Approve { id, set, rest } => {
+        Command::Approve { id, set, always, rest } => {
+            // What makes a rule is asked for first: it is of this house alone.
+            let here = if always { Some(place.here()?) } else { None };
             let arguments = edited(place, id, &set).await?;
-            decide(place, id, Decision { approve: true, note: rest.note, arguments }, rest.json.json).await
+            decide(place, id, Decision { approve: true, note: rest.note, arguments }, rest.json.json).await?;
+            let Some(ctx) = here else { return Ok(()) };
+            let approval = approvals::get(&ctx.actor, &ctx.store, id).await?;
+            let approval = approval.ok_or_else(|| super::not_found("approval", &id.to_string()))?;
+            let rule = rules::always(&ctx.store, &ctx.actor, &approval).await?;
+            output::note(format!(
+                "The rule “{}” allows it from now on{}; see: steward policy list",
+                output::safe(&rule.name),
+                rule.condition.map(|c| format!(", if {}", output::safe(&c))).unwrap_or_default()
+            ));
+            Ok(())
         }
         Command::Reject { id, rest } => {
             decide(place, id, Decision { approve: false, note: rest.note, arguments: None }, rest.json.json).await
@@ -220,6 +235,9 @@ async fn decide(place: &Place, id: Uuid, decision: Decision, json: bool) -> Resu
             format!("Approved; the call runs with these arguments:\n{}", lines.join("\n"))
         }
         ("rejected", _) => "Rejected: the call does not run.".to_owned(),
+        ("pending", _) => {
+            format!("Noted: you agree. It runs when {} people have agreed.", decide::approvers_of(&decided))
+        }
         (other, _) => format!("The approval is {other}."),
     })
 }
@@ -274,7 +292,12 @@ async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
     }
     let is_request = approval.action_type == requests::ACTION_TYPE;
     let arguments = arguments.or_else(|| is_request.then(|| asked_arguments(&approval)));
-    let names = place.names([approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()]).await?;
+    let votes = match place.here() {
+        Ok(ctx) => approvals::votes(&ctx.actor, &ctx.store, id).await?,
+        Err(_) => Vec::new(),
+    };
+    let people = [approval.approved_by, approval.rejected_by, approval.requested_by.parse().ok()];
+    let names = place.names(people.into_iter().chain(votes.iter().map(|v| Some(v.user_id)))).await?;
     let detail = |key: &str| approval.details.as_ref().and_then(|d| d.get(key));
     let text = |key: &str| detail(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let outside = detail("outside").and_then(Value::as_bool).unwrap_or(false);
@@ -297,6 +320,11 @@ async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
         ("files", files(&approval)),
         ("choices", choices(&approval)),
         ("set instead", edited.as_ref().filter(|_| approval.status == "approved").map(pretty).unwrap_or_default()),
+        ("agreed so far", votes.iter().map(|v| names.of(Some(v.user_id))).collect::<Vec<_>>().join(", ")),
+        (
+            "needed",
+            Some(decide::approvers_of(&approval)).filter(|n| *n > 1).map(|n| format!("{n} people")).unwrap_or_default(),
+        ),
         ("decided by", names.of(approval.approved_by.or(approval.rejected_by))),
         ("decided", output::maybe_time(approval.approved_at.or(approval.rejected_at))),
         ("note", approval.notes.clone().unwrap_or_default()),

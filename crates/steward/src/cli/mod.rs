@@ -8,6 +8,7 @@ mod audit;
 mod audit_export;
 mod backup;
 mod briefing;
+mod contact;
 mod context;
 mod db;
 mod db_move;
@@ -26,7 +27,9 @@ mod partitions;
 mod password;
 mod place;
 mod playbook;
+mod playbook_dry;
 mod policy;
+mod policy_more;
 mod schedule;
 mod server;
 mod server_tools;
@@ -157,6 +160,9 @@ enum Acting {
     /// Rules that say which calls run, ask or are refused
     #[command(subcommand)]
     Policy(policy::Command),
+    /// People whom rules know
+    #[command(subcommand)]
+    Contact(contact::Command),
     /// What runs by the clock
     #[command(subcommand)]
     Schedule(schedule::Command),
@@ -314,6 +320,7 @@ async fn act(place: &Place, command: Acting) -> Result<()> {
         Acting::Watcher(command) => watcher::run(place, command).await,
         Acting::Server(command) => server::run(place, command).await,
         Acting::Policy(command) => policy::run(place, command).await,
+        Acting::Contact(command) => contact::run(place.here()?, command).await,
         Acting::Schedule(command) => schedule::run(place, command).await,
         Acting::Playbook(command) => playbook::run(place, command).await,
         Acting::Handbook(command) => handbook::run(place, command).await,

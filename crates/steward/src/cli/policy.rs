@@ -2,7 +2,7 @@
 
 use domain::policy::DEFAULT_APPROVAL_TTL_MINUTES;
 use serde_json::Value;
-use store::policies::{NewPolicy, Policy};
+use store::policies::{Asking, NewPolicy, Policy};
 use uuid::Uuid;
 
 use super::{Json, Place, not_found, place::Trial};
@@ -14,8 +14,11 @@ pub(super) enum Command {
     List(Json),
     /// Add a rule
     Add(Add),
-    /// Say which rule decides a call; nothing is called
+    /// Say which rule decides a call, or what changed rules would have done with past calls; nothing is called
     Test(Test),
+    /// Ready-made rules
+    #[command(subcommand)]
+    Preset(super::policy_more::Preset),
     /// Remove a rule
     Remove {
         /// Its name or id
@@ -36,7 +39,8 @@ pub(super) struct Add {
     /// Which tools: a pattern such as read_*, or {move_file,write_file}
     #[arg(long, default_value = "*")]
     tool: String,
-    /// A condition in CEL over args, task, server, tool and outside, such as: args.path.startsWith("/home/ada/")
+    /// A condition in CEL over args, task, server, tool, outside and now, such as: inside(args.path, "/home/ada"),
+    /// known(args.to), calls("send_*", "1h") < 10, local("Europe/Berlin").hour < 20
     #[arg(long, value_name = "CEL")]
     condition: Option<String>,
     /// An allowing rule reaches work on content from outside too
@@ -51,18 +55,35 @@ pub(super) struct Add {
     /// Minutes a person has to decide; no decision means no
     #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_APPROVAL_TTL_MINUTES)]
     ttl_minutes: i32,
+    /// How many people must say yes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    approvers: i32,
+    /// A call it matches is never made again by itself, whatever was said of the tool
+    #[arg(long)]
+    never_repeat: bool,
+    /// Remind whoever was asked after so many minutes
+    #[arg(long, value_name = "MINUTES")]
+    remind_minutes: Option<i32>,
+    /// Ask others too after so many minutes
+    #[arg(long, value_name = "MINUTES")]
+    escalate_minutes: Option<i32>,
+    /// Who is asked then; without it, everybody else who may decide
+    #[arg(long, value_name = "USERNAME", requires = "escalate_minutes")]
+    escalate_to: Option<String>,
     #[command(flatten)]
     json: Json,
 }
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Test {
+    #[command(flatten)]
+    past: super::policy_more::Span,
     /// The server's name
-    #[arg(long)]
-    server: String,
+    #[arg(long, required_unless_present = "past", conflicts_with = "past")]
+    server: Option<String>,
     /// The tool's name
-    #[arg(long)]
-    tool: String,
+    #[arg(long, required_unless_present = "past", conflicts_with = "past")]
+    tool: Option<String>,
     /// The call's arguments in JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     args: String,
@@ -101,6 +122,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         }
         Command::Add(args) => add(place, args).await,
         Command::Test(args) => test(place, args).await,
+        Command::Preset(command) => super::policy_more::preset(place.here()?, command).await,
         Command::Remove { rule } => remove(place, &rule).await,
     }
 }
@@ -116,7 +138,18 @@ async fn add(place: &Place, args: Add) -> Result<()> {
         effect: args.effect.clone(),
         approval_ttl_minutes: args.ttl_minutes,
     };
-    let added = place.add_policy(new, args.position, args.risk).await?;
+    let escalate_to = match &args.escalate_to {
+        Some(name) => Some(super::policy_more::person(place.here()?, name).await?),
+        None => None,
+    };
+    let asking = Asking {
+        approvers: args.approvers,
+        never_repeat: args.never_repeat,
+        remind_minutes: args.remind_minutes,
+        escalate_minutes: args.escalate_minutes,
+        escalate_to,
+    };
+    let added = place.add_policy(new, args.position, (args.risk, asking)).await?;
     if args.json.json {
         return output::json(&added);
     }
@@ -124,9 +157,13 @@ async fn add(place: &Place, args: Add) -> Result<()> {
 }
 
 async fn test(place: &Place, args: Test) -> Result<()> {
+    if let Some(days) = args.past.past {
+        return super::policy_more::replay(place.here()?, days, args.past, args.json.json).await;
+    }
     let arguments: Value = serde_json::from_str(&args.args)
         .map_err(|e| Error::refused(format!("--args is no JSON ({e}); write it as '{{\"path\": \"/home/ada/x\"}}'")))?;
-    let trial = Trial { server: args.server, tool: args.tool, arguments, task: args.task, outside: args.outside };
+    let (server, tool) = (args.server.unwrap_or_default(), args.tool.unwrap_or_default());
+    let trial = Trial { server, tool, arguments, task: args.task, outside: args.outside };
     let verdict = place.test_policy(&trial).await?;
     if args.json.json {
         return output::json(&verdict);

@@ -151,7 +151,7 @@ async fn what_became_of_a_call() {
     let (store, worker) = (&asked.store, &asked.worker);
     let lease = worker.claim(store).await.unwrap().unwrap();
     let step = runs::steps(&worker.actor, store, asked.work.run.id).await.unwrap().remove(0);
-    worker.start(store, &lease, step.id, ARGUMENTS.to_owned(), sha256_hex(ARGUMENTS)).await.unwrap();
+    worker.start(store, &lease, step.id, ARGUMENTS.to_owned(), sha256_hex(ARGUMENTS), None).await.unwrap();
     let step = runs::step(&worker.actor, store, step.id).await.unwrap().unwrap();
     let work = Work { lease, ..asked.work.clone() };
     let unknown = worker

@@ -85,6 +85,8 @@ migrations! {
     34 "audit_requests" "0034_audit_requests",
     35 "passkeys" "0035_passkeys",
     36 "web_push" "0036_web_push",
+    37 "trust" "0037_trust",
+    38 "steps_started_at" "0038_steps_started_at",
 }
 
 /// A migration that stands in a database.

@@ -154,6 +154,7 @@ const GUARD_WRITES: &str = concat!(
     include_str!("guard_tokens.sql"),
     include_str!("guard_notifying.sql"),
     include_str!("guard_models.sql"),
+    include_str!("guard_trust.sql"),
     include_str!("guard_schedules.sql"),
     include_str!("guard_keys.sql"),
     include_str!("guard_files.sql"),

@@ -60,7 +60,7 @@ WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW policies AS
 SELECT id, position, name, server, tool, condition, outside, effect, approval_ttl_minutes, is_active, created_by, created_at, updated_at,
-       risk
+       risk, approvers, never_repeat, remind_minutes, escalate_minutes, escalate_to
 FROM main.policies
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
@@ -178,6 +178,16 @@ CREATE TEMP VIEW approval_edits AS
 SELECT approval_id, arguments, arguments_sha256, edited_by, created_at
 FROM main.approval_edits e
 WHERE is_service() OR EXISTS (SELECT 1 FROM approvals a WHERE a.id = e.approval_id);
+
+CREATE TEMP VIEW approval_votes AS
+SELECT approval_id, user_id, note, created_at
+FROM main.approval_votes v
+WHERE is_service() OR EXISTS (SELECT 1 FROM approvals a WHERE a.id = v.approval_id);
+
+CREATE TEMP VIEW contacts AS
+SELECT address, name, created_by, created_at
+FROM main.contacts
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
 CREATE TEMP VIEW login_tries AS
 SELECT key, tries, since

@@ -95,6 +95,7 @@ impl Fixture {
         self.conn.execute_batch(include_str!("guard_tokens.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_notifying.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_models.sql")).unwrap();
+        self.conn.execute_batch(include_str!("guard_trust.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_schedules.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_keys.sql")).unwrap();
         self.conn.execute_batch(include_str!("guard_files.sql")).unwrap();

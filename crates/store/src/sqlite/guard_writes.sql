@@ -197,13 +197,13 @@ CREATE TEMP TRIGGER guard_policies_columns BEFORE UPDATE OF id, created_by, crea
 WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
 BEGIN SELECT RAISE(ABORT, 'refused: policies'); END;
 CREATE TEMP TRIGGER guard_policies_columns_service BEFORE UPDATE OF position, name, server, tool, condition, outside, effect, approval_ttl_minutes,
-    is_active, risk ON main.policies
+    is_active, risk, approvers, never_repeat, remind_minutes, escalate_minutes, escalate_to ON main.policies
 WHEN is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: policies'); END;
 CREATE TEMP TRIGGER guard_policies_updated_at BEFORE UPDATE OF updated_at ON main.policies WHEN NEW.updated_at IS NOT now()
 BEGIN SELECT RAISE(ABORT, 'refused: policies'); END;
 CREATE TEMP TRIGGER guard_policies_update BEFORE UPDATE OF position, name, server, tool, condition, outside, effect, approval_ttl_minutes,
-    is_active, risk ON main.policies
+    is_active, risk, approvers, never_repeat, remind_minutes, escalate_minutes, escalate_to ON main.policies
 WHEN NOT is_service()
 BEGIN
     SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'policy_admin');

@@ -73,6 +73,11 @@ pub fn rule(id: Uuid) -> Policy {
         created_by: None,
         created_at: store::now(),
         updated_at: store::now(),
+        approvers: 1,
+        never_repeat: false,
+        remind_minutes: None,
+        escalate_minutes: None,
+        escalate_to: None,
     }
 }
 

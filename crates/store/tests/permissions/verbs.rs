@@ -3,7 +3,8 @@
 use serde_json::json;
 use store::{
     Result, Transaction, activity, approvals, audit_trail, events, file_attachments, log_keeping, mcp_servers,
-    policies, runs, schedules, system_logs, task_queue,
+    policies::{self, Asking},
+    runs, schedules, system_logs, task_queue,
     tasks::{self, NewTask},
     users, watchers,
 };
@@ -13,7 +14,7 @@ use crate::{
     access,
     common::{in_seconds, new_approval, new_user, seconds},
     rows::{account, rule, server, watcher},
-    telling, thinking,
+    telling, thinking, trust,
     world::{World, new_attachment, new_call, new_line, new_policy, new_step},
 };
 
@@ -41,6 +42,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "briefing" | "notifications" | "notification_outbox" | "notification_channels" => {
             Box::pin(telling::attempt(verb, tx, w)).await
         }
+        "contacts" => Box::pin(trust::contacts(verb, tx, w)).await,
         "model_turns" | "handbook" => Box::pin(thinking::attempt(verb, tx, w)).await,
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
@@ -116,6 +118,9 @@ async fn of_people_and_tasks(verb: &str, tx: &Transaction, w: &World) -> Result<
             let (from, before) = (in_seconds(0), in_seconds(20 * 86_400));
             seen(tasks::due(me, tx, from, before, 1000).await?.iter().any(|t| t.id == task))
         }
+        "tasks.of_source" => {
+            seen(tasks::of_source(me, tx, "watcher:inbox", in_seconds(-3600)).await?.iter().any(|t| t.id == task))
+        }
         "tasks.add_provenance" => {
             tasks::add_provenance(me, tx, w.second, false, "desk", json!({})).await.map(|()| done(true))?
         }
@@ -156,8 +161,12 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         }
         "approvals.call" => seen(approvals::call(me, tx, w.approval).await?.is_some()),
         "approvals.add_edit" => approvals::add_edit(me, tx, w.bare_approval, "{}", "e").await.map(|()| done(true))?,
+        "approvals.vote" => approvals::vote(me, tx, w.bare_approval, None).await.map(|()| done(true))?,
+        "approvals.votes" => seen(!approvals::votes(me, tx, w.approval).await?.is_empty()),
         "approvals.edit" => seen(approvals::edit(me, tx, w.approval).await?.is_some()),
 
+        "runs.calls_made" => seen(!runs::calls_made(me, tx, 60).await?.is_empty()),
+        "runs.past" => seen(runs::past(me, tx, in_seconds(-3600), 1000).await?.iter().any(|s| s.id == w.step)),
         "runs.create" => runs::create(me, tx, task, "p", "s", "h").await.map(|_| done(true))?,
         "runs.list" => seen(!runs::list(me, tx, task).await?.is_empty()),
         "runs.finish" => done(runs::finish(me, tx, w.run, "completed", None).await?),
@@ -235,6 +244,9 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "policies.list" => seen(!policies::list(me, tx).await?.is_empty()),
         "policies.set_risk" => done(policies::set_risk(me, tx, w.policy, "high").await?),
         "policies.update" => done(policies::update(me, tx, &rule(w.policy)).await?),
+        "policies.set_asking" => {
+            done(policies::set_asking(me, tx, w.policy, &Asking { approvers: 2, ..Asking::default() }).await?)
+        }
         "policies.delete" => done(policies::delete(me, tx, w.policy).await?),
         other => panic!("{other} is in VERBS and not tried"),
     })

@@ -8,6 +8,7 @@ use store::{
     api_tokens::{self, NewApiToken},
     approvals,
     approvals::ApprovalCall,
+    contacts,
     file_attachments::{self, NewAttachment},
     handbook, idempotency_keys, kept_files, login_tries, master_key, mcp_servers,
     model_turns::{self, NewTurn, TurnEnd},
@@ -226,6 +227,7 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     mcp_servers::see_tool(&db.service, on, server, "move_file", None, &json!({}), "h").await.unwrap();
     let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
     handbook::save(&db.ada, on, 1, "Be kind.").await.unwrap();
+    contacts::add(&db.ada, on, "bob@example.org", Some("Bob")).await.unwrap();
     let link = "f".repeat(64);
     sessions::create_setup_link(&db.service, on, &link, in_seconds(600)).await.unwrap();
     let secret = Some(json!({ "sealed": "s3cret" }));
@@ -310,6 +312,7 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     approvals::add_call(worker, on, &new_call(approval, step)).await.unwrap();
     let person = creator.user_id().unwrap();
     approvals::add_edit(&db.ada, on, approval, "{}", "e").await.unwrap();
+    approvals::vote(&db.ada, on, approval, None).await.unwrap();
     let attachment = file_attachments::create(creator, on, &new_attachment(task)).await.unwrap();
     let watcher = watchers::create(creator, on, &word, "folder", json!({})).await.unwrap();
     assert!(watchers::add_event(creator, on, watcher, "key", Some(task), "source", "print").await.unwrap());

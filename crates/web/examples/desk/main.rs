@@ -444,7 +444,7 @@ impl Desk<'_> {
             approval_ttl_minutes: 1440,
         };
         let id = self.worker().journal_allowed(self.store, work, call.clone(), &verdict).await?;
-        self.worker().start(self.store, &work.lease, id, call.arguments, call.arguments_sha256).await?;
+        self.worker().start(self.store, &work.lease, id, call.arguments, call.arguments_sha256, None).await?;
         Ok(id)
     }
 

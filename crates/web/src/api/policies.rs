@@ -3,12 +3,13 @@
 use axum::{extract::State, response::Response};
 use domain::{
     policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect},
+    replay::{self, Change, Replayed},
     rules,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
-    policies::{self, NewPolicy, Policy},
+    policies::{self, Asking, NewPolicy, Policy},
     value::FromRow,
 };
 use utoipa::ToSchema;
@@ -32,7 +33,11 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(test)).routes(routes!(get, change, remove))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(test))
+        .routes(routes!(try_out))
+        .routes(routes!(get, change, remove))
 }
 
 /// The rules in order
@@ -61,7 +66,7 @@ pub(super) struct NewRule {
     /// A pattern over the tool's name: `*`, `?`, `{a,b}`.
     #[serde(default = "any")]
     tool: String,
-    /// A condition in CEL over `args`, `task`, `server`, `tool` and `outside`; none always holds.
+    /// A condition in CEL over `args`, `task`, `server`, `tool`, `outside`, `now`, `calls(…)` and `known(…)`; none always holds.
     #[serde(default)]
     condition: Option<String>,
     /// Whether an allowing rule reaches work on content from outside too.
@@ -75,6 +80,25 @@ pub(super) struct NewRule {
     /// How much may go wrong with what it asks about; a yes to high risk needs the password again.
     #[serde(default = "normal")]
     risk: String,
+    /// How many people must say yes; one no is a no.
+    #[serde(default = "one")]
+    approvers: i32,
+    /// Whether a call it matches is never made again by itself, whatever the owner said of the tool.
+    #[serde(default)]
+    never_repeat: bool,
+    /// After how many minutes whoever was asked is reminded, once; none: never.
+    #[serde(default)]
+    remind_minutes: Option<i32>,
+    /// After how many minutes others are asked too; none: never.
+    #[serde(default)]
+    escalate_minutes: Option<i32>,
+    /// Who is asked then; none: everybody else who may decide.
+    #[serde(default)]
+    escalate_to: Option<Uuid>,
+}
+
+fn one() -> i32 {
+    1
 }
 
 fn any() -> String {
@@ -89,22 +113,35 @@ fn a_day() -> i32 {
     DEFAULT_APPROVAL_TTL_MINUTES
 }
 
+impl NewRule {
+    fn rule(self) -> NewPolicy {
+        NewPolicy {
+            position: self.position.unwrap_or(0),
+            name: self.name,
+            server: self.server,
+            tool: self.tool,
+            condition: self.condition,
+            outside: self.outside,
+            effect: self.effect,
+            approval_ttl_minutes: self.approval_ttl_minutes,
+        }
+    }
+}
+
 /// Add a rule; for administrators
 #[utoipa::path(post, path = "/policies", tag = "Policies", request_body = NewRule,
     responses((status = 201, description = "The new rule", body = Policy)))]
 async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewRule>) -> Result<Response> {
-    let rule = NewPolicy {
-        position: 0,
-        name: new.name,
-        server: new.server,
-        tool: new.tool,
-        condition: new.condition,
-        outside: new.outside,
-        effect: new.effect,
-        approval_ttl_minutes: new.approval_ttl_minutes,
-    };
     known_risk(&new.risk)?;
-    let id = rules::add_with_risk(app.store(), &me.actor, rule, new.position, new.risk).await?;
+    let asking = Asking {
+        approvers: new.approvers,
+        never_repeat: new.never_repeat,
+        remind_minutes: new.remind_minutes,
+        escalate_minutes: new.escalate_minutes,
+        escalate_to: new.escalate_to,
+    };
+    let (position, risk) = (new.position, new.risk.clone());
+    let id = rules::add_with_risk(app.store(), &me.actor, new.rule(), position, (risk, asking)).await?;
     answer::created(&format!("/v1/policies/{id}"), &rules::find(app.store(), &me.actor, id).await?)
 }
 
@@ -141,6 +178,16 @@ pub(super) struct RuleEdit {
     risk: String,
     /// Whether it counts.
     is_active: bool,
+    /// How many people must say yes; one no is a no.
+    approvers: i32,
+    /// Whether a call it matches is never made again by itself, whatever the owner said of the tool.
+    never_repeat: bool,
+    /// After how many minutes whoever was asked is reminded, once; none: never.
+    remind_minutes: Option<i32>,
+    /// After how many minutes others are asked too; none: never.
+    escalate_minutes: Option<i32>,
+    /// Who is asked then; none: everybody else who may decide.
+    escalate_to: Option<Uuid>,
 }
 
 fn known_risk(risk: &str) -> domain::Result<()> {
@@ -151,6 +198,7 @@ fn known_risk(risk: &str) -> domain::Result<()> {
 }
 
 fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
+    let asking = rule.asking();
     let e = patch.apply(&RuleEdit {
         position: rule.position,
         name: rule.name,
@@ -162,6 +210,11 @@ fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
         approval_ttl_minutes: rule.approval_ttl_minutes,
         risk: rule.risk,
         is_active: rule.is_active,
+        approvers: asking.approvers,
+        never_repeat: asking.never_repeat,
+        remind_minutes: asking.remind_minutes,
+        escalate_minutes: asking.escalate_minutes,
+        escalate_to: asking.escalate_to,
     })?;
     known_risk(&e.risk)?;
     Ok(Policy {
@@ -175,6 +228,11 @@ fn patched(patch: &Patch, rule: Policy) -> domain::Result<Policy> {
         approval_ttl_minutes: e.approval_ttl_minutes,
         risk: e.risk,
         is_active: e.is_active,
+        approvers: e.approvers,
+        never_repeat: e.never_repeat,
+        remind_minutes: e.remind_minutes,
+        escalate_minutes: e.escalate_minutes,
+        escalate_to: e.escalate_to,
         ..rule
     })
 }
@@ -265,4 +323,98 @@ async fn test(State(app): State<App>, SignedJson(me, trial): SignedJson<Trial>) 
             approval_ttl_minutes: verdict.approval_ttl_minutes,
         },
     )
+}
+
+/// Changed rules, to be tried on the past.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trials {
+    /// How many days are looked back.
+    #[serde(default = "a_week")]
+    days: i64,
+    /// Names of rules that would not stand; `*` for all.
+    #[serde(default)]
+    without: Vec<String>,
+    /// Rules that would be added.
+    #[serde(default)]
+    with: Vec<NewRule>,
+}
+
+fn a_week() -> i64 {
+    7
+}
+
+/// A past call that would be judged otherwise.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Differing {
+    /// The step.
+    step_id: Uuid,
+    /// Its task.
+    task_id: Uuid,
+    /// When it was judged.
+    at: jiff::Timestamp,
+    /// The server's name.
+    server: String,
+    /// The tool's name.
+    tool: String,
+    /// The call's arguments.
+    #[schema(value_type = Object)]
+    arguments: Value,
+    /// What was done then: `allow`, `ask` or `deny`.
+    #[schema(value_type = String)]
+    then: Effect,
+    /// What the rules that stand say.
+    #[schema(value_type = String)]
+    now: Effect,
+    /// The rule that says so.
+    now_rule: Option<String>,
+    /// What the changed rules would say.
+    #[schema(value_type = String)]
+    changed: Effect,
+    /// The rule that would say so.
+    changed_rule: Option<String>,
+    /// Why.
+    reason: String,
+}
+
+impl From<Replayed> for Differing {
+    fn from(r: Replayed) -> Self {
+        let Replayed {
+            step_id,
+            task_id,
+            at,
+            server,
+            tool,
+            arguments,
+            then,
+            now,
+            now_rule,
+            changed,
+            changed_rule,
+            reason,
+        } = r;
+        Self { step_id, task_id, at, server, tool, arguments, then, now, now_rule, changed, changed_rule, reason }
+    }
+}
+
+/// How many past calls were judged, and those that would be judged otherwise.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct TriedOut {
+    /// Calls that were judged, at most the newest 1,000.
+    judged: usize,
+    /// Those that the change would make a difference to, newest first.
+    differ: Vec<Differing>,
+}
+
+/// Say what changed rules would have done with past calls
+///
+/// Nothing is called, and no rule is changed.
+#[utoipa::path(post, path = "/policies/replay", tag = "Policies", request_body = Trials,
+    responses((status = 200, description = "What would differ", body = TriedOut)))]
+async fn try_out(State(app): State<App>, SignedJson(me, trials): SignedJson<Trials>) -> Result<Response> {
+    let change = Change { without: trials.without, with: trials.with.into_iter().map(NewRule::rule).collect() };
+    let replayed = replay::replay(app.store(), &me.actor, trials.days, &change).await?;
+    let judged = replayed.len();
+    let differ = replayed.into_iter().filter(Replayed::differs).map(Differing::from).collect();
+    answer::json(axum::http::StatusCode::OK, &TriedOut { judged, differ })
 }

@@ -4,12 +4,16 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::policy::{self, Call, DEFAULT_APPROVAL_TTL_MINUTES, Effect, Verdict};
+use domain::{
+    judging::{self, Case},
+    policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect, Verdict},
+    rules,
+};
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 use store::{
     approvals,
-    policies::{self, NewPolicy, Policy},
+    policies::{self, Asking, NewPolicy, Policy},
     tasks,
 };
 use uuid::Uuid;
@@ -143,15 +147,14 @@ pub(crate) async fn try_call(State(app): State<App>, SignedForm(me, sent): Signe
             return Ok((fault.status, render(&me, &rows, Form::again(&sent, &fault), None)).into_response());
         }
     };
-    let task = json!({});
-    let call = Call {
-        server: sent.text("server").unwrap_or_default(),
-        tool: sent.text("tool").unwrap_or_default(),
-        arguments: &arguments,
+    let case = Case {
+        server: sent.text("server").unwrap_or_default().to_owned(),
+        tool: sent.text("tool").unwrap_or_default().to_owned(),
+        arguments,
         outside: sent.get("outside").is_some(),
-        task: &task,
+        task: json!({}),
     };
-    let verdict = policy::decide(&domain::rules::rules_of(rows.clone()), &call);
+    let verdict = judging::judge(&me.actor, app.store(), &case).await?;
     let form = Form { sent: Some(&sent), fault: None };
     Ok(render(&me, &rows, form, Some(&verdict)).into_response())
 }
@@ -191,35 +194,23 @@ pub(crate) async fn new_page(State(app): State<App>, me: Reader, params: Params)
 async fn of_decision(app: &App, me: &Reader, id: Uuid) -> Result<First> {
     let found = approvals::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("approval"))?;
     let (server, tool) = (detail(&found, "server").unwrap_or("*"), detail(&found, "tool").unwrap_or("*"));
-    let is_outside = match found.task_id {
-        Some(task) => tasks::provenance(&me.actor, app.store(), task).await?.is_some_and(|p| p.outside),
-        None => is_outside(&found),
-    };
+    // By where the task comes from, or by what a model had read by then.
+    let is_outside = is_outside(&found)
+        || match found.task_id {
+            Some(task) => tasks::provenance(&me.actor, app.store(), task).await?.is_some_and(|p| p.outside),
+            None => false,
+        };
     let arguments = found.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default();
     let effect = if found.status == "rejected" { "deny" } else { "allow" };
     Ok(First {
         name: format!("{server}: {tool}"),
         server: server.to_owned(),
         tool: tool.to_owned(),
-        condition: condition_of(&arguments),
+        condition: rules::condition_of(&arguments),
         effect,
         is_outside,
         of: Some(id.to_string()),
     })
-}
-
-/// A condition that reaches no further than the folders of the paths in a call: narrow at first, for a person to widen.
-fn condition_of(arguments: &Json) -> String {
-    let Some(map) = arguments.as_object() else { return String::new() };
-    let paths = map.iter().filter_map(|(name, value)| {
-        let path = value.as_str().filter(|p| p.starts_with('/'))?;
-        let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !name.starts_with(|c: char| c.is_ascii_digit());
-        let folder = path.rsplit_once('/').map(|(folder, _)| format!("{folder}/")).filter(|f| f.len() > 1)?;
-        // A string literal of CEL is written as one of JSON.
-        is_name.then(|| format!("args.{name}.startsWith({})", Json::from(folder)))
-    });
-    paths.collect::<Vec<_>>().join(" && ")
 }
 
 fn form(me: &Reader, first: &First, form: Form<'_>) -> Markup {
@@ -247,7 +238,7 @@ fn form(me: &Reader, first: &First, form: Form<'_>) -> Markup {
                     (form.line("server", "Servers", &first.server, "A name, or a pattern: * stands for anything, {a,b} for a choice."))
                     (form.line("tool", "Tools", &first.tool, "Likewise."))
                 }
-                (form.lines("condition", "Only if", &first.condition, "In CEL, over args, task, server, tool and outside; empty holds always.", 2))
+                (form.lines("condition", "Only if", &first.condition, "In CEL, over args, task, server, tool, outside, now, calls(…) and known(…); empty holds always.", 2))
                 (form.choice("effect", "Effect", first.effect, &effects, ""))
                 (form.tick("outside", "An allowing rule reaches work on content from outside too", first.is_outside && first.effect == "allow" && first.of.is_some()))
                 div.pair {
@@ -296,7 +287,7 @@ async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
         approval_ttl_minutes: minutes,
     };
     let risk = sent.get("risk").unwrap_or("normal").to_owned();
-    domain::rules::add_with_risk(app.store(), actor, new, position, risk).await?;
+    rules::add_with_risk(app.store(), actor, new, position, (risk, Asking::default())).await?;
     Ok(())
 }
 
@@ -310,22 +301,5 @@ fn minutes(minutes: i32) -> String {
         m if m % 1440 == 0 => format!("{} days", m / 1440).replace("1 days", "1 day"),
         m if m % 60 == 0 => format!("{} h", m / 60),
         m => format!("{m} min"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::condition_of;
-    use serde_json::json;
-
-    #[test]
-    fn a_rule_of_a_decision_is_as_narrow_as_its_folders() {
-        let arguments =
-            json!({"source": "/in/a \"b\".pdf", "destination": "/out/2026/a.pdf", "n": 1, "odd-name": "/x/y"});
-        let condition = condition_of(&arguments);
-        assert!(condition.contains(r#"args.source.startsWith("/in/")"#), "{condition}");
-        assert!(condition.contains(r#"args.destination.startsWith("/out/2026/")"#), "{condition}");
-        assert!(!condition.contains("odd"), "{condition}");
-        assert_eq!(condition_of(&json!({"path": "/top"})), "");
     }
 }

@@ -335,7 +335,7 @@ impl House {
             approval_ttl_minutes: 60,
         };
         let step = worker.journal_allowed(store, &work, call.clone(), &verdict).await.unwrap();
-        worker.start(store, &work.lease, step, call.arguments, call.arguments_sha256).await.unwrap();
+        worker.start(store, &work.lease, step, call.arguments, call.arguments_sha256, None).await.unwrap();
         let work = work::reopen(&worker, store, &work.lease).await.unwrap().unwrap();
         let approval =
             worker.outcome_unknown(store, &work, &work.steps[0], "Steward was stopped".to_owned()).await.unwrap();

@@ -109,6 +109,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("get_policies", "/v1/policies", ""),
     ("post_policies", "/v1/policies", r#"{"name": "{name}", "effect": "deny", "server": "nowhere"}"#),
     ("post_policies_test", "/v1/policies/test", r#"{"server": "s", "tool": "t"}"#),
+    ("post_policies_replay", "/v1/policies/replay", r#"{"without": ["*"]}"#),
     ("get_policies_id", "/v1/policies/{policy}", ""),
     ("patch_policies_id", "/v1/policies/{policy}", r#"{"is_active": false}"#),
     ("delete_policies_id", "/v1/policies/{policy}", "{}"),

@@ -121,7 +121,15 @@ async fn a_yes_to_high_risk_needs_somebody_who_has_just_shown_who_it_is() {
         effect: "ask".to_owned(),
         approval_ttl_minutes: 60,
     };
-    let rule = domain::rules::add_with_risk(&house.store, &me, new, None, "high".to_owned()).await.unwrap();
+    let rule = domain::rules::add_with_risk(
+        &house.store,
+        &me,
+        new,
+        None,
+        ("high".to_owned(), store::policies::Asking::default()),
+    )
+    .await
+    .unwrap();
     assert_eq!(policies::list(&me, &house.store).await.unwrap()[0].risk, "high");
     let (_, id) = house.asked_by_rule(ada, ada, Some((rule, "moves are grave".to_owned()))).await;
     let (_, other) = house.asked_by_rule(ada, ada, Some((rule, "moves are grave".to_owned()))).await;

@@ -3,39 +3,52 @@
 use std::time::{Duration, Instant};
 
 use domain::{
+    judging,
     playbook::MAX_RESULT_BYTES,
-    work::{Work, Worker},
+    work::{Counted, Work, Worker},
 };
+use serde_json::Value as Json;
 use store::{approvals, mcp_servers::ServerTool, runs::Step};
 use tools::{CallError, ServerHandle, ToolCall};
 
-use super::{Employee, SERVER_PATIENCE, SERVER_RETRY, Turn};
+use super::{Employee, SERVER_PATIENCE, SERVER_RETRY, Turn, gate::case};
 use crate::{Error, Result, checkpoint};
 
 /// How long a worker tries to write down what came of a call.
 const INSISTING: Duration = Duration::from_secs(120);
 
 impl Employee {
-    /// Starts a step whose call is allowed, and ends it.
+    /// Starts a step whose call is allowed by the rules, or decided by a person, and ends it.
     pub(super) async fn start(
         &self,
         worker: &Worker,
         work: &Work,
         step: &Step,
         arguments: String,
-        tool: &ServerTool,
+        (tool, is_decided): (&ServerTool, bool),
     ) -> Result<Turn> {
         let Some(handle) = self.supervisors.handle(&step.server).filter(|h| h.tools().is_some()) else {
             return self.wait_for_server(worker, work, step).await;
         };
         let sha256 = domain::playbook::sha256_hex(&arguments);
         let attempt = work.lease.attempt;
-        if let Err(e) = worker.start(&self.store, &work.lease, step.id, arguments.clone(), sha256).await {
-            if matches!(e, domain::Error::Store(store::Error::OutcomeUnknown(_))) {
-                // It may stand as started; this worker knows that nothing was sent.
-                self.insist(|| worker.unsend(&self.store, &work.lease, step.id, attempt)).await?;
+        let counted = if judging::counts_calls(&worker.actor, &self.store, &step.server, &step.tool).await? {
+            let value = serde_json::from_str(&arguments).unwrap_or(Json::Null);
+            Some(Counted { case: case(work, &step.server, &step.tool, &value), is_decided })
+        } else {
+            None
+        };
+        match worker.start(&self.store, &work.lease, step.id, arguments.clone(), sha256, counted).await {
+            Ok(None) => {}
+            // Others were called meanwhile: it goes the way that the rules want now.
+            Ok(Some(_)) => return Ok(Turn::Again),
+            Err(e) => {
+                if matches!(e, domain::Error::Store(store::Error::OutcomeUnknown(_))) {
+                    // It may stand as started; this worker knows that nothing was sent.
+                    self.insist(|| worker.unsend(&self.store, &work.lease, step.id, attempt)).await?;
+                }
+                return Err(e.into());
             }
-            return Err(e.into());
         }
         checkpoint::reached("step started");
         let outcome = self.call(worker, work, &handle, tool, &step.tool, &arguments).await;

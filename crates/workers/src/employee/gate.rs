@@ -4,22 +4,33 @@
 use domain::{
     brain::OWN_SERVER,
     decide::{CHANGES, check_schema},
+    judging::{self, Case},
     playbook::sha256_hex,
-    policy::{self, Effect, Verdict},
-    rules::rules_of,
+    policy::{Effect, Verdict},
+    rules,
     work::{self, PlannedCall, Seen, Work, Worker, is_of_the_server_asked_about},
 };
 use serde_json::{Value as Json, json};
 use store::{
     approvals::{Approval, FrozenCall},
     mcp_servers::{self, ServerTool},
-    policies,
     runs::Step,
 };
 use uuid::Uuid;
 
 use super::{Employee, Turn, files};
 use crate::{Result, checkpoint};
+
+/// A call of this work, to be judged.
+pub(super) fn case(work: &Work, server: &str, tool: &str, arguments: &Json) -> Case {
+    Case {
+        server: server.to_owned(),
+        tool: tool.to_owned(),
+        arguments: arguments.clone(),
+        outside: work.is_outside(),
+        task: serde_json::to_value(&work.task).unwrap_or(Json::Null),
+    }
+}
 
 impl Employee {
     async fn verdict(
@@ -30,14 +41,16 @@ impl Employee {
         tool: &str,
         arguments: &Json,
     ) -> Result<Verdict> {
-        let rules = rules_of(policies::list(&worker.actor, &self.store).await?);
-        let task = serde_json::to_value(&work.task).unwrap_or(Json::Null);
-        let call = policy::Call { server, tool, arguments, outside: work.is_outside(), task: &task };
-        Ok(policy::decide(&rules, &call))
+        let case = case(work, server, tool, arguments);
+        Ok(judging::judge(&worker.actor, &self.store, &case).await?)
     }
 
     /// The tool as it may be used now, or why it may not.
     async fn usable(&self, worker: &Worker, server: &str, tool: &str) -> Result<Result<ServerTool, String>> {
+        if server == OWN_SERVER {
+            // Its steps are answered by people; a server that bears this name could answer in their place.
+            return Ok(Err(format!("{OWN_SERVER} is no server; give the server another name")));
+        }
         let found = mcp_servers::tool(&worker.actor, &self.store, server, tool).await?;
         Ok(match found {
             None => {
@@ -105,6 +118,9 @@ impl Employee {
 
     /// Goes on with a step that did not end: the process stopped, or a decision came.
     pub(super) async fn resume(&self, worker: &Worker, work: &Work, step: Step) -> Result<Turn> {
+        if step.server.is_empty() {
+            return self.resume_wait(worker, work, &step).await;
+        }
         if step.server == OWN_SERVER {
             return match worker.decision(&self.store, &step).await? {
                 Some((approval, _)) => self.resume_question(worker, work, &step, approval).await,
@@ -140,7 +156,7 @@ impl Employee {
             Err(reason) => return self.end_denied(worker, work, step, reason).await,
         };
         match verdict.effect {
-            Effect::Allow => self.start(worker, work, step, step.arguments.clone(), &tool).await,
+            Effect::Allow => self.start(worker, work, step, step.arguments.clone(), (&tool, false)).await,
             Effect::Deny => {
                 self.end_denied(worker, work, step, format!("the policy denies it: {}", verdict.reason)).await
             }
@@ -232,7 +248,7 @@ impl Employee {
         if let Some(reason) = files::changed(Seen::files_of(approval), &value).await? {
             return self.end_denied(worker, work, step, reason).await;
         }
-        self.start(worker, work, step, arguments, &tool).await
+        self.start(worker, work, step, arguments, (&tool, true)).await
     }
 
     /// Puts the task to wait for a decision, unless it came in this moment.
@@ -241,10 +257,12 @@ impl Employee {
     }
 
     /// A call was in flight when its worker stopped: nobody knows, so a person is asked, unless the owner said that
-    /// the tool may be repeated.
+    /// the tool may be repeated and no rule says that it never is.
     async fn resume_started(&self, worker: &Worker, work: &Work, step: &Step) -> Result<Turn> {
+        let never = rules::never_repeated(&worker.actor, &self.store, &step.server, &step.tool).await?;
         if let Ok(tool) = self.usable(worker, &step.server, &step.tool).await?
             && tool.repeatable
+            && never.is_none()
         {
             worker.unsend(&self.store, &work.lease, step.id, step.attempt).await?;
             checkpoint::reached("repeatable step taken back");

@@ -7,6 +7,7 @@ mod call;
 mod files;
 mod gate;
 mod think;
+mod waits;
 
 use std::sync::Arc;
 
@@ -317,6 +318,13 @@ impl Employee {
                 let call = PlannedCall { step, server, tool, arguments_sha256: sha256_hex(&text), arguments: text };
                 self.plan(worker, work, call, &arguments).await
             }
+            Next::Again { step, server, tool, arguments, after_s } => {
+                let text = canonical_json(&arguments);
+                let call = PlannedCall { step, server, tool, arguments_sha256: sha256_hex(&text), arguments: text };
+                self.again(worker, work, call, &arguments, after_s).await
+            }
+            Next::Wait { step, arguments } => self.begin_wait(worker, work, step, &arguments).await,
+            Next::Task { step, arguments } => self.make_subtask(worker, work, step, &arguments).await,
             Next::Skip { step, reason } => {
                 let text = "{}".to_owned();
                 let call = PlannedCall {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{
     mcp_servers::{self, Server, ServerTool},
-    policies::{self, NewPolicy, Policy},
+    policies::{self, Asking, NewPolicy, Policy},
     schedules::{self, Change, Schedule},
     watchers::{self, Watcher},
 };
@@ -208,10 +208,15 @@ impl Place {
     }
 
     /// Adds a rule, and answers it.
-    pub(crate) async fn add_policy(&self, new: NewPolicy, position: Option<i32>, risk: String) -> Result<Policy> {
+    pub(crate) async fn add_policy(
+        &self,
+        new: NewPolicy,
+        position: Option<i32>,
+        (risk, asking): (String, Asking),
+    ) -> Result<Policy> {
         match self {
             Self::Here(ctx) => {
-                let id = rules::add_with_risk(&ctx.store, &ctx.actor, new, position, risk).await?;
+                let id = rules::add_with_risk(&ctx.store, &ctx.actor, new, position, (risk, asking)).await?;
                 Ok(rules::find(&ctx.store, &ctx.actor, id).await?)
             }
             Self::There(there) => {
@@ -219,6 +224,9 @@ impl Place {
                     "position": position, "name": new.name, "server": new.server, "tool": new.tool,
                     "condition": new.condition, "outside": new.outside, "effect": new.effect,
                     "approval_ttl_minutes": new.approval_ttl_minutes, "risk": risk,
+                    "approvers": asking.approvers, "never_repeat": asking.never_repeat,
+                    "remind_minutes": asking.remind_minutes, "escalate_minutes": asking.escalate_minutes,
+                    "escalate_to": asking.escalate_to,
                 });
                 there.send_json("POST", "/v1/policies", &body).await
             }

@@ -1,0 +1,1 @@
+SELECT address FROM contacts WHERE address = ANY($1)

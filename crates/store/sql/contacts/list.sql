@@ -1,0 +1,1 @@
+SELECT {columns} FROM contacts ORDER BY address LIMIT 10000

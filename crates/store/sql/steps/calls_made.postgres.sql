@@ -1,0 +1,1 @@
+SELECT {columns} FROM calls_made($1)
