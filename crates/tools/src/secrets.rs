@@ -42,6 +42,8 @@ impl Secrets {
                 hex::encode(value),
                 hex::encode_upper(value),
             ]);
+            // What stands behind `Bearer`, by itself.
+            texts.extend(value.split_whitespace().filter(|part| part.len() >= SHORTEST_KEY).map(str::to_owned));
             // As JSON within JSON writes it.
             let quoted = Value::from(value).to_string();
             texts.push(quoted.trim_matches('"').to_owned());
