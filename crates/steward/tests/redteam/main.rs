@@ -67,7 +67,7 @@ async fn house(postgres: bool, all: &Arc<Vec<Case>>) -> (Steward, ModelServer) {
         args: vec!["--world".to_owned(), world.display().to_string()],
         environment,
     };
-    s.add_server(server).await;
+    s.add_own_server(server).await;
     let offered =
         store::mcp_servers::tools(&s.ada, &s.store, server_rules::named(&s.store, &s.ada, SERVER).await.unwrap().id)
             .await

@@ -159,7 +159,7 @@ impl Steward {
     }
 
     /// Adds a server of one's own, and waits until its tools are listed.
-    pub async fn add_server(&self, new: NewServer) {
+    pub async fn add_own_server(&self, new: NewServer) {
         let name = new.name.clone();
         server_rules::add(&self.store, &self.vault, &self.ada, new).await.unwrap();
         self.until("the tools are listed", async |s| {
