@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use store::{
     tasks::{self, NewTask, Task},
     users,
-    vault::Stored,
 };
 use workers::{library, watchers::folder::display_name};
 
@@ -120,7 +119,7 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
     })
     .await?;
     let kept = files::keep(&ctx.store, &vault, opened, MAX_FILE_BYTES).await?;
-    let facts = described(&path, modified, &kept.stored);
+    let facts = described(&path, modified, (kept.stored.size_bytes, &kept.stored.sha256));
     let file = NewFile { name: display_name(path.file_name().unwrap_or_default()), kept, expires_at: None };
     let task = match make(ctx, name, facts, file.clone()).await {
         Ok((task, attached)) => {
@@ -144,7 +143,7 @@ async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result
 }
 
 /// A file's facts, as playbooks know them.
-pub(super) fn described(path: &Path, modified: Timestamp, stored: &Stored) -> Value {
+pub(super) fn described(path: &Path, modified: Timestamp, (size_bytes, sha256): (u64, &str)) -> Value {
     let name = display_name(path.file_name().unwrap_or_default());
     let (day, parts) = (modified.to_zoned(TimeZone::UTC).date(), Path::new(&name));
     let mime_type = mime_guess::from_path(parts).first_or_octet_stream().essence_str().to_owned();
@@ -155,9 +154,9 @@ pub(super) fn described(path: &Path, modified: Timestamp, stored: &Stored) -> Va
             "name": name,
             "stem": parts.file_stem().map(|s| s.to_string_lossy()),
             "extension": parts.extension().map(|s| s.to_string_lossy().to_lowercase()).unwrap_or_default(),
-            "size_bytes": stored.size_bytes,
+            "size_bytes": size_bytes,
             "mime_type": mime_type,
-            "sha256": stored.sha256,
+            "sha256": sha256,
             "modified_at": store::value::truncate(modified),
             "year": format!("{:04}", day.year()),
             "month": format!("{:02}", day.month()),

@@ -9,7 +9,7 @@ use domain::{
     playbook::dry::{DryStep, dry_run},
 };
 use serde_json::{Value, json};
-use store::{mcp_servers, vault::Stored};
+use store::mcp_servers;
 use uuid::Uuid;
 
 use super::{Context, blocking, playbook::described};
@@ -46,8 +46,7 @@ pub(super) async fn show(
         }
         let modified = meta.modified().ok().and_then(|t| jiff::Timestamp::try_from(t).ok()).unwrap_or_else(store::now);
         // Its content is not read: a dry run keeps no copy, and so knows no hash.
-        let stored = Stored { storage_path: String::new(), size_bytes: meta.len(), sha256: "0".repeat(64) };
-        let mut facts = described(&path, modified, &stored);
+        let mut facts = described(&path, modified, (meta.len(), &"0".repeat(64)));
         let title = format!("File: {}", facts["file"]["name"].as_str().unwrap_or_default());
         facts["task"] = json!({
             "id": Uuid::nil(), "title": title, "description": null, "priority": "medium", "tags": [],
