@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{accounts, deceit};
 use serde_json::Value;
-use store::{Actor, approvals, approvals::Approval};
+use store::{Actor, BoxFuture, Store, Vault, approvals, approvals::Approval, watchers::Watcher};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,45 @@ struct Hands;
 impl web::Hands for Hands {
     fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
         Ok(())
+    }
+
+    fn preview_watcher<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        _: &'a Watcher,
+        _: usize,
+    ) -> BoxFuture<'a, domain::Result<Vec<web::Preview>>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn set_way<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        _: &'a str,
+        _: Value,
+        _: Option<Value>,
+    ) -> BoxFuture<'a, domain::Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn test_way<'a>(
+        &'a self,
+        _: (&'a Store, &'a Vault),
+        _: &'a Actor,
+        _: &'a str,
+    ) -> BoxFuture<'a, domain::Result<web::Told>> {
+        Box::pin(async { Ok(web::Told::Sent) })
+    }
+
+    fn folder(&self, path: &str) -> domain::Result<String> {
+        Ok(path.to_owned())
+    }
+
+    fn models(&self) -> web::Models {
+        let limits = domain::brain::limits::Limits::default();
+        web::Models { entries: Vec::new(), limits, file: String::new() }
     }
 }
 

@@ -128,12 +128,12 @@ async fn give(s: &Steward, watchers: &BTreeMap<String, store::watchers::Watcher>
         source: case.kind.clone(),
         fingerprint: case.name.clone(),
         task,
-        attachments: Vec::new(),
+        files: Vec::new(),
         parts: Vec::new(),
         detail: json!({"from": "mallory@evil.example"}),
         cursor: json!({}),
     };
-    intake(&s.store, watcher, event).await.unwrap()
+    intake(&s.store, &s.vault(), watcher, event).await.unwrap()
 }
 
 async fn no_injection_acts(postgres: bool) {

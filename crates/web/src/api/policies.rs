@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 use domain::{
     policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect},
-    replay::{self, Change, Replayed},
+    replay::{self, Replayed},
     rules,
 };
 use serde::{Deserialize, Serialize};
@@ -412,7 +412,7 @@ pub(super) struct TriedOut {
 #[utoipa::path(post, path = "/policies/replay", tag = "Policies", request_body = Trials,
     responses((status = 200, description = "What would differ", body = TriedOut)))]
 async fn try_out(State(app): State<App>, SignedJson(me, trials): SignedJson<Trials>) -> Result<Response> {
-    let change = Change { without: trials.without, with: trials.with.into_iter().map(NewRule::rule).collect() };
+    let change = replay::Change { without: trials.without, with: trials.with.into_iter().map(NewRule::rule).collect() };
     let replayed = replay::replay(app.store(), &me.actor, trials.days, &change).await?;
     let judged = replayed.len();
     let differ = replayed.into_iter().filter(Replayed::differs).map(Differing::from).collect();
