@@ -186,12 +186,12 @@ steps:
             source: key.to_owned(),
             fingerprint: key.to_owned(),
             task: NewTask { metadata: json!({"playbook": "none"}), ..NewTask::titled(title) },
-            attachments: Vec::new(),
+            files: Vec::new(),
             parts: Vec::new(),
             detail: json!({}),
             cursor: json!({}),
         };
-        intake(&s.store, &watcher, event).await.unwrap();
+        intake(&s.store, &s.vault(), &watcher, event).await.unwrap();
     }
     assert_eq!(ended(&s, task).await.status, "completed");
     assert_eq!(lines(&s), ["about order 7"]);
