@@ -71,10 +71,15 @@ pub(crate) async fn receive(
         too_large.map(|_| Fault::from(store::Error::TooLarge { limit_bytes: app.state.vault.limits().file_bytes }));
     if is_form {
         let mut form = Multipart::from_request(request, &()).await.map_err(unreadable)?;
+        let mut file = None;
         let taken = match refused {
             Some(fault) => Err(fault),
-            None => from_form(app, &mut form, check).await,
+            None => from_form(app, &mut form, check, &mut file).await,
         };
+        if let Some((name, kept)) = file {
+            // What came behind the file was refused, and so is the file.
+            files::give_up(&app.state.vault, &[NewFile { name, kept, expires_at: None }]).await;
+        }
         if taken.is_err() {
             // Whoever is still sending does not read yet.
             let _ = timeout(REST, rest_of(form)).await;
@@ -111,13 +116,18 @@ fn unreadable(e: impl std::fmt::Display) -> Fault {
     Fault::malformed(format!("the form can't be read: {e}"))
 }
 
-async fn from_form(app: &App, form: &mut Multipart, check: impl Fn(Option<&str>) -> Result<()>) -> Result<NewFile> {
+/// Reads a form. A file that was taken in before something else was refused stays in `file`.
+async fn from_form(
+    app: &App,
+    form: &mut Multipart,
+    check: impl Fn(Option<&str>) -> Result<()>,
+    file: &mut Option<(String, Kept)>,
+) -> Result<NewFile> {
     let (mut token, mut expires_at) = (None, None);
-    let mut file: Option<(String, Kept)> = None;
     for _ in 0..FIELDS {
         let field = timeout(SILENCE, form.next_field()).await.map_err(|_| silent())?.map_err(unreadable)?;
         let Some(mut field) = field else {
-            let (name, kept) = file.ok_or_else(|| Fault::invalid("file", "choose a file first"))?;
+            let (name, kept) = file.take().ok_or_else(|| Fault::invalid("file", "choose a file first"))?;
             return Ok(NewFile { name, kept, expires_at });
         };
         match field.name().unwrap_or_default() {
@@ -130,7 +140,7 @@ async fn from_form(app: &App, form: &mut Multipart, check: impl Fn(Option<&str>)
                 if name.is_empty() {
                     return Err(Fault::invalid("file", "choose a file first"));
                 }
-                file = Some((name, pour(app, &mut field).await?));
+                *file = Some((name, pour(app, &mut field).await?));
             }
             other => {
                 let other = other.to_owned();
