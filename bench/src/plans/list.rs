@@ -58,6 +58,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("approvals/create", Page(Agent, &["'{task}'", "'{task}'", "''", "'{}'", "now()"])),
     ("approvals/edit", Page(Person, TASK)),
     ("approvals/expire", Own(Service, &[], "by index: what is pending, which expiry bounds")),
+    ("approvals/extend", Page(Admin, &["'{task}'", "now()"])),
     ("approvals/get", Page(Person, TASK)),
     ("approvals/list", Own(Person, FIRST, "by index: approvals of one's own tasks; one walk for who sees all")),
     (
@@ -78,6 +79,8 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ),
     ("approvals/lock", Page(Person, TASK)),
     ("approvals/reject", Page(Person, &["'{task}'", "NULL"])),
+    ("approvals/vote", Page(Admin, &["'{task}'", "NULL"])),
+    ("approvals/votes", Page(Person, TASK)),
     ("audit_trail/chain", Page(Service, &["100", "100"])),
     ("audit_trail/counts", Whole("counts the trail for a check of the chain")),
     (
@@ -156,6 +159,12 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("mcp_servers/set_status", Small),
     ("mcp_servers/update", Small),
     ("mcp_servers/update_all", Small),
+    ("contacts/add", Small),
+    ("contacts/known", Small),
+    ("contacts/list", Small),
+    ("contacts/remove", Small),
+    ("model_spend/days", Small),
+    ("model_spend/models", Small),
     ("model_spend/since", Small),
     ("model_turns/ask", Page(Agent, &["'{task}'", "'{task}'", "'{task}'", "0", "''", "''", "1", "1"])),
     ("model_turns/end", Page(Agent, &["'{task}'", "'answered'", "NULL", "'{}'", "1", "0", "1", "0", "NULL"])),
@@ -192,6 +201,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("policies/create", Small),
     ("policies/delete", Small),
     ("policies/list", Small),
+    ("policies/set_asking", Small),
     ("policies/set_risk", Small),
     ("policies/update", Small),
     ("runs/create", Page(Agent, &["'{task}'", "'{task}'", "''", "''", "''"])),
@@ -277,6 +287,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("setup_links/create", Small),
     ("setup_links/take", Small),
     ("steps/ask", Page(Agent, &["'{task}'", "''", "NULL", "NULL"])),
+    ("steps/calls_made", Own(Agent, &["60"], "by index: the calls of the period that a rule counts")),
     (
         "steps/create",
         Page(
@@ -304,6 +315,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("steps/end", Page(Agent, &["'{task}'", "''", "NULL", "NULL"])),
     ("steps/get", Page(Person, TASK)),
     ("steps/list", Page(Person, TASK)),
+    ("steps/past", Own(Admin, &["now()", "20"], "by index: the newest thousand at most, asked for by a person")),
     ("steps/start", Page(Agent, &["'{task}'", "1", "''", "''"])),
     ("steps/unsend", Page(Agent, &["'{task}'", "1"])),
     ("store/floor", Small),
@@ -349,6 +361,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ),
     ("tasks/get", Page(Person, TASK)),
     ("tasks/list", Page(Person, FIRST)),
+    ("tasks/of_source", Own(Agent, &["'watcher:inbox'", "now()"], "what came since a wait began, by time")),
     (
         "tasks/list_status",
         Page(Person, &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20", "'completed'"]),

@@ -69,9 +69,10 @@ pub async fn decide_from_afar(
                 if decision.approve && agreed.iter().any(|vote| actor.user_id() == Some(vote.user_id)) {
                     return Err(Error::Conflict("you have agreed already; it needs another person's yes too".to_owned()));
                 }
-                if decision.arguments.is_some() && !agreed.is_empty() {
+                // Each of several agrees to what each was shown.
+                if decision.arguments.is_some() && needed > 1 {
                     return Err(Error::Conflict(
-                        "others have agreed to the call as it stands; reject it, and say in the note what you want changed"
+                        "several people must agree to the call as it stands; reject it, and say in the note what you want changed"
                             .to_owned(),
                     ));
                 }

@@ -3,13 +3,14 @@
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Run, Store,
-    approvals::Approval,
+    approvals::{self, Approval},
     policies::{self, Asking, NewPolicy, Policy},
 };
 use uuid::Uuid;
 
 use crate::{
     Error, Result,
+    decide::approvers_of,
     judging::{self, Case},
     policy::{self, Effect, MAX_APPROVAL_TTL_MINUTES, PolicyError, Rule, Verdict},
 };
@@ -229,7 +230,15 @@ pub fn of_decision(approval: &Approval, effect: &str) -> Option<NewPolicy> {
 /// Makes a rule of a decision, so that such a call is allowed without asking; it stands before the rule that asked. Answers the
 /// rule, which is an ordinary one: seen, changed and removed like any other.
 pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result<Policy> {
-    let Some(mut new) = of_decision(approval, "allow") else {
+    // As it stands by now: whoever said yes first of several has decided nothing yet.
+    let approval = approvals::get(actor, store, approval.id).await?;
+    let approval = approval.ok_or_else(|| Error::NotFound("approval".to_owned()))?;
+    if approval.status != "approved" || approvers_of(&approval) > 1 {
+        return Err(Error::Conflict(
+            "only what one person may decide, and did, can be allowed for good; no rule was made".to_owned(),
+        ));
+    }
+    let Some(mut new) = of_decision(&approval, "allow") else {
         return Err(Error::Conflict("only a call of a tool can be allowed for good".to_owned()));
     };
     let asked_by = approval.details.as_ref().and_then(|d| d.get("rule")).and_then(Json::as_str).map(str::to_owned);

@@ -206,7 +206,7 @@ fn day(time: Timestamp) -> String {
 }
 
 /// Who wants a task done: of one that the employee made as a part of another, whoever wants that.
-async fn wanted_by(actor: &Actor, on: impl Run, task: &Task) -> Result<Option<Uuid>> {
+pub async fn wanted_by(actor: &Actor, on: impl Run, task: &Task) -> Result<Option<Uuid>> {
     let mut wanted = task.created_by;
     let parent_of = |task: &Task| task.metadata.get("parent_task_id").and_then(|id| id.as_str()?.parse().ok());
     let mut parent: Option<Uuid> = if task.created_by == task.assigned_to { parent_of(task) } else { None };

@@ -283,8 +283,11 @@ impl Link {
                 self.is_forgotten.store(true, Ordering::SeqCst);
                 Err(Lost::not_sent("the server has forgotten the session"))
             }
-            // A refusal is one; what a server that fails has done before, nobody knows.
-            status => Err(Lost { was_sent: status.is_server_error(), reason: self.refusal(answer).await }),
+            // These say that it was not done. Of all others nobody knows what was done before.
+            status => {
+                let is_refusal = matches!(status.as_u16(), 400 | 401 | 403 | 404 | 405 | 406 | 413 | 415 | 422 | 429);
+                Err(Lost { was_sent: !is_refusal, reason: self.refusal(answer).await })
+            }
         }
     }
 

@@ -229,7 +229,14 @@ async fn it_is_greeted_called_and_told_good_bye_as_the_protocol_wants() {
 async fn of_a_call_without_an_answer_it_is_known_whether_it_may_have_acted() {
     let script = Script::start(None).await;
     let server = script.running().await;
-    for manner in [Manner::HangsUp, Manner::EndsEarly, Manner::Status(500), Manner::Status(502)] {
+    for manner in [
+        Manner::HangsUp,
+        Manner::EndsEarly,
+        Manner::Status(500),
+        Manner::Status(502),
+        Manner::Status(408),
+        Manner::Status(409),
+    ] {
         script.becomes(manner);
         let error = server.call("pay", "{}").await.unwrap_err();
         assert!(

@@ -55,7 +55,11 @@ async fn one(store: &Store, approval: &Approval, now: Timestamp) -> Result<usize
         Some(id) => tasks::get(&Actor::service(), store, id).await?,
         None => None,
     };
-    let Some(owner) = task.and_then(|t| t.created_by) else { return Ok(0) };
+    let owner = match &task {
+        Some(task) => domain::tasks::wanted_by(&Actor::service(), store, task).await?,
+        None => None,
+    };
+    let Some(owner) = owner else { return Ok(0) };
     let agreed: Vec<Uuid> = if approvers_of(approval) > 1 {
         approvals::votes(&Actor::service(), store, approval.id).await?.into_iter().map(|v| v.user_id).collect()
     } else {

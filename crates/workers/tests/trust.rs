@@ -136,7 +136,7 @@ async fn two_people_must_agree_and_one_no_is_a_no(postgres: bool) {
     assert!(again.contains("you have agreed already"), "{again}");
     let edit = Decision { arguments: Some(json!({"line": "other"})), ..say(true) };
     let other = decide(&s.store, &bob, approval.id, edit).await.unwrap_err().to_string();
-    assert!(other.contains("agreed to the call as it stands"), "{other}");
+    assert!(other.contains("agree to the call as it stands"), "{other}");
     assert!(s.effects().is_empty(), "one yes is not enough");
     assert_eq!(decide(&s.store, &bob, approval.id, say(true)).await.unwrap().status, "approved");
     s.until("the effect", async |s| (s.effects().len() == 1).then_some(())).await;

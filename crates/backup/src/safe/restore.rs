@@ -126,6 +126,11 @@ impl Safe {
         self.progress.tell("restoring the database");
         let staging = Scratch::make(&wish.into.join(format!(".restore-{id}"))).await?;
         let verdict = self.stage(bundle, wish.to, opener, &staging.0, wish.id.is_some()).await?;
+        if let (None, Some(next)) = (wish.to, next.filter(|next| next.as_of > verdict.as_of)) {
+            staging.remove().await;
+            let newer = Bundle::open(&self.place, &next.id, opener).await?.telling(&self.progress);
+            return Box::pin(self.restore_into(wish, opener, &newer, None)).await;
+        }
         if let (Some(to), Some(next)) = (wish.to.filter(|to| verdict.as_of < *to), next) {
             return Err(Error::refused(format!(
                 "the moment {to} lies in a gap: what was committed after {} is in no log and no backup before {}; nothing was restored; name one of these two moments",
@@ -172,7 +177,8 @@ impl Safe {
     }
 
     /// The newest bundle that is not after the moment; and the next one after the moment, where the log that goes on from
-    /// the chosen one does not reach it: what was committed between the two may be in neither.
+    /// the chosen one does not reach it: what was committed between the two may be in neither. Without a moment the second
+    /// is one without a log that may be newer than all that the first one's log brings.
     async fn choose(&self, id: Option<&str>, to: Option<Timestamp>) -> Result<(Contents, Option<Contents>)> {
         let found = self.list().await?;
         if let Some(id) = id {
@@ -195,10 +201,14 @@ impl Safe {
         let fits = |b: &&Contents| to.is_none_or(|to| b.as_of <= to);
         // With a log any moment can be had; a copy without one stands for its own moment alone.
         let newest = |with_log: bool| found.bundles.iter().rev().filter(fits).find(|b| b.has_log || !with_log).cloned();
-        let chosen = if to.is_some() { newest(true).or_else(|| newest(false)) } else { newest(false) };
-        let chosen = chosen.ok_or_else(|| {
+        let chosen = newest(true).or_else(|| newest(false)).ok_or_else(|| {
             Error::refused(format!("nothing was kept before {oldest}; name that moment or a later one with --to"))
         })?;
+        if to.is_none() {
+            // One made by another program stands for its own moment, which the log may not reach.
+            let alone = newest(false).filter(|b| b.as_of > chosen.as_of);
+            return Ok((chosen, alone));
+        }
         let mut later = found.bundles.into_iter().filter(|b| to.is_some_and(|to| b.as_of > to));
         let next = later.find(|b| b.has_log || !chosen.has_log);
         // Of the same series: the log itself says what was committed between them.

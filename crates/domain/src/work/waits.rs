@@ -81,12 +81,14 @@ fn id_of(value: &Json) -> Option<Uuid> {
     value.as_str()?.parse().ok()
 }
 
-/// Whether a wait brought something from outside into the work.
+/// Whether a wait brought something from outside into the work: an event, or what other tasks say of themselves, which may
+/// be of content from outside.
 pub(super) fn brought_outside(step: &Step) -> bool {
     step.server.is_empty()
         && step.tool == WAIT
         && step.state == "succeeded"
-        && serde_json::from_str::<Json>(&step.arguments).is_ok_and(|a| a.get("watcher").is_some())
+        && serde_json::from_str::<Json>(&step.arguments)
+            .is_ok_and(|a| a.get("watcher").is_some() || a.get("tasks").is_some())
 }
 
 fn answer(data: &Json) -> Json {

@@ -9,6 +9,7 @@ FROM (
             WHEN 'task_provenance' THEN a.entity_id
             WHEN 'approval' THEN (SELECT p.task_id FROM approvals p WHERE p.id = a.entity_id)
             WHEN 'approval_call' THEN (SELECT p.task_id FROM approvals p WHERE p.id = a.entity_id)
+            WHEN 'approval_vote' THEN (SELECT p.task_id FROM approvals p WHERE p.id = a.entity_id)
             WHEN 'approval_edit' THEN (SELECT p.task_id FROM approvals p WHERE p.id = a.entity_id)
             WHEN 'run' THEN (SELECT r.task_id FROM runs r WHERE r.id = a.entity_id)
             WHEN 'step' THEN (SELECT s.task_id FROM steps s WHERE s.id = a.entity_id)

@@ -115,6 +115,7 @@ pub(crate) const NOT_FOR_SERVICE: &[&str] = &[
     "approvals/add_edit",
     "approvals/approve",
     "approvals/create",
+    "approvals/extend",
     "approvals/reject",
     "approvals/vote",
     "contacts/add",

@@ -110,7 +110,8 @@ BEGIN
         OR (has_permission(current_user_id(), 'approval_decide_own') AND EXISTS (
           SELECT 1 FROM tasks t WHERE t.id = OLD.task_id AND t.created_by = current_user_id())))) IS NOT TRUE;
     SELECT RAISE(ABORT, 'refused: approvals')
-    WHERE (NEW.status IN ('approved', 'rejected') AND coalesce(NEW.approved_by, NEW.rejected_by) = current_user_id()) IS NOT TRUE;
+    WHERE ((NEW.status IN ('approved', 'rejected') AND coalesce(NEW.approved_by, NEW.rejected_by) = current_user_id())
+        OR (NEW.status = 'pending' AND NEW.approved_by IS NULL AND NEW.rejected_by IS NULL AND NEW.notes IS NULL)) IS NOT TRUE;
 END;
 CREATE TEMP TRIGGER guard_approvals_extend BEFORE UPDATE OF expires_at ON main.approvals
 WHEN NOT is_service()

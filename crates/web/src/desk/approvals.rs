@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::decide::Decision;
+use domain::decide::{Decision, approvers_of};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -88,6 +88,7 @@ impl Behind {
     fn is_quick(&self, approval: &Approval, now: Timestamp) -> bool {
         shown_state(approval, now) == "pending"
             && words::risk_of(approval).is_some_and(|(risk, _)| risk < Risk::High)
+            && approvers_of(approval) == 1
             && self.may_decide(approval)
     }
 }

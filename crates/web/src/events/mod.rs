@@ -68,7 +68,7 @@ impl Event {
     fn of(happened: &Happened) -> Option<Self> {
         let word = match happened.kind.as_deref()? {
             "task_provenance" => "task",
-            "approval_call" | "approval_edit" => "approval",
+            "approval_call" | "approval_edit" | "approval_vote" => "approval",
             "server_tool" => "mcp_server",
             "agent" => "user",
             "audit" => return None,

@@ -295,10 +295,26 @@ impl Employee {
                     checkpoint::reached("outcome declared");
                     return Ok(Turn::Again);
                 }
+                let arguments: Json = serde_json::from_str(&step.arguments).unwrap_or(Json::Null);
+                let verdict = self.verdict(worker, work, &step.server, &step.tool, &arguments).await?;
+                if let (Effect::Ask, Some((rule, _))) = (verdict.effect, &verdict.rule) {
+                    // One person said what became of it. To make the call again is another question, where it is one for
+                    // several people or for somebody who has just shown who it is.
+                    let (risk, asking) = domain::rules::asking_of(&worker.actor, &self.store, *rule).await?;
+                    if asking.approvers > 1 || risk == "high" {
+                        let reason = "a rule wants more than one person's word before this is done again; reopen the task to be asked anew";
+                        return self.end_denied(worker, work, step, reason.to_owned()).await;
+                    }
+                }
                 let definition = frozen.map(|f| f.call.definition_sha256).unwrap_or_default();
                 self.start_as_decided(worker, work, step, step.arguments.clone(), &approval, &definition).await
             }
             "pending" => self.wait(worker, work, approval.id).await,
+            // Nobody knows whether it happened, so nothing tries it again by itself.
+            "expired" => {
+                let reason = "its outcome is unknown, and nobody said in time what became of it".to_owned();
+                self.end_denied(worker, work, step, reason).await
+            }
             other => {
                 let reason =
                     approval.notes.unwrap_or_else(|| format!("its outcome is unknown (the question was {other})"));
