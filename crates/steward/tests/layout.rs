@@ -191,6 +191,13 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
+fn cargo_run_starts_steward() {
+    // README's first command; the workspace has a second program.
+    let manifest = FILES.iter().find(|(name, _)| name == "crates/steward/Cargo.toml").expect("the program's manifest");
+    assert!(manifest.1.contains("\ndefault-run = \"steward\"\n"), "cargo run would not know which program to run");
+}
+
+#[test]
 fn no_test_sleeps() {
     let pattern = format!(r"\b{}\(", "sleep");
     let tests = sources().filter(|(name, _)| {
