@@ -11,7 +11,7 @@ fn main() {
     if !is("PROFILE", "release") || !is("TARGET", "x86_64-unknown-linux-gnu") || !is_native || !has_own_linker() {
         return;
     }
-    println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    println!("cargo::rustc-link-arg-bins=-Wl,--icf=safe");
     if c_library().is_some_and(|version| version >= (2, 36)) {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }

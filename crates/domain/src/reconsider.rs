@@ -29,7 +29,7 @@ pub async fn ask_for_changes(store: &Store, actor: &Actor, id: Uuid, words: &str
         .transaction(move |tx| {
             Box::pin(async move {
                 let open = lock_open(&actor, tx, id).await?;
-                if open.action_type != "tool_call" {
+                if open.action_type != "tool_call" && open.action_type != crate::requests::ACTION_TYPE {
                     return Err(Error::invalid(
                         "decision",
                         "changes can be asked for where a call waits; answer this with yes or no",

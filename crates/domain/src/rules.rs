@@ -232,11 +232,18 @@ pub fn of_decision(approval: &Approval, effect: &str) -> Option<NewPolicy> {
 pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result<Policy> {
     // As it stands by now: whoever said yes first of several has decided nothing yet.
     let approval = approvals::get(actor, store, approval.id).await?;
-    let approval = approval.ok_or_else(|| Error::NotFound("approval".to_owned()))?;
+    let mut approval = approval.ok_or_else(|| Error::NotFound("approval".to_owned()))?;
     if approval.status != "approved" || approvers_of(&approval) > 1 {
         return Err(Error::Conflict(
             "only what one person may decide, and did, can be allowed for good; no rule was made".to_owned(),
         ));
+    }
+    // Of what was allowed, not of what was asked.
+    let edit = approvals::edit(actor, store, approval.id).await?.map(|text| serde_json::from_str::<Json>(&text));
+    if let (Some(edit), Some(Json::Object(details))) = (edit, &mut approval.details) {
+        let edit = edit
+            .map_err(|e| Error::Conflict(format!("the arguments as approved can't be read ({e}); no rule was made")))?;
+        details.insert("arguments".to_owned(), edit);
     }
     let Some(mut new) = of_decision(&approval, "allow") else {
         return Err(Error::Conflict("only a call of a tool can be allowed for good".to_owned()));

@@ -45,6 +45,8 @@ const LONGEST: Duration = Duration::from_secs(3700);
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long until the server is listened to again after its stream ended.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+/// How long a server may fall silent within a message.
+const SILENCE: Duration = Duration::from_secs(30);
 /// Bytes on their way between the conversation and the exchanges.
 const PIPE: usize = 64 * 1024;
 /// What is shown of a refusal's body.
@@ -73,6 +75,23 @@ impl Lost {
     }
 }
 
+/// Where messages go.
+struct Out {
+    pipe: DuplexStream,
+    /// A message broke off: what comes next begins a line of its own.
+    is_within: bool,
+}
+
+impl Out {
+    async fn write(&mut self, bytes: &[u8], is_begun: bool, is_within: bool) -> std::io::Result<()> {
+        if !is_begun && self.is_within {
+            self.pipe.write_all(b"\n").await?;
+        }
+        self.is_within = is_within;
+        self.pipe.write_all(bytes).await
+    }
+}
+
 /// What the exchanges share.
 struct Link {
     client: Client,
@@ -83,7 +102,7 @@ struct Link {
     session: Mutex<Option<HeaderValue>>,
     version: Mutex<Option<HeaderValue>>,
     /// Where messages from the server go, one at a time.
-    out: tokio::sync::Mutex<Option<DuplexStream>>,
+    out: tokio::sync::Mutex<Option<Out>>,
     listens: AtomicBool,
     is_forgotten: AtomicBool,
     ended: CancellationToken,
@@ -131,7 +150,7 @@ impl Remote {
             headers,
             session: Mutex::new(None),
             version: Mutex::new(None),
-            out: tokio::sync::Mutex::new(Some(out)),
+            out: tokio::sync::Mutex::new(Some(Out { pipe: out, is_within: false })),
             listens: AtomicBool::new(false),
             is_forgotten: AtomicBool::new(false),
             ended: CancellationToken::new(),
@@ -329,7 +348,12 @@ impl Link {
         let mut body = answer.bytes_stream();
         let mut held = None;
         loop {
-            let part = body.next().await.transpose().map_err(|e| chain(&e))?;
+            // Within a message nobody else gets a word in, so its sender may not fall silent.
+            let part = match tokio::time::timeout(if frames.is_within() { SILENCE } else { LONGEST }, body.next()).await
+            {
+                Ok(part) => part.transpose().map_err(|e| chain(&e))?,
+                Err(_) => return Err("the server fell silent within its answer".to_owned()),
+            };
             let is_last = part.is_none();
             let bytes = match part {
                 Some(part) => frames.feed(&part),
@@ -337,12 +361,14 @@ impl Link {
             };
             if !bytes.is_empty() {
                 // Held from a message's first byte to its last, so that no two are mixed.
+                let is_begun = held.is_some();
                 let mut out = match held.take() {
                     Some(out) => out,
                     None => self.out.lock().await,
                 };
-                let Some(pipe) = out.as_mut() else { return Err("the conversation is over".to_owned()) };
-                pipe.write_all(&bytes).await.map_err(|_| "the conversation is over".to_owned())?;
+                let Some(to) = out.as_mut() else { return Err("the conversation is over".to_owned()) };
+                let written = to.write(&bytes, is_begun, frames.is_within()).await;
+                written.map_err(|_| "the conversation is over".to_owned())?;
                 if frames.is_within() {
                     held = Some(out);
                 }
@@ -356,9 +382,9 @@ impl Link {
     /// Says in the server's place that no answer comes any more.
     async fn say(&self, id: Value, lost: Lost) {
         let line = json!({"lost": self.mark, "id": id, "was_sent": lost.was_sent, "reason": lost.reason});
-        if let Some(pipe) = self.out.lock().await.as_mut() {
+        if let Some(out) = self.out.lock().await.as_mut() {
             // Nobody reads any more: then nobody waits either.
-            drop(pipe.write_all(format!("{line}\n").as_bytes()).await);
+            drop(out.write(format!("{line}\n").as_bytes(), false, false).await);
         }
     }
 

@@ -29,6 +29,8 @@ enum Manner {
     HangsUp,
     /// Begins a stream and ends it without the answer.
     EndsEarly,
+    /// Breaks off within the message.
+    BreaksWithin,
     Status(u16),
     /// Has forgotten the session.
     Forgets,
@@ -188,6 +190,10 @@ impl Script {
             }
             Manner::HangsUp => {}
             Manner::EndsEarly => reply(stream, "200 OK", "", "text/event-stream", ": soon\n\n").await,
+            Manner::BreaksWithin => {
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n";
+                drop(stream.write_all(format!("{head}data: {{\"jsonrpc\": \"2.0\", \"id\"").as_bytes()).await);
+            }
             Manner::Status(code) => reply(stream, &format!("{code} Sorry"), "", "text/plain", "not today").await,
             Manner::Forgets => reply(stream, "404 Not Found", "", "text/plain", "").await,
         }
@@ -230,6 +236,7 @@ async fn of_a_call_without_an_answer_it_is_known_whether_it_may_have_acted() {
     let script = Script::start(None).await;
     let server = script.running().await;
     for manner in [
+        Manner::BreaksWithin,
         Manner::HangsUp,
         Manner::EndsEarly,
         Manner::Status(500),

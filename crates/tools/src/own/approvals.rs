@@ -166,7 +166,7 @@ pub(super) async fn list(own: &OwnServer, caller: &Caller, sent: List, _: &Reque
 /// An approval for its asker: the row, and beside it what a yes allows, with the deciding person's changes in it.
 pub(super) async fn shown(own: &OwnServer, caller: &Caller, approval: &Approval) -> Answer {
     let edit = approvals::edit(&caller.actor, &own.store, approval.id).await?;
-    let is_sent_back = edit.as_deref() == Some(CHANGES);
+    let is_sent_back = approval.status == "rejected" && edit.as_deref() == Some(CHANGES);
     let edit = edit.filter(|_| approval.status == "approved");
     let asked = approval.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or(json!({}));
     let edited = edit.as_deref().map(serde_json::from_str::<Json>).transpose();

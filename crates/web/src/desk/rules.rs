@@ -200,7 +200,11 @@ async fn of_decision(app: &App, me: &Reader, id: Uuid) -> Result<First> {
             Some(task) => tasks::provenance(&me.actor, app.store(), task).await?.is_some_and(|p| p.outside),
             None => false,
         };
-    let arguments = found.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default();
+    // What was allowed, where a person changed what was asked.
+    let edit = store::approvals::edit(&me.actor, app.store(), id).await?.filter(|_| found.status == "approved");
+    let edit = edit.and_then(|text| serde_json::from_str(&text).ok());
+    let asked = || found.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default();
+    let arguments = edit.unwrap_or_else(asked);
     let effect = if found.status == "rejected" { "deny" } else { "allow" };
     Ok(First {
         name: format!("{server}: {tool}"),
