@@ -1,5 +1,5 @@
 //! A SQLite database goes into the safe and comes back: whole, and as of any moment; whatever happened meanwhile.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops where it stands")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it stands")]
 
 mod world;
 
@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use backup::{safe::Wish, ship};
 use jiff::Timestamp;
-use store::Store;
+use store::{
+    Store,
+    backup::{Batch, Source, Step},
+};
 use world::{ROOM, World, config};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -212,6 +215,21 @@ async fn a_segment_that_was_not_noted_before_a_kill_is_written_again_and_sent_on
     world.send().await.unwrap();
     assert_eq!(world.place().list("log").await.unwrap().len(), 3);
     world.check("newest", writes[3].done, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_and_not_kept_has_the_same_times_when_it_is_read_again() {
+    let world = World::new(true).await;
+    let mut source = Source::open(&world.database()).unwrap();
+    drop(source.snapshot(Some(&mut |_: &Batch| Ok(()))).unwrap());
+    let write = world.write().await;
+    let mut read = || {
+        let Step::Batch(batch, _) = source.read_on().unwrap() else { panic!("something was written") };
+        batch.commits
+    };
+    let first = read();
+    assert!(first.iter().all(|commit| (write.began..=write.done).contains(&commit.at)), "{first:?}");
+    assert_eq!(read(), first);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

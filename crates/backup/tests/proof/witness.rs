@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use store::{Actor, Config, Store, tasks};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -108,13 +108,8 @@ impl Witness {
     /// Every write that was acknowledged by that moment is there, and none that was begun after it. Answers how many are
     /// there.
     pub async fn judge(&self, config: &Config, user: Uuid, moment: Timestamp) -> usize {
-        self.judge_within(config, user, moment, SignedDuration::ZERO).await
-    }
-
-    /// The same where a moment is as exact as this: of what was acknowledged so shortly before it, some may be missing.
-    pub async fn judge_within(&self, config: &Config, user: Uuid, moment: Timestamp, exact: SignedDuration) -> usize {
         let there = numbers(config, user).await;
-        let by_then = self.acknowledged.iter().filter(|(_, at)| **at <= moment - exact);
+        let by_then = self.acknowledged.iter().filter(|(_, at)| **at <= moment);
         let lost: Vec<_> = by_then.clone().filter(|(number, _)| !there.contains(number)).collect();
         assert!(
             lost.is_empty(),

@@ -161,8 +161,13 @@ impl Times {
         self.read_bytes > ROOM
     }
 
-    pub(super) fn take(&mut self, salts: [u8; 8], frame: u32) -> Option<Timestamp> {
-        self.known.remove(&(salts, frame))
+    pub(super) fn of(&self, salts: [u8; 8], frame: u32) -> Option<Timestamp> {
+        self.known.get(&(salts, frame)).copied()
+    }
+
+    /// Everything up to this frame was kept: its times are not asked for again.
+    pub(super) fn kept(&mut self, salts: [u8; 8], frame: u32) {
+        self.known.retain(|(s, f), _| *s != salts || *f > frame);
     }
 
     /// The earliest time that is known of a commit behind this frame.

@@ -262,7 +262,7 @@ impl Source {
         frames.truncate(kept.1);
         self.times.read().map_err(failed)?;
         for commit in &mut commits {
-            commit.at = self.times.take(head.salts, commit.frame).map_or(seen_at, |noted| noted.min(seen_at));
+            commit.at = self.times.of(head.salts, commit.frame).map_or(seen_at, |noted| noted.min(seen_at));
         }
         // Of frames that are left for the next batch some times may be known already.
         let later = (count > most).then(|| self.times.earliest_after(head.salts, kept.0.frame)).flatten();
@@ -271,8 +271,9 @@ impl Source {
         Ok(Some((batch, count <= most)))
     }
 
-    /// Notes that a batch was kept.
+    /// Notes that a batch was kept. One that was not is read again, and its commits have the same times then.
     pub fn kept(&mut self, batch: &Batch) {
+        self.times.kept(batch.to.salts, batch.to.frame);
         self.at = Some(batch.to);
         self.may_restart = false;
     }
