@@ -154,6 +154,7 @@ impl Shipping {
         if spooled(&self.folder)?.iter().map(|s| s.size_bytes).sum::<u64>() > self.spool_limit_bytes {
             return self.give_up();
         }
+        let reach = self.source.reach()?;
         loop {
             match self.source.read_on()? {
                 Step::Idle => break,
@@ -162,7 +163,7 @@ impl Shipping {
                     self.spool(&batch)?;
                     self.source.kept(&batch);
                     // What is committed meanwhile has time until the next turn: others want theirs.
-                    if is_all {
+                    if is_all || batch.to.frame >= reach {
                         break;
                     }
                 }

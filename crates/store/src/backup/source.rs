@@ -29,8 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What the log had.
 #[derive(Debug)]
 pub enum Step {
-    /// Frames, and whether they were all that there was when it was looked. Who goes on in any case may never come to an
-    /// end while others write.
+    /// Frames, and whether they were all that there was when it was looked.
     Batch(Batch, bool),
     /// Nothing more for now.
     Idle,
@@ -196,6 +195,15 @@ impl Source {
         }
     }
 
+    /// The frame that the log reaches at most as it is now. Who follows it further at once may never come to an end, as
+    /// others write meanwhile.
+    pub fn reach(&self) -> Result<u32> {
+        let Some((file, head)) = self.log()? else { return Ok(0) };
+        let failed = |e: std::io::Error| Error::Storage(format!("the log can't be read: {e}"));
+        let frames = file.metadata().map_err(failed)?.len().saturating_sub(HEAD as u64) / head.frame_bytes() as u64;
+        Ok(u32::try_from(frames).unwrap_or(u32::MAX))
+    }
+
     /// The next frames that belong to commits.
     pub fn read_on(&mut self) -> Result<Step> {
         let Some((file, head)) = self.log()? else {
@@ -278,13 +286,15 @@ impl Source {
         self.may_restart = false;
     }
 
+    /// All that is there now, at least.
     fn hand_out(&mut self, keep: Keep<'_>) -> Result<()> {
+        let reach = self.reach()?;
         loop {
             match self.read_on()? {
                 Step::Batch(batch, is_all) => {
                     keep(&batch)?;
                     self.kept(&batch);
-                    if is_all {
+                    if is_all || batch.to.frame >= reach {
                         return Ok(());
                     }
                 }
@@ -325,7 +335,7 @@ impl Source {
             return Ok(batch.to.frame);
         }
         self.hand_out(keep)?;
-        // Nobody commits, and every commit so far has its time.
+        // Nobody commits.
         let done = passive(&self.hand)?;
         let (_, frames, _) = self.completed(done);
         if self.may_restart {
