@@ -2,6 +2,7 @@
 //! rows in the same run.
 
 mod client;
+mod pages;
 mod streams;
 
 use std::{
@@ -158,6 +159,8 @@ impl Served<'_> {
             lines.extend(self.against(desk.address, connections, "create a task", &creates, "201", create).await?);
         }
         lines.push(self.memory(&desk, &reads).await?);
+        let reader = tokens.first().map(String::as_str).unwrap_or_default();
+        lines.extend(pages::measure(desk.address, reader, self.engine).await?);
         let people: Vec<(Uuid, String)> = pairs.iter().map(|(_, me)| *me).zip(tokens).collect();
         lines.extend(streams::measure(&desk, &on, &people, self.engine).await?);
         on.close().await;

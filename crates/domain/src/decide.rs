@@ -9,7 +9,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    Error, Result,
+    Error, Result, hand_over,
     judging::{self, Case},
     playbook::{canonical_json, sha256_hex},
     policy::Effect,
@@ -53,6 +53,7 @@ pub async fn decide_from_afar(
         return Err(Error::invalid("arguments", "arguments can be edited only when approving"));
     }
     let actor = actor.clone();
+    let lapsed = lapsed_votes(store, &actor, id).await?;
     store
         .transaction(move |tx| {
             Box::pin(async move {
@@ -94,7 +95,8 @@ pub async fn decide_from_afar(
                     approvals::add_edit(&actor, tx, id, &text, &sha256_hex(&text)).await?;
                 }
                 let note = decision.note.as_deref();
-                if decision.approve && i64::try_from(agreed.len()).unwrap_or(i64::MAX) + 1 < needed.into() {
+                let counting = agreed.iter().filter(|vote| !lapsed.contains(&vote.user_id)).count();
+                if decision.approve && i64::try_from(counting).unwrap_or(i64::MAX) + 1 < needed.into() {
                     approvals::vote(&actor, tx, id, note).await?;
                     return Ok(open);
                 }
@@ -110,6 +112,20 @@ pub async fn decide_from_afar(
             })
         })
         .await
+}
+
+/// Who agreed to an approval and may not decide it any more: their yes does not count. The database sees to it once more.
+async fn lapsed_votes(store: &Store, actor: &Actor, id: Uuid) -> Result<Vec<Uuid>> {
+    let mut lapsed = Vec::new();
+    let Some(open) = approvals::get(actor, store, id).await?.filter(|open| approvers_of(open) > 1) else {
+        return Ok(lapsed);
+    };
+    for vote in approvals::votes(actor, store, id).await? {
+        if !hand_over::may_decide(store, &Actor::user(vote.user_id), &open).await? {
+            lapsed.push(vote.user_id);
+        }
+    }
+    Ok(lapsed)
 }
 
 /// The approval, locked, if it is open and the actor's to decide; else why not.

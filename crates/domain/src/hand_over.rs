@@ -62,7 +62,8 @@ pub async fn ask(store: &Store, actor: &Actor, id: Uuid, to: Uuid, note: Option<
     Ok(to)
 }
 
-async fn may_decide(store: &Store, actor: &Actor, open: &Approval) -> Result<bool> {
+/// Whether a person may decide an approval.
+pub(crate) async fn may_decide(store: &Store, actor: &Actor, open: &Approval) -> Result<bool> {
     if users::allowed(actor, store, "approval_decide").await? {
         return Ok(true);
     }

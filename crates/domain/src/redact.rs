@@ -33,6 +33,8 @@ pub fn is_secret(name: &str) -> bool {
     SECRET_WORDS.iter().any(|word| name.contains(word)) || name == "key" || name.ends_with("_key")
 }
 
+/// Words are ASCII or anything beyond it (`\u{80}`–), and their edges ASCII's: the letters of all alphabets one by one would
+/// cost each pattern megabytes, and tell no secret better.
 #[allow(clippy::unwrap_used, reason = "constant patterns, compiled by every test")]
 fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap()
@@ -41,23 +43,23 @@ fn pattern(text: &str) -> Regex {
 static USERINFO: LazyLock<Regex> =
     LazyLock::new(|| pattern(r#"([A-Za-z][A-Za-z0-9+.-]*://)[^\s/@"'<>]*(?:@[^\s/@"'<>]*)*@"#));
 /// `Bearer …`, `Basic …`.
-static BEARER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}"));
+static BEARER: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)(?-u:\b)(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}"));
 /// `password=…`, `"token": "…"`, `x-api-key: …`.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
-        r#"(?i)([\w-]*(?:(?:password|passwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|private[_-]?key)\w*|token(?:_\w+)?\b)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&"'}\])]+)"#,
+        r#"(?i)([[:word:]\u{80}-\u{10ffff}-]*(?:(?:password|passwd|passphrase|secret|authorization|cookie|credential|api[_-]?key|private[_-]?key)[[:word:]\u{80}-\u{10ffff}]*|token(?:_[[:word:]\u{80}-\u{10ffff}]+)?(?-u:\b))["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s,;&"'}\])]+)"#,
     )
 });
 
 /// An API token of Steward's own, wherever it stands.
-static OWN_TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bstw_[A-Za-z0-9]{16,}"));
+static OWN_TOKEN: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?-u:\b)stw_[A-Za-z0-9]{16,}"));
 
 /// Keys that say themselves what they are: GitHub's and GitLab's tokens, AWS's access keys, Slack's, Stripe's and the
 /// usual model providers' keys, Google's, npm's, JSON Web Tokens, and private keys in PEM.
 static KNOWN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}",
-        r"|(?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{16}\b|xox[abeprs]-[A-Za-z0-9-]{10,}|(?:sk|rk|pk)[-_](?:[a-z]+[-_])*[A-Za-z0-9_-]{20,}",
+        r"(?-u:\b)(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_-]{20,}",
+        r"|(?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{16}(?-u:\b)|xox[abeprs]-[A-Za-z0-9-]{10,}|(?:sk|rk|pk)[-_](?:[a-z]+[-_])*[A-Za-z0-9_-]{20,}",
         r"|AIza[A-Za-z0-9_-]{35}|npm_[A-Za-z0-9]{36}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
         r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?s:.*?)(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
     ))

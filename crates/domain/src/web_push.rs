@@ -68,10 +68,15 @@ pub async fn unsubscribe(store: &Store, actor: &Actor, id: Uuid) -> Result<()> {
     }
 }
 
-/// A user's browsers, opened, for Steward to tell them.
-pub async fn browsers(store: &Store, vault: &Vault, user_id: Uuid) -> Result<Vec<(Uuid, Json)>> {
+/// Whether a user has browsers that want to be told.
+pub async fn has_browsers(store: &Store, user_id: Uuid) -> Result<bool> {
+    Ok(!push_subscriptions::sealed(&Actor::service(), store, user_id).await?.is_empty())
+}
+
+/// A user's browsers, opened, for Steward to tell them. One that can't be opened stands in nobody else's way.
+pub async fn browsers(store: &Store, vault: &Vault, user_id: Uuid) -> Result<Vec<(Uuid, store::Result<Json>)>> {
     let held = push_subscriptions::sealed(&Actor::service(), store, user_id).await?;
-    held.iter().map(|one| Ok((one.id, vault.unseal_json(&Purpose::browser(user_id), &one.secret)?))).collect()
+    Ok(held.iter().map(|one| (one.id, vault.unseal_json(&Purpose::browser(user_id), &one.secret))).collect())
 }
 
 /// Forgets a browser that does not want to be told any more.

@@ -88,13 +88,15 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).unwrap()
 }
 static COMMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?m)--.*$"));
-static WRITE: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)\b(INSERT INTO|UPDATE [a-z_.]+|DELETE FROM)\b"));
-static COLUMNS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{columns(?::(\w+))?\}"));
-static PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$(\d+)"));
+static WRITE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(?i)(?-u:\b)(INSERT INTO|UPDATE [a-z_.]+|DELETE FROM)(?-u:\b)"));
+static COLUMNS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{columns(?::([[:word:]]+))?\}"));
+static PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$([0-9]+)"));
 static CAST: LazyLock<Regex> = LazyLock::new(|| pattern(r"::[a-z]+(\[\])?"));
-static ANY: LazyLock<Regex> = LazyLock::new(|| pattern(r"= ANY\s*\(\$(\d+)\)"));
+static ANY: LazyLock<Regex> = LazyLock::new(|| pattern(r"= ANY\s*\(\$([0-9]+)\)"));
 static COLLATE: LazyLock<Regex> = LazyLock::new(|| pattern(r#" COLLATE "C""#));
-static LOCK: LazyLock<Regex> = LazyLock::new(|| pattern(r"FOR (NO KEY )?UPDATE( OF \w+)?( SKIP LOCKED| NOWAIT)?"));
+static LOCK: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"FOR (NO KEY )?UPDATE( OF [[:word:]]+)?( SKIP LOCKED| NOWAIT)?"));
 static TARGET: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"\b(INSERT INTO|UPDATE|DELETE FROM) ([a-z_]+)( AS [a-z]+)?"));
 

@@ -2,7 +2,7 @@
 
 use domain::{telling, web_push};
 use outside::{
-    Trouble,
+    Kind, Trouble,
     address::Reach,
     web_push::{Browser, Message, Outcome, Sender},
 };
@@ -52,7 +52,8 @@ fn message(told: &[&Notification], links: &[String]) -> Option<Message> {
 }
 
 /// Sends to each of a person's browsers, and answers how many took it. One that does not want to be told any more is
-/// forgotten; where another failed, that is the answer, and all are tried again under the same topic.
+/// forgotten. Where another may take it later, that is the answer, and all are tried again under the same topic; one that
+/// never will is told of in the log, and is the answer only where nobody else took it.
 pub(crate) async fn send(
     (store, vault): (&Store, &Vault),
     reach: &Reach,
@@ -65,9 +66,11 @@ pub(crate) async fn send(
     let key = web_push::key(store, vault, new_key).await?;
     let sender = Sender::open(&key).map_err(lost)?;
     let by = format!("mailto:{}", contact.email);
-    let (mut taken, mut failed) = (0, None);
+    let (mut taken, mut failed, mut lost_for_good) = (0, None, None);
     for (id, browser) in held {
-        let sent = match serde_json::from_value::<Browser>(browser) {
+        let opened = browser.map_err(|e| e.to_string());
+        let opened = opened.and_then(|json| serde_json::from_value::<Browser>(json).map_err(|e| e.to_string()));
+        let sent = match opened {
             Ok(browser) => sender.send(reach.clone(), &browser, &by, &message).await,
             Err(e) => Err(Trouble::lasting(format!("a browser is not what was kept: {e}"))),
         };
@@ -77,10 +80,14 @@ pub(crate) async fn send(
                 web_push::forget(store, id).await?;
                 tracing::info!(user = %contact.username, "a browser does not want to be told any more");
             }
+            Err(trouble) if trouble.kind == Kind::Lasting => {
+                tracing::warn!(user = %contact.username, browser = %id, error = %trouble.message, "a browser can't be told; enrol it anew");
+                lost_for_good = Some(trouble);
+            }
             Err(trouble) => failed = Some(trouble),
         }
     }
-    Ok(match failed {
+    Ok(match failed.or(lost_for_good.filter(|_| taken == 0)) {
         Some(trouble) => Err(trouble),
         None => Ok(taken),
     })

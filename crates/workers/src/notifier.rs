@@ -298,7 +298,7 @@ impl Notifier {
     /// Works out the further ways of what stands on the web, in one transaction with the end of its planning.
     async fn plan(&self, held: Outgoing, told: Notification, contact: Contact, ways: &[String]) -> Result<()> {
         let now = schedules::clock(&Actor::service(), &self.store).await?;
-        let has_browser = !web_push::browsers(&self.store, &self.vault, contact.id).await?.is_empty();
+        let has_browser = web_push::has_browsers(&self.store, contact.id).await?;
         let planned = Wishes::of(&contact.preferences).plan((&contact, has_browser), ways, &told, now);
         self.store
             .transaction(move |tx| {
@@ -337,7 +337,14 @@ impl Notifier {
                 first.contact.username
             ))),
             (Some(way), Some(to)) => match self.opened(way) {
-                Ok(way) => way.send(&to, &told).await.and(browsers.map(drop)),
+                Ok(way) => {
+                    let sent = way.send(&to, &told).await;
+                    if let (Ok(()), Err(trouble)) = (&sent, browsers) {
+                        // It was told; who is told by a gateway is not told again for a browser's sake.
+                        tracing::warn!(user = %first.contact.username, error = %trouble.message, "a browser was not told, the other way was");
+                    }
+                    sent
+                }
                 Err(trouble) => Err(trouble),
             },
         };

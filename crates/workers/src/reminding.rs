@@ -1,5 +1,5 @@
-//! Brings questions back to mind: whoever was asked is reminded, and after a longer time others are asked too. When, stands in
-//! the question, as the rule said it; each is told once, on whichever node.
+//! Brings questions to mind: where several must agree, each of them hears of it; whoever was asked is reminded, and after a
+//! longer time others are asked too. When, stands in the question, as the rule said it; each is told once, on whichever node.
 
 use domain::{
     decide::approvers_of,
@@ -34,7 +34,9 @@ pub async fn round(store: &Store, now: Timestamp) -> Result<usize> {
         let page = approvals::list(&service, store, Some("pending"), None, cursor, PAGE).await?;
         for approval in &page {
             let is_over = approval.expires_at.is_some_and(|end| end <= now);
-            if !is_over && (remind_after(approval).is_some() || escalate_after(approval).is_some()) {
+            let is_ours =
+                approvers_of(approval) > 1 || remind_after(approval).is_some() || escalate_after(approval).is_some();
+            if !is_over && is_ours {
                 told += one(store, approval, now).await?;
             }
         }
@@ -48,7 +50,8 @@ async fn one(store: &Store, approval: &Approval, now: Timestamp) -> Result<usize
     let waited = now.duration_since(approval.created_at);
     let is_due = |after: Option<jiff::SignedDuration>| after.is_some_and(|after| waited >= after);
     let (reminds, escalates) = (is_due(remind_after(approval)), is_due(escalate_after(approval)));
-    if !reminds && !escalates {
+    let takes_several = approvers_of(approval) > 1;
+    if !reminds && !escalates && !takes_several {
         return Ok(0);
     }
     let task = match approval.task_id {
@@ -60,7 +63,7 @@ async fn one(store: &Store, approval: &Approval, now: Timestamp) -> Result<usize
         None => None,
     };
     let Some(owner) = owner else { return Ok(0) };
-    let agreed: Vec<Uuid> = if approvers_of(approval) > 1 {
+    let agreed: Vec<Uuid> = if takes_several {
         approvals::votes(&Actor::service(), store, approval.id).await?.into_iter().map(|v| v.user_id).collect()
     } else {
         Vec::new()
@@ -69,8 +72,17 @@ async fn one(store: &Store, approval: &Approval, now: Timestamp) -> Result<usize
     if reminds && !agreed.contains(&owner) {
         count += usize::from(tell(store, approval, owner, "Still waiting for your decision", now).await?);
     }
+    if !escalates && !takes_several {
+        return Ok(count);
+    }
+    let others = hand_over::deciders(store, &Actor::user(owner), approval).await?;
+    if takes_several {
+        for other in others.iter().filter(|u| u.id != owner && !agreed.contains(&u.id)) {
+            count +=
+                usize::from(tell(store, approval, other.id, "Several people must agree, you may be one", now).await?);
+        }
+    }
     if escalates {
-        let others = hand_over::deciders(store, &Actor::user(owner), approval).await?;
         let named = escalate_to(approval).filter(|id| others.iter().any(|u| u.id == *id));
         for other in others.iter().filter(|u| named.is_none_or(|id| id == u.id) && !agreed.contains(&u.id)) {
             count += usize::from(tell(store, approval, other.id, "Nobody has decided yet, please do", now).await?);

@@ -28,7 +28,7 @@ use domain::{
 };
 use serde_json::json;
 use store::{
-    Actor, Vault, file_attachments, idempotency_keys, master_key as noted,
+    Actor, Vault, audit_trail, file_attachments, idempotency_keys, master_key as noted,
     sealed::{self, Kind, Purpose},
     tasks,
     tasks::NewTask,
@@ -136,6 +136,14 @@ async fn everything_is_sealed_anew_and_can_be_opened_at_any_time() {
         let watcher = world.watcher_named("feed").await;
         assert_eq!(rules::credentials(&running, &watcher).unwrap(), Some(json!({ "token": "s3cret" })));
         assert_eq!(watcher.config.unwrap()["url"], "https://example.org/feed", "and the rest of it stands");
+        let audited = audit_trail::list(ada, store, Some("watcher"), Some(watcher.id), 50).await.unwrap();
+        assert!(audited.len() > 1, "it was made, and sealed anew");
+        for row in audited {
+            for values in [row.old_values, row.new_values].into_iter().flatten() {
+                let config = values.get("config").filter(|config| config.get("credentials").is_some());
+                assert!(config.is_none_or(|config| config["credentials"] == "(secret)"), "{values}");
+            }
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use serde_json::{Value as Json, json};
 use store::{
     Actor, Store, Vault, notification_outbox,
     notifications::{self, NewNotification, Notification},
+    sealed::Purpose,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -48,6 +49,7 @@ on_both!(
     what_waits_together_goes_together,
     pushes_and_sms_go_through_their_gateways,
     browsers_are_told_encrypted_and_forgotten_when_gone,
+    a_browser_that_fails_stands_in_nobody_s_way,
     two_nodes_send_each_once,
     quiet_hours_keep_it,
     a_test_says_what_became_of_it,
@@ -378,6 +380,48 @@ async fn browsers_are_told_encrypted_and_forgotten_when_gone(postgres: bool) {
     rounds().await;
     let planned = notifications::get(&Actor::service(), &world.store, telling::copy_id(after, "push")).await.unwrap();
     assert!(planned.is_none(), "who has no browser is told by none");
+}
+
+/// One browser that can't be opened any more (its key is another's) stands in nobody's way; and who was told by a gateway is
+/// not told again because a browser could not be.
+async fn a_browser_that_fails_stands_in_nobody_s_way(postgres: bool) {
+    let world = World::new(postgres).await;
+    let service = Server::start(move |_| ("201 Created".to_owned(), String::new(), String::new())).await;
+    let busy = Server::start(move |_| ("503 Service Unavailable".to_owned(), String::new(), String::new())).await;
+    let spoilt = world.vault.seal_json(&Purpose::push_key(), &json!({})).unwrap();
+    let me = world.ada.user_id().unwrap();
+    store::push_subscriptions::put(&Actor::service(), &world.store, me, "spoilt", &"0".repeat(64), spoilt)
+        .await
+        .unwrap();
+    let reach = || outside::address::Reach::with(["127.0.0.1".to_owned()]);
+    let rounds = async || {
+        let notifier = Notifier::new(world.store.clone(), world.vault.clone()).reaching(reach());
+        while notifier.round().await.unwrap() > 0 {}
+    };
+    // Alone it is the reason why nothing was sent.
+    let told = world.tell("approval", "Nobody hears this", json!({})).await;
+    rounds().await;
+    let alone = world.outbox(telling::copy_id(told, "push")).await;
+    assert!(alone.state == "failed" && alone.last_error.unwrap().contains("not what was kept"));
+    let phone = browser::Browser::new(&format!("{}/send/phone", service.url)).subscription();
+    let endpoint = browsers::check(&phone).unwrap();
+    domain::web_push::subscribe(&world.store, &world.vault, &world.ada, "phone", (&endpoint, &phone)).await.unwrap();
+    let told = world.tell("approval", "Move a file?", json!({})).await;
+    rounds().await;
+    assert_eq!(world.outbox(telling::copy_id(told, "push")).await.state, "done");
+    assert_eq!(service.asked.lock().unwrap().len(), 1);
+    // A browser's service that is busy, beside a gateway that takes it.
+    let slow = browser::Browser::new(&format!("{}/send/slow", busy.url)).subscription();
+    let endpoint = browsers::check(&slow).unwrap();
+    domain::web_push::subscribe(&world.store, &world.vault, &world.ada, "slow", (&endpoint, &slow)).await.unwrap();
+    let gateway = Server::start(move |_| ok("{}")).await;
+    world.way("push", json!({ "url": gateway.url, "allow_private": ["127.0.0.1"] }), json!({ "token": "tk" })).await;
+    telling::set_wishes(&world.store, &world.ada, &json!({ "push": { "to": "ada-phone" } })).await.unwrap();
+    let told = world.tell("approval", "Another?", json!({})).await;
+    rounds().await;
+    assert_eq!(world.outbox(telling::copy_id(told, "push")).await.state, "done");
+    assert_eq!(gateway.asked.lock().unwrap().len(), 1);
+    assert!(!busy.asked.lock().unwrap().is_empty());
 }
 
 /// A header of a request that the service got, as it came.

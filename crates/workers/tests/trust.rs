@@ -30,6 +30,7 @@ use workers::{brains::Brains, reminding};
 on_both!(
     no_more_calls_than_the_rule_allows_however_many_at_once,
     two_people_must_agree_and_one_no_is_a_no,
+    a_yes_counts_while_its_giver_may_decide,
     a_question_is_brought_back_to_mind,
     a_rule_is_made_of_a_decision,
 );
@@ -149,6 +150,41 @@ async fn two_people_must_agree_and_one_no_is_a_no(postgres: bool) {
     })
     .await;
     assert_eq!(s.effects().len(), 1);
+    s.stop().await;
+}
+
+async fn a_yes_counts_while_its_giver_may_decide(postgres: bool) {
+    let s = appending(postgres).await;
+    asks_with(&s, Asking { approvers: 2, ..Asking::default() }).await;
+    let mut others = Vec::new();
+    for (name, words) in [("bob", "four other words fit"), ("eve", "and four more of them")] {
+        let address = format!("{name}@example.org");
+        others.push(accounts::add_user(&s.store, &s.ada, name, &address, "admin", words.to_owned()).await.unwrap());
+    }
+    let [bob, eve] = others[..] else { panic!("two") };
+    give(&s, "pay the plumber").await;
+    let approval = s.pending().await;
+    // Who may be the second hears of it at once, and once.
+    assert_eq!(reminding::round(&s.store, approval.created_at).await.unwrap(), 2);
+    assert_eq!(reminding::round(&s.store, approval.created_at).await.unwrap(), 0);
+    let told = notifications::list(&Actor::user(bob), &s.store, None, 20).await.unwrap();
+    assert!(told[0].title.starts_with("Several people must agree"), "{told:?}");
+    let yes = || Decision { approve: true, note: None, arguments: None };
+    decide(&s.store, &Actor::user(bob), approval.id, yes()).await.unwrap();
+    assert!(users::set_status(&s.ada, &s.store, bob, "suspended").await.unwrap());
+    assert_eq!(decide(&s.store, &s.ada, approval.id, yes()).await.unwrap().status, "pending", "bob's yes lapsed");
+    // Nor does the database take it past our code.
+    assert!(
+        approvals::approve(&Actor::user(eve), &s.store, approval.id, None).await.is_ok_and(|done| done),
+        "ada's and eve's"
+    );
+    s.until("the effect", async |s| (s.effects().len() == 1).then_some(())).await;
+    give(&s, "pay it again").await;
+    let second = s.pending().await;
+    approvals::vote(&Actor::user(eve), &s.store, second.id, None).await.unwrap();
+    assert!(users::set_status(&s.ada, &s.store, eve, "suspended").await.unwrap());
+    let said = approvals::approve(&s.ada, &s.store, second.id, None).await;
+    assert!(said.is_err(), "{said:?}");
     s.stop().await;
 }
 

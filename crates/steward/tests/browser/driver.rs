@@ -127,6 +127,20 @@ impl Browser {
         tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{label:?} leads to no page"));
     }
 
+    /// Clicks what an `XPath` finds, which leads nowhere.
+    pub async fn click(&self, path: &str) {
+        let element = self.page.find(Locator::XPath(path)).await.unwrap_or_else(|e| panic!("no {path}: {e}"));
+        element.click().await.unwrap_or_else(|e| panic!("{path} can't be clicked: {e}"));
+    }
+
+    /// Logs in at a desk.
+    pub async fn log_in(&self, desk: &str, name: &str, password: &str) {
+        self.page.goto(desk).await.expect("the log-in page");
+        self.fill("login", name).await;
+        self.fill("password", password).await;
+        self.press("Log in").await;
+    }
+
     /// The text of the first element that matches.
     pub async fn text(&self, css: &str) -> String {
         let element = self.page.find(Locator::Css(css)).await.unwrap_or_else(|e| panic!("no {css}: {e}"));
@@ -193,7 +207,16 @@ impl Browser {
 
     /// Takes the network away, or gives it back.
     pub async fn offline(&self, is_offline: bool) {
-        let to = json!({ "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.network(is_offline, -1).await;
+    }
+
+    /// Lets so many bytes a second go out.
+    pub async fn slow(&self, bytes: i64) {
+        self.network(false, bytes).await;
+    }
+
+    async fn network(&self, is_offline: bool, upload: i64) {
+        let to = json!({ "offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload });
         self.command("Network.enable", json!({})).await;
         self.command("Network.emulateNetworkConditions", to).await;
     }

@@ -7,7 +7,7 @@ use store::{Actor, approvals, tasks};
 use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
 
 /// Every page that has no id in its address.
-const PAGES: [&str; 32] = [
+const PAGES: [&str; 35] = [
     "",
     "approvals",
     "approvals?status=all",
@@ -31,6 +31,9 @@ const PAGES: [&str; 32] = [
     "servers/new",
     "policies",
     "policies/new",
+    "policies/past?without=*",
+    "policies/presets",
+    "policies/contacts",
     "activity",
     "logs",
     "audit",
@@ -103,7 +106,7 @@ async fn every_page_is_seen_by_everybody() {
     browser.until("#waits", "Rechnung März 2026.pdf").await;
     let open = approvals::list(&bench.ada, &bench.store, Some("pending"), None, None, 1).await.unwrap().remove(0);
     for page in PAGES {
-        let name = page.replace(['/', '?', '='], "-");
+        let name = page.replace(['/', '?', '=', '*'], "-");
         look_at(&browser, &format!("{desk}{page}"), if name.is_empty() { "today" } else { &name }).await;
     }
     look_at(&browser, &format!("{desk}approvals/{}?edit=yes", open.id), "approval").await;

@@ -4,6 +4,7 @@
 #[path = "../bench/mod.rs"]
 mod bench;
 mod driver;
+mod files;
 mod look;
 mod passkeys;
 mod program;

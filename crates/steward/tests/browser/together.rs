@@ -6,13 +6,6 @@ use store::{approvals, users};
 
 use crate::{PASSWORD, bench::Bench, driver::Browser};
 
-async fn log_in(browser: &Browser, desk: &str, name: &str) {
-    browser.page.goto(desk).await.expect("the log-in page");
-    browser.fill("login", name).await;
-    browser.fill("password", PASSWORD).await;
-    browser.press("Log in").await;
-}
-
 async fn add(bench: &Bench, name: &str, role: &str) -> uuid::Uuid {
     let address = format!("{name}@example.org");
     accounts::add_user(&bench.store, &bench.ada, name, &address, role, PASSWORD.to_owned()).await.unwrap()
@@ -25,8 +18,8 @@ async fn of_two_who_decide_one_wins_and_the_other_is_told() {
     let process = bench.start(&[]);
     let (ada, grace) = tokio::join!(Browser::start(), Browser::start());
     let desk = process.address.clone();
-    log_in(&ada, &desk, "ada").await;
-    log_in(&grace, &desk, "grace").await;
+    ada.log_in(&desk, "ada", PASSWORD).await;
+    grace.log_in(&desk, "grace", PASSWORD).await;
     let file = bench.drop_file("contract.pdf", b"sign here");
     ada.until("#waits", "contract.pdf").await;
     let open = approvals::list(&bench.ada, &bench.store, Some("pending"), None, None, 1).await.unwrap().remove(0);
@@ -56,7 +49,7 @@ async fn who_is_suspended_sees_nothing_any_more() {
     let bob = add(&bench, "bob", "observer").await;
     let process = bench.start(&[]);
     let browser = Browser::start().await;
-    log_in(&browser, &process.address, "bob").await;
+    browser.log_in(&process.address, "bob", PASSWORD).await;
     bench.drop_file("secret plans.pdf", b"hush");
     browser.until("#waits", "secret plans.pdf").await;
     accounts::set_status(&bench.store, &bench.ada, bob, "suspended").await.unwrap();
@@ -72,7 +65,7 @@ async fn without_a_network_the_page_says_so_and_catches_up() {
     let bench = Bench::new(false).await;
     let process = bench.start(&[]);
     let browser = Browser::start().await;
-    log_in(&browser, &process.address, "ada").await;
+    browser.log_in(&process.address, "ada", PASSWORD).await;
     browser.offline(true).await;
     browser.until(".tell", "What you see may be old").await;
     bench.drop_file("meanwhile.pdf", b"arrived while nobody saw");
@@ -96,7 +89,7 @@ async fn a_person_edits_before_deciding() {
     let process = bench.start(&[]);
     let browser = Browser::start().await;
     let desk = process.address.clone();
-    log_in(&browser, &desk, "ada").await;
+    browser.log_in(&desk, "ada", PASSWORD).await;
     bench.drop_file("letter.txt", b"dear");
     browser.until("#waits", "letter.txt").await;
     let open = approvals::list(&bench.ada, &bench.store, Some("pending"), None, None, 1).await.unwrap().remove(0);

@@ -1,7 +1,7 @@
 -- The chain's order is the order of commits: what is committed later never stands before what was read.
-SELECT x.seq, x.audit_id, x.action, x.kind, x.entity_id, x.created_at, x.task_id,
-    (SELECT t.created_by FROM tasks t WHERE t.id = x.task_id) AS creator,
-    (SELECT t.assigned_to FROM tasks t WHERE t.id = x.task_id) AS assignee, x.person
+SELECT shown.seq, shown.audit_id, shown.action, shown.kind, shown.entity_id, shown.created_at, shown.task_id,
+    (SELECT t.created_by FROM tasks t WHERE t.id = shown.task_id) AS creator,
+    (SELECT t.assigned_to FROM tasks t WHERE t.id = shown.task_id) AS assignee, shown.person
 FROM (
     SELECT c.seq, c.audit_id, a.action, a.entity_type AS kind, a.entity_id, a.created_at,
         CASE a.entity_type
@@ -22,5 +22,5 @@ FROM (
             ELSE a.user_id
         END AS person
     FROM audit_chain c JOIN audit_trail a ON a.id = c.audit_id
-    WHERE c.seq > $1 ORDER BY c.seq LIMIT 500) x
-ORDER BY x.seq
+    WHERE c.seq > $1 ORDER BY c.seq LIMIT 500) shown
+ORDER BY shown.seq

@@ -87,6 +87,8 @@ migrations! {
     36 "web_push" "0036_web_push",
     37 "trust" "0037_trust",
     38 "steps_started_at" "0038_steps_started_at",
+    39 "votes_and_secrets" "0039_votes_and_secrets",
+    40 "notifications_user_ways" "0040_notifications_user_ways",
 }
 
 /// A migration that stands in a database.

@@ -266,7 +266,7 @@ fn same_bytes(a: ValueRef<'_>, b: ValueRef<'_>) -> bool {
 }
 
 /// A column as an audit trigger names it: `name`, or `name:time`, `name:bool`, `name:json`, `name:secret`,
-/// `name:secret-json`.
+/// `name:secret-json`, `name:json-credentials` (an object whose member `credentials` is a secret).
 struct Column<'a> {
     name: &'a str,
     kind: &'a str,
@@ -284,8 +284,10 @@ impl<'a> Column<'a> {
             (ValueRef::Null, _) => Json::Null,
             (ValueRef::Integer(i), "bool") => Json::Bool(i != 0),
             (ValueRef::Integer(i), _) => Json::Number(i.to_string()),
-            (ValueRef::Text(_), "json" | "secret-json") => Json::parse(text(call, index)?.unwrap_or_default())
-                .map_err(|error| failed(format!("{}: {error}", self.name)))?,
+            (ValueRef::Text(_), "json" | "secret-json" | "json-credentials") => {
+                Json::parse(text(call, index)?.unwrap_or_default())
+                    .map_err(|error| failed(format!("{}: {error}", self.name)))?
+            }
             (ValueRef::Text(_), "time") => Json::String(audit_time(text(call, index)?.unwrap_or_default())?),
             (ValueRef::Text(_), _) => Json::String(text(call, index)?.unwrap_or_default().to_owned()),
             (ValueRef::Real(_) | ValueRef::Blob(_), _) => {
@@ -298,10 +300,21 @@ impl<'a> Column<'a> {
     fn shown(&self, value: Json) -> Json {
         match value {
             Json::Null => Json::Null,
-            _ if self.kind.starts_with("secret") => Json::String("(secret)".to_owned()),
+            _ if self.kind.starts_with("secret") => secret(),
+            Json::Object(members) if self.kind == "json-credentials" => {
+                let hidden = |(name, value): (String, Json)| match (name.as_str(), value) {
+                    ("credentials", value) if value != Json::Null => (name, secret()),
+                    (_, value) => (name, value),
+                };
+                Json::Object(members.into_iter().map(hidden).collect())
+            }
             value => value,
         }
     }
+}
+
+fn secret() -> Json {
+    Json::String("(secret)".to_owned())
 }
 
 #[cfg(test)]

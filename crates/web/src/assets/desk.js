@@ -157,6 +157,52 @@ document.addEventListener("submit", (event) => {
   if (form.dataset.once === "sent") return event.preventDefault();
   form.dataset.once = "sent";
 });
+
+// A file on its way: how far it has come, and a button that stops it. What is refused is said beside the form.
+const sendFiles = (form) => {
+  const request = new XMLHttpRequest();
+  const bar = make("progress", { max: "1", value: "0", "aria-label": "How much has been sent" });
+  const words = make("span", { role: "status" }, "Sending …");
+  const stop = make("button", { type: "button", class: "quiet" }, "Stop");
+  $(".sending", form)?.remove();
+  form.append(make("p", { class: "sending" }, bar, " ", words, " ", stop));
+  const stay = (event) => event.preventDefault();
+  window.addEventListener("beforeunload", stay);
+  const ended = (said) => {
+    window.removeEventListener("beforeunload", stay);
+    form.dataset.once = "";
+    bar.remove();
+    stop.remove();
+    words.textContent = said;
+  };
+  stop.addEventListener("click", () => request.abort());
+  request.upload.addEventListener("progress", (event) => {
+    if (!event.lengthComputable) return;
+    bar.value = event.loaded / event.total;
+    words.textContent = event.loaded < event.total ? `${Math.trunc(bar.value * 100)} % sent` : "Sent; it is being kept …";
+  });
+  request.addEventListener("abort", () => ended("Stopped. Nothing was kept."));
+  request.addEventListener("error", () => ended("Steward does not answer, and nothing was kept. Try it again."));
+  request.addEventListener("load", () => {
+    if (request.status < 400) {
+      ended("It is kept.");
+      if (new URL(request.responseURL).pathname === location.pathname) location.reload();
+      else location.assign(request.responseURL);
+      return;
+    }
+    const page = new DOMParser().parseFromString(request.responseText, "text/html");
+    ended($(".notice.bad", page)?.textContent.trim() || "It was refused, and nothing was kept.");
+  });
+  request.open("POST", form.action);
+  request.setRequestHeader("accept", "text/html");
+  request.send(new FormData(form));
+};
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented || event.target.enctype !== "multipart/form-data") return;
+  event.preventDefault();
+  sendFiles(event.target);
+});
+
 // Coming back by the browser's button gives a form its first press again, and what was entered is still there.
 window.addEventListener("pageshow", () => {
   for (const form of $$("form[data-once]")) form.dataset.once = "";

@@ -89,7 +89,7 @@ fn bars(days: &[String], parts: &BTreeMap<&str, Vec<Part>>, names: &[Series<'_>]
                     @let () = top = top.saturating_sub(tall);
                     rect class={ "s" (names.get(series - 1).map_or(0, |n| n.1)) } x=(place * step + 1) y=(top) width=(step.saturating_sub(3)) height=(tall) {}
                 }
-                @if place % 7 == 1 { text x=(place * step) y=(HEIGHT + 14) { (day.get(5..).unwrap_or_default()) } }
+                @if place % 7 == 1 { text.day x=(place * step) y=(HEIGHT + 14) { (day.get(5..).unwrap_or_default()) } }
             }
             path.axis d={ "M0 " (HEIGHT) "H" (WIDTH) } {}
             text x="0" y="10" { (most) }

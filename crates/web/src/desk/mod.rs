@@ -11,6 +11,7 @@ mod audit;
 mod backups;
 mod begin;
 mod browsers;
+mod contacts;
 mod deciding;
 mod diff;
 mod entry;
@@ -23,7 +24,9 @@ mod logs;
 mod models;
 mod parts;
 mod passkeys;
+mod past;
 mod playbooks;
+mod presets;
 mod rules;
 mod servers;
 mod settings;
@@ -111,6 +114,10 @@ fn house() -> Router<App> {
         .route("/policies/new", get(rules::new_page).post(rules::create))
         .route("/policies/try", post(rules::try_call))
         .route("/policies/remove", post(rules::remove))
+        .route("/policies/past", get(past::page))
+        .route("/policies/presets", get(presets::page).post(presets::apply))
+        .route("/policies/contacts", get(contacts::page).post(contacts::add))
+        .route("/policies/contacts/remove", post(contacts::remove))
         .route("/handbook", get(handbook::page).post(handbook::save))
         .route("/models", get(models::page))
         .route("/playbooks", get(playbooks::page))

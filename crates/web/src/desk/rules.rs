@@ -7,6 +7,7 @@ use axum::{
 use domain::{
     judging::{self, Case},
     policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect, Verdict},
+    replay::{self, Change, Replayed},
     rules,
 };
 use maud::{Markup, html};
@@ -23,6 +24,7 @@ use super::{
     form::{Form, choices},
     layout::{Reader, fault_notice, sentence, shell, token},
     parts::{empty, say, state},
+    past::{DAYS, differences},
 };
 use crate::{
     app::App,
@@ -48,6 +50,11 @@ fn render(me: &Reader, rows: &[Policy], form: Form<'_>, verdict: Option<&Verdict
                 @if me.is_admin() { p.acts { a.button.primary href="/policies/new" { "Add a rule" } } }
             }
             p.lead { "Before each call the rules are asked from top to bottom; the first one that matches decides. Where none does, a person is asked." }
+            p.soft {
+                a href="/policies/presets" { "Ready-made rules" } " · "
+                a href="/policies/past" { "Rules on the past" } " · "
+                a href="/policies/contacts" { "Contacts that rules know" }
+            }
             @if rows.is_empty() {
                 (empty("There are no rules: every call asks.", &html! { "Decide a few approvals first; then make a rule of a decision that is always the same." }))
             } @else { (table(me, rows)) }
@@ -188,7 +195,7 @@ pub(crate) async fn new_page(State(app): State<App>, me: Reader, params: Params)
         Some(id) => of_decision(&app, &me, id).await?,
         None => First { server: "*".to_owned(), tool: "*".to_owned(), effect: "ask", ..First::default() },
     };
-    Ok(form(&me, &first, Form::default()))
+    Ok(form(&me, &first, Form::default(), None))
 }
 
 async fn of_decision(app: &App, me: &Reader, id: Uuid) -> Result<First> {
@@ -217,7 +224,7 @@ async fn of_decision(app: &App, me: &Reader, id: Uuid) -> Result<First> {
     })
 }
 
-fn form(me: &Reader, first: &First, form: Form<'_>) -> Markup {
+fn form(me: &Reader, first: &First, form: Form<'_>, past: Option<&[Replayed]>) -> Markup {
     let effects = [
         ("allow", "allow: the call runs by itself"),
         ("ask", "ask: a person decides"),
@@ -250,37 +257,77 @@ fn form(me: &Reader, first: &First, form: Form<'_>) -> Markup {
                     (form.choice("risk", "Risk", "normal", &choices(&["low", "normal", "high"]), "A yes to high risk needs the password again."))
                     (form.choice("place", "Place", "last", &choices(&["last", "first"]), "The first rule that matches decides."))
                 }
-                div.buttons { button.primary type="submit" { "Add the rule" } a.button href="/policies" { "Leave it" } }
+                details open[form.sent.is_some()] {
+                    summary { "More about asking" }
+                    div.pair {
+                        (form.of_kind("number", "approvers", "How many people must agree", "1", "1 to 5; one no is a no."))
+                        (form.of_kind("number", "remind_minutes", "Remind after minutes", "", "Empty: never."))
+                        (form.of_kind("number", "escalate_minutes", "Ask others after minutes", "", "Empty: never."))
+                    }
+                    (form.tick("never_repeat", "Such a call is never made again by itself", false))
+                }
+                div.buttons {
+                    button.primary type="submit" { "Add the rule" }
+                    button type="submit" name="past" value="yes" { "Look what it would change" }
+                    a.button href="/policies" { "Leave it" }
+                }
             }
+            @if let Some(past) = past { (differences(past)) }
         },
     )
 }
 
-/// `POST /policies/new`
+/// `POST /policies/new`: adds the rule, or says what it would have changed of the past.
 pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    match add(&app, &me.actor, &sent).await {
-        Ok(()) => Ok(Redirect::to("/policies").into_response()),
+    let looks = sent.get("past").is_some();
+    let done = if looks {
+        look(&app, &me.actor, &sent).await.map(Some)
+    } else {
+        add(&app, &me.actor, &sent).await.map(|()| None)
+    };
+    match done {
+        Ok(None) => Ok(Redirect::to("/policies").into_response()),
+        Ok(Some(past)) => {
+            let me = Reader::of(&app, me).await?;
+            Ok(form(&me, &First::default(), Form { sent: Some(&sent), fault: None }, Some(&past)).into_response())
+        }
         Err(fault) if fault.status.is_client_error() => {
             let me = Reader::of(&app, me).await?;
-            Ok((fault.status, form(&me, &First::default(), Form::again(&sent, &fault))).into_response())
+            Ok((fault.status, form(&me, &First::default(), Form::again(&sent, &fault), None)).into_response())
         }
         Err(fault) => Err(fault),
     }
 }
 
-async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
+/// What a rule would have changed of the last days.
+async fn look(app: &App, actor: &store::Actor, sent: &Fields) -> Result<Vec<Replayed>> {
+    let mut rule = entered(sent)?;
+    rule.position = place(app, actor, sent).await?.unwrap_or(0);
+    let change = Change { without: Vec::new(), with: vec![rule] };
+    Ok(replay::replay(app.store(), actor, DAYS, &change).await?)
+}
+
+/// Where it shall stand; none: last.
+async fn place(app: &App, actor: &store::Actor, sent: &Fields) -> Result<Option<i32>> {
+    if sent.get("place") != Some("first") {
+        return Ok(None);
+    }
+    // Before the first; rules are set ten apart.
+    let first = policies::list(actor, app.store()).await?.first().map_or(10, |p| p.position);
+    Ok(Some((first / 2).max(1)))
+}
+
+fn whole(sent: &Fields, name: &'static str) -> Result<Option<i32>> {
+    let text = sent.text(name).unwrap_or_default();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| Fault::invalid(name, "give a whole number"))
+}
+
+fn entered(sent: &Fields) -> Result<NewPolicy> {
     let text = |name: &str| sent.text(name).unwrap_or_default().to_owned();
-    let minutes =
-        text("minutes").parse().map_err(|_| Fault::invalid("minutes", "the minutes must be a whole number"))?;
-    let position = match sent.get("place") {
-        // Before the first; rules are set ten apart.
-        Some("first") => {
-            let first = policies::list(actor, app.store()).await?.first().map_or(10, |p| p.position);
-            Some((first / 2).max(1))
-        }
-        _ => None,
-    };
-    let new = NewPolicy {
+    Ok(NewPolicy {
         position: 0,
         name: text("name"),
         server: text("server"),
@@ -288,10 +335,21 @@ async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
         condition: sent.text("condition").map(str::to_owned),
         outside: sent.get("outside").is_some(),
         effect: text("effect"),
-        approval_ttl_minutes: minutes,
+        approval_ttl_minutes: whole(sent, "minutes")?.unwrap_or(DEFAULT_APPROVAL_TTL_MINUTES),
+    })
+}
+
+async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
+    let asking = Asking {
+        approvers: whole(sent, "approvers")?.unwrap_or(1),
+        never_repeat: sent.get("never_repeat").is_some(),
+        remind_minutes: whole(sent, "remind_minutes")?,
+        escalate_minutes: whole(sent, "escalate_minutes")?,
+        escalate_to: None,
     };
     let risk = sent.get("risk").unwrap_or("normal").to_owned();
-    rules::add_with_risk(app.store(), actor, new, position, (risk, Asking::default())).await?;
+    let position = place(app, actor, sent).await?;
+    rules::add_with_risk(app.store(), actor, entered(sent)?, position, (risk, asking)).await?;
     Ok(())
 }
 

@@ -47,6 +47,48 @@ async fn a_quick_decision_leads_back_to_where_it_was_given() {
 }
 
 #[tokio::test]
+async fn rules_come_ready_made_know_people_and_are_looked_at_on_the_past() {
+    let (house, ada) = House::with_ada().await;
+    house.asked(ada, ada).await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let count = async || policies::list(&actor, &house.store).await.unwrap().len();
+    let standing = count().await;
+    let rule = [("name", "never"), ("server", "*"), ("tool", "move_file"), ("effect", "deny"), ("place", "first")];
+    let mut looking = rule.to_vec();
+    looking.extend([("past", "yes"), ("approvers", "2"), ("remind_minutes", "10")]);
+    let looked = browser.post("/policies/new", &looking).await;
+    assert_eq!(looked.status, StatusCode::OK, "{}", looked.text);
+    assert!(looked.text.contains("1 of 1 calls") && looked.text.contains("value=\"never\""), "{}", looked.text);
+    assert_eq!(count().await, standing, "it was only looked");
+    looking.retain(|(name, _)| *name != "past");
+    looking.push(("never_repeat", "yes"));
+    assert_eq!(browser.post("/policies/new", &looking).await.status, StatusCode::SEE_OTHER);
+    let made = policies::list(&actor, &house.store).await.unwrap().into_iter().find(|p| p.name == "never").unwrap();
+    assert!((made.approvers, made.remind_minutes, made.never_repeat) == (2, Some(10), true));
+    let without = browser.get("/policies/past?without=never&days=7").await.text;
+    assert!(without.contains("1 of 1 calls") && without.contains("> deny</span>") && without.contains("> ask</span>"));
+    assert_eq!(browser.get("/policies/past?days=x").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let set = [("preset", "trusted-reading"), ("server", "files")];
+    assert!(browser.post("/policies/presets", &set).await.text.contains("trusted reading</bdi> was added"));
+    assert!(browser.post("/policies/presets", &set).await.text.contains("stands already"));
+    assert_eq!(browser.post("/policies/presets", &[("preset", "none")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let bob = [("address", "bob@example.org"), ("name", "Bob <the plumber>")];
+    assert_eq!(browser.post("/policies/contacts", &bob).await.status, StatusCode::SEE_OTHER);
+    let twice = browser.post("/policies/contacts", &bob).await;
+    assert!(twice.status == StatusCode::CONFLICT && twice.text.contains("known already"));
+    assert!(browser.get("/policies/contacts").await.text.contains("Bob &lt;the plumber&gt;"));
+    let eve = house.add_user(ada, "eve", "user").await;
+    let eve = house.browser(eve).await;
+    assert_eq!(eve.post("/policies/contacts", &[("address", "eve@example.org")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(eve.post("/policies/presets", &[("preset", "watch-only")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(eve.post("/policies/contacts/remove", &bob).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(browser.post("/policies/contacts/remove", &bob).await.status, StatusCode::SEE_OTHER);
+    assert!(store::contacts::list(&actor, &house.store).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_rule_is_made_of_a_decision_and_tried() {
     let (house, ada) = House::with_ada().await;
     let (_, id) = house.asked(ada, ada).await;
