@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use store::{
     Actor, Store, Vault,
-    mcp_servers::{self, Server, ServerTool, is_address},
+    mcp_servers::{self, BUILTIN, Server, ServerTool, is_address, kind_of},
     policies::{self, NewPolicy},
     sealed::Purpose,
 };
@@ -18,9 +18,9 @@ use crate::{Error, Result, brain::OWN_SERVER, rules};
 pub struct NewServer {
     /// Name: 1–100 letters, digits, dots, dashes or underscores.
     pub name: String,
-    /// Program; or the address of a server elsewhere, `https://…`.
+    /// Program; or the address of a server elsewhere, `https://…`; or `builtin:` and the kind of a built-in one.
     pub command: String,
-    /// The program's arguments; none for a server elsewhere.
+    /// The program's arguments; none for a server elsewhere; the settings of a built-in one, as one JSON object.
     pub args: Vec<String>,
     /// Its environment, or the headers for a server elsewhere; sealed before it is stored.
     pub environment: BTreeMap<String, String>,
@@ -29,6 +29,21 @@ pub struct NewServer {
 /// Reading tools of the well-known filesystem server, which a rule allows from the start, also for work on content
 /// from outside: they change nothing. Making a folder is harmless and is needed before moving into it.
 const FILESYSTEM_READING: &str = "{read_file,read_text_file,read_media_file,read_multiple_files,list_directory,list_directory_with_sizes,directory_tree,search_files,get_file_info,list_allowed_directories,create_directory}";
+
+/// Reading notes, for the built-in server of notes.
+const NOTES_READING: &str = "{list_notes,read_note,search_notes}";
+/// Bytes of a built-in server's settings.
+const SETTINGS_BYTES: usize = 32 * 1024;
+
+/// The tools that a rule allows from the start; none for most servers.
+fn reading_of(new: &NewServer) -> Option<&'static str> {
+    match new.command.strip_prefix(BUILTIN) {
+        Some("files") => Some(FILESYSTEM_READING),
+        Some("notes") => Some(NOTES_READING),
+        Some(_) => None,
+        None => new.args.iter().any(|a| is_filesystem_server(a)).then_some(FILESYSTEM_READING),
+    }
+}
 
 /// Whether an argument names the well-known filesystem server: its package, with or without a version, or a path to it
 /// within `node_modules`.
@@ -39,7 +54,7 @@ pub fn is_filesystem_server(argument: &str) -> bool {
         || argument.contains(&format!("/node_modules/{PACKAGE}/"))
 }
 
-/// Adds a server. For the well-known filesystem server a rule for reading is added too; its name is answered.
+/// Adds a server. For servers of files and of notes a rule for reading is added too; its name is answered.
 pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) -> Result<(Uuid, Option<String>)> {
     let good =
         (1..=100).contains(&new.name.len()) && new.name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
@@ -58,16 +73,14 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
     } else {
         Some(vault.seal_json(&Purpose::server_environment(&new.name), &json!(new.environment))?)
     };
-    let is_filesystem = new.args.iter().any(|a| is_filesystem_server(a));
+    let reading = reading_of(&new);
     let actor = actor.clone();
     store
         .transaction(move |tx| {
             Box::pin(async move {
                 let id = mcp_servers::create(&actor, tx, &new.name, &new.command, new.args, environment).await?;
-                if !is_filesystem {
-                    return Ok((id, None));
-                }
-                let rule = reading_rule(&new.name);
+                let Some(reading) = reading else { return Ok((id, None)) };
+                let rule = reading_rule(&new.name, reading);
                 let name = rule.name.clone();
                 // Somebody may have written a rule of this name before: it stands.
                 if !policies::list(&actor, tx).await?.iter().any(|p| p.name == name) {
@@ -106,10 +119,10 @@ pub async fn change(
                 let wanted = change(&server)?;
                 if let Some((command, args)) = wanted.launch {
                     check_command(&command, &args)?;
-                    if is_address(&command) != is_address(&server.command) {
+                    if kind_of(&command) != kind_of(&server.command) {
                         return Err(Error::invalid(
                             "command",
-                            "a program does not become a server elsewhere, nor the other way round; add it under another name",
+                            "a program does not become a server elsewhere or a built-in one, nor the other way round; add it under another name",
                         ));
                     }
                     (server.command, server.args) = (command, args);
@@ -151,18 +164,29 @@ fn check_command(command: &str, args: &[String]) -> Result<()> {
             "the address needs a machine's name and no password: give what opens the server as a header",
         ));
     }
+    let is_settings = |text: &String| {
+        text.len() <= SETTINGS_BYTES && serde_json::from_str::<serde_json::Value>(text).is_ok_and(|v| v.is_object())
+    };
+    if kind_of(command) == "builtin" && !(args.len() == 1 && args.iter().all(is_settings)) {
+        return Err(Error::invalid(
+            "args",
+            format!(
+                "a built-in server takes its settings as one JSON object of at most {SETTINGS_BYTES} bytes, and nothing else"
+            ),
+        ));
+    }
     if command.trim().is_empty() {
         return Err(Error::invalid("command", "the program that starts the server is missing; give it with --command"));
     }
     Ok(())
 }
 
-fn reading_rule(server: &str) -> NewPolicy {
+fn reading_rule(server: &str, tools: &str) -> NewPolicy {
     NewPolicy {
         position: 0,
         name: format!("{server}: reading"),
         server: server.to_owned(),
-        tool: FILESYSTEM_READING.to_owned(),
+        tool: tools.to_owned(),
         condition: None,
         outside: true,
         effect: "allow".to_owned(),

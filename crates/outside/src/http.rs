@@ -10,7 +10,7 @@ use http_client::{
 };
 
 use crate::{
-    Kind, Result, Trouble,
+    Kind, Result, Trouble, Unanswered,
     address::{Reach, refusal},
     tls,
 };
@@ -31,6 +31,7 @@ const ERROR_CHARS: usize = 200;
 pub struct Client {
     inner: http_client::Client,
     reach: Reach,
+    only: Option<Vec<String>>,
     max_bytes: usize,
 }
 
@@ -147,13 +148,25 @@ impl Client {
             .dns_resolver(Arc::new(Guarded(reach.clone())))
             .build()
             .map_err(|e| Trouble::lasting(format!("HTTP can't be set up: {e}")))?;
-        Ok(Self { inner, reach, max_bytes })
+        Ok(Self { inner, reach, only: None, max_bytes })
+    }
+
+    /// The same for these hosts alone, also where a redirect leads: names, addresses, or `*.example.org` for all below one.
+    #[must_use]
+    pub fn only(mut self, hosts: Vec<String>) -> Self {
+        self.only = Some(hosts.into_iter().map(|host| host.to_lowercase()).collect());
+        self
     }
 
     /// Sends a request and reads the answer, whatever its status. A reading request follows redirects, each checked as
     /// the first address was.
     pub async fn send(&self, request: Request) -> Result<Response> {
-        let mut url = self.checked(&request.url, None)?;
+        self.ask(request).await.map_err(|unanswered| unanswered.trouble)
+    }
+
+    /// The same; where there is no answer it is known whether the other side may have acted.
+    pub async fn ask(&self, request: Request) -> Result<Response, Unanswered> {
+        let mut url = self.checked(&request.url, None).map_err(Unanswered::not_sent)?;
         let first = url.clone();
         for _ in 0..=MOST_REDIRECTS {
             let mut headers = HeaderMap::new();
@@ -167,24 +180,28 @@ impl Client {
                 }
                 let wrong = || Trouble::lasting(format!("{name} is no header that can be sent; check the settings"));
                 headers.insert(
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?,
-                    HeaderValue::from_str(value).map_err(|_| wrong())?,
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unanswered::not_sent(wrong()))?,
+                    HeaderValue::from_str(value).map_err(|_| Unanswered::not_sent(wrong()))?,
                 );
             }
             let mut builder = self.inner.request(request.method.clone(), url.clone()).headers(headers);
             if let Some(body) = &request.body {
                 builder = builder.body(body.clone());
             }
-            let answer = builder.send().await.map_err(|e| failed(&url, &e))?;
+            let answer = builder
+                .send()
+                .await
+                .map_err(|e| Unanswered { was_sent: !(e.is_connect() || e.is_builder()), trouble: failed(&url, &e) })?;
             let next = answer.headers().get("location").and_then(|l| l.to_str().ok()).map(str::to_owned);
             match next {
                 Some(next) if answer.status().is_redirection() && request.method == Method::GET => {
-                    url = self.checked(&next, Some(&url))?;
+                    url = self.checked(&next, Some(&url)).map_err(Unanswered::sent)?;
                 }
-                _ => return self.read(answer, &url).await,
+                _ => return self.read(answer, &url).await.map_err(Unanswered::sent),
             }
         }
-        Err(Trouble::lasting(format!("{first} leads from one address to another more than {MOST_REDIRECTS} times")))
+        let round = format!("{first} leads from one address to another more than {MOST_REDIRECTS} times");
+        Err(Unanswered::sent(Trouble::lasting(round)))
     }
 
     /// Reads a page or document.
@@ -206,6 +223,14 @@ impl Client {
             return Err(Trouble::lasting(format!("{url} is not encrypted, though the address it came from was")));
         }
         let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
+        if let Some(only) = &self.only
+            && !only.iter().any(|allowed| is_host(allowed, host))
+        {
+            return Err(Trouble::lasting(format!(
+                "{host} is not among the hosts that may be reached: {}",
+                only.join(", ")
+            )));
+        }
         // An address in figures is connected to without being looked up.
         if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>()
             && !self.reach.permits(host, ip)
@@ -228,6 +253,15 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(Response { status, headers, body, url: url.to_string() })
+    }
+}
+
+/// Whether a host is the one that is allowed, or below the one behind `*.`.
+fn is_host(allowed: &str, host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    match allowed.strip_prefix("*.") {
+        Some(domain) => host.strip_suffix(domain).is_some_and(|below| below.len() > 1 && below.ends_with('.')),
+        None => host == allowed || host.trim_start_matches('[').trim_end_matches(']') == allowed,
     }
 }
 
@@ -340,6 +374,26 @@ mod tests {
         assert_eq!((got.status, got.text().as_str()), (200, "there"));
         let asked = asked.await.unwrap();
         assert!(asked[0].starts_with("GET /x ") && !asked[0].contains("s3cret"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn other_hosts_than_those_named_are_not_asked() {
+        assert!(is_host("*.example.org", "a.b.example.org") && !is_host("*.example.org", "example.org"));
+        assert!(!is_host("*.example.org", "evilexample.org") && is_host("::1", "[::1]"));
+        let (base, _) = server(vec![answer("302 Found", "location: http://localhost:9/\r\n", "")]).await;
+        let reach = Reach::with(["127.0.0.1".to_owned(), "localhost".to_owned()]);
+        let client = Client::new(reach, 100).unwrap().only(vec!["127.0.0.1".to_owned()]);
+        let said = client.ask(Request::get(base)).await.unwrap_err();
+        assert!(said.was_sent && said.trouble.message.contains("localhost is not among the hosts"), "{said}");
+        let said = client.ask(Request::get("http://localhost:9/")).await.unwrap_err();
+        assert!(!said.was_sent, "{said}");
+        // Nobody listens there any more.
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let said = client.ask(Request::post(format!("http://{free}/"), "text/plain", Vec::new())).await.unwrap_err();
+        assert!(!said.was_sent, "{said}");
+        let (base, _) = server(vec!["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf".to_owned()]).await;
+        let said = client.ask(Request::post(base, "text/plain", Vec::new())).await.unwrap_err();
+        assert!(said.was_sent, "{said}");
     }
 
     #[tokio::test]

@@ -17,4 +17,4 @@ pub mod tls;
 mod trouble;
 pub mod web_push;
 
-pub use trouble::{Kind, Result, Trouble};
+pub use trouble::{Kind, Result, Trouble, Unanswered};

@@ -1,11 +1,11 @@
-//! Mail that leaves: one message to one person, over SMTP.
+//! Mail that leaves over SMTP: one message to one person, or a letter that somebody writes to people.
 
 use std::time::Duration;
 
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
     message::{
-        Mailbox, MultiPart,
+        Mailbox, MultiPart, SinglePart,
         header::{HeaderName, HeaderValue},
     },
     transport::smtp::{
@@ -16,7 +16,7 @@ use lettre::{
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::{Kind, Result, Trouble, imap::Security};
+use crate::{Kind, Result, Trouble, Unanswered, imap::Security};
 
 /// For the whole of one message.
 const WHOLE: Duration = Duration::from_secs(60);
@@ -59,7 +59,92 @@ pub struct Letter {
     pub html: String,
 }
 
+/// A letter to people, in plain text.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing {
+    /// Its id, without angle brackets and domain.
+    pub id: String,
+    /// To whom; at least one.
+    pub to: Vec<String>,
+    /// To whom else.
+    pub cc: Vec<String>,
+    /// Subject.
+    pub subject: String,
+    /// As plain text.
+    pub text: String,
+    /// The id of the mail that it answers.
+    pub in_reply_to: Option<String>,
+}
+
+/// An id of a mail as its header wants it.
+fn message_id(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>')).take(900).collect();
+    format!("<{plain}>")
+}
+
+fn people(field: &str, list: &[String]) -> Result<Vec<Mailbox>> {
+    let read = |text: &String| {
+        text.parse::<Mailbox>().map_err(|e| Trouble::lasting(format!("{field}: {text:?} is no address of mail ({e})")))
+    };
+    list.iter().map(read).collect()
+}
+
 impl Server {
+    /// Sends a letter. Where it has no good end, it is known whether the server may have taken it.
+    pub async fn deliver(&self, password: Option<&SecretString>, letter: &Outgoing) -> Result<(), Unanswered> {
+        let message = self.written(letter).map_err(Unanswered::not_sent)?;
+        let transport = self.transport(password).map_err(Unanswered::not_sent)?;
+        // First to get there at all: what fails here has sent nothing.
+        match tokio::time::timeout(WHOLE, transport.test_connection()).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => {
+                return Err(Unanswered::not_sent(Trouble::passing(format!("{} hung up; try again later", self.host))));
+            }
+            Ok(Err(e)) => return Err(Unanswered::not_sent(self.trouble(&e))),
+            Err(_) => {
+                return Err(Unanswered::not_sent(Trouble::passing(format!(
+                    "{} did not answer within {} s; try again later",
+                    self.host,
+                    WHOLE.as_secs()
+                ))));
+            }
+        }
+        match tokio::time::timeout(WHOLE, transport.send(message)).await {
+            Ok(Ok(_)) => Ok(()),
+            // The server's own no, or what never left.
+            Ok(Err(e)) if e.is_permanent() || e.is_transient() || e.is_client() || e.is_tls() => {
+                Err(Unanswered::not_sent(self.trouble(&e)))
+            }
+            Ok(Err(e)) => Err(Unanswered::sent(self.trouble(&e))),
+            Err(_) => Err(Unanswered::sent(Trouble::passing(format!(
+                "{} did not say within {} s that it took the mail",
+                self.host,
+                WHOLE.as_secs()
+            )))),
+        }
+    }
+
+    fn written(&self, letter: &Outgoing) -> Result<Message> {
+        let sender = self.sender()?;
+        let domain = sender.email.domain().to_owned();
+        let mut builder = Message::builder()
+            .from(sender)
+            .subject(letter.subject.chars().filter(|c| !c.is_control()).collect::<String>())
+            .message_id(Some(format!("<{}@{domain}>", letter.id)));
+        for to in people("to", &letter.to)? {
+            builder = builder.to(to);
+        }
+        for cc in people("cc", &letter.cc)? {
+            builder = builder.cc(cc);
+        }
+        if let Some(answered) = &letter.in_reply_to {
+            builder = builder.in_reply_to(message_id(answered)).references(message_id(answered));
+        }
+        builder
+            .singlepart(SinglePart::plain(letter.text.clone()))
+            .map_err(|e| Trouble::lasting(format!("the mail can't be written ({e})")))
+    }
+
     /// Whether it can be used.
     pub fn check(&self) -> Result<()> {
         self.sender().map(drop)?;

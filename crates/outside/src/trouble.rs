@@ -25,6 +25,28 @@ pub struct Trouble {
     pub retry_after: Option<Duration>,
 }
 
+/// Why something that was to be done outside has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{trouble}")]
+pub struct Unanswered {
+    /// What went wrong.
+    pub trouble: Trouble,
+    /// Whether the other side may have done it all the same. False only where it surely did not.
+    pub was_sent: bool,
+}
+
+impl Unanswered {
+    /// It surely was not done.
+    pub(crate) fn not_sent(trouble: Trouble) -> Self {
+        Self { trouble, was_sent: false }
+    }
+
+    /// It may have been done.
+    pub(crate) fn sent(trouble: Trouble) -> Self {
+        Self { trouble, was_sent: true }
+    }
+}
+
 /// A result of what is outside.
 pub type Result<T, E = Trouble> = std::result::Result<T, E>;
 

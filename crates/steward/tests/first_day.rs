@@ -1,4 +1,5 @@
-//! The first ten minutes of the README, as written, by the real program with the real file server, on both databases.
+//! The first ten minutes of the README by the real program, on both databases: as written with the server of files that comes
+//! with Steward, and with the real one from elsewhere.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
 mod bench;
@@ -138,17 +139,13 @@ async fn the_first_day(url: Option<String>) {
     set_up(&person);
     let home = person.home.path().to_owned();
     let steward = home.join("steward");
-    person.steward(&[
-        "server",
-        "add",
-        "files",
-        "--command",
-        "node",
-        "--arg",
-        &file_server(),
-        "--arg",
-        steward.to_str().unwrap(),
-    ]);
+    if person.url.is_none() {
+        let settings = r#"{"folders": ["~/steward"]}"#;
+        person.steward(&["server", "add", "files", "--builtin", "files", "--config", settings]);
+    } else {
+        let (program, folder) = (file_server(), steward.to_str().unwrap());
+        person.steward(&["server", "add", "files", "--command", "node", "--arg", &program, "--arg", folder]);
+    }
     let offered = person.steward(&["server", "tools", "files"]);
     assert!(offered.contains("move_file"), "{offered}");
     person.steward(&["server", "approve-tools", "files", "--all"]);

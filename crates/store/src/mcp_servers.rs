@@ -18,7 +18,7 @@ row! {
         pub id: Uuid,
         /// Name, unique.
         pub name: String,
-        /// `stdio`.
+        /// `stdio`, `http` or `builtin`.
         pub server_type: String,
         /// Program.
         pub command: String,
@@ -110,7 +110,7 @@ statements! {
     APPROVE: ServerTool = "server_tools/approve";
 }
 
-/// Adds a server that is started as a child process; `environment` is sealed. Answers its id.
+/// Adds a server; `environment` is sealed. Answers its id.
 pub async fn create(
     actor: &Actor,
     on: impl Run,
@@ -120,10 +120,23 @@ pub async fn create(
     environment: Option<Json>,
 ) -> Result<Uuid> {
     let id = Uuid::now_v7();
-    let kind = if is_address(command) { "http" } else { "stdio" };
-    let params = vec![id.into(), name.into(), kind.into(), command.into(), args.into(), environment.into()];
+    let params = vec![id.into(), name.into(), kind_of(command).into(), command.into(), args.into(), environment.into()];
     on.execute(actor, &CREATE, params).await?;
     Ok(id)
+}
+
+/// With what the command of a server begins that needs no program.
+pub const BUILTIN: &str = "builtin:";
+
+/// What a server is by its command: `stdio` a program, `http` one elsewhere, `builtin` one that needs neither.
+pub fn kind_of(command: &str) -> &'static str {
+    if command.starts_with(BUILTIN) {
+        "builtin"
+    } else if is_address(command) {
+        "http"
+    } else {
+        "stdio"
+    }
 }
 
 /// Whether a server's command is the address of a server elsewhere, and so no program.

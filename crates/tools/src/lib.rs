@@ -6,8 +6,11 @@
 //! [`Supervisors`] keeps the wanted servers running; a [`ServerHandle`] calls one. Of every call that has no result a
 //! [`CallError`] says whether the server may have acted. [`probe`] asks a server what it offers where none runs.
 //!
+//! [`builtin`] holds servers that need no program: they are spoken to, approved and called like any other.
+//!
 //! [`own`] is the other direction: Steward's own server, for other people's agents.
 
+pub mod builtin;
 mod connection;
 mod definition;
 mod error;

@@ -1,4 +1,4 @@
-//! The other side of a conversation: a process of ours, or a server elsewhere.
+//! The other side of a conversation: a process of ours, a server elsewhere, or a built-in one.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -6,6 +6,7 @@ use store::mcp_servers::is_address;
 use tokio::task::JoinHandle;
 
 use crate::{
+    builtin::{self, Builtin},
     connection::Connection,
     error::StartError,
     events::{LogSink, drain_stderr},
@@ -21,6 +22,8 @@ pub(crate) enum Peer {
     Local { process: Box<Process>, stderr: JoinHandle<()> },
     /// A server elsewhere.
     Remote(Arc<Remote>),
+    /// A server within this process.
+    Builtin(Builtin),
 }
 
 impl Peer {
@@ -32,6 +35,11 @@ impl Peer {
         log: &LogSink,
     ) -> Result<(Self, Connection), StartError> {
         let bytes = limits.message_bytes();
+        if builtin::kind_of(&spec.command).is_some() {
+            let (server, ends) = Builtin::open(spec, bytes)?;
+            let connection = Connection::open(ends.stdin, ends.stdout, bytes, Some(ends.mark), log.clone());
+            return Ok((Self::Builtin(server), connection));
+        }
         if is_address(&spec.command) {
             let (remote, ends) = Remote::open(spec, bytes, log.clone())?;
             let connection = Connection::open(ends.stdin, ends.stdout, bytes, Some(ends.mark), log.clone());
@@ -46,7 +54,7 @@ impl Peer {
     /// What is to be done with the version that both sides speak.
     pub(crate) fn agreement(&self) -> impl FnOnce(&str) + Send + use<> {
         let remote = match self {
-            Self::Local { .. } => None,
+            Self::Local { .. } | Self::Builtin(_) => None,
             Self::Remote(remote) => Some(remote.clone()),
         };
         move |version| {
@@ -61,6 +69,7 @@ impl Peer {
         match self {
             Self::Local { process, .. } => process.exited().await,
             Self::Remote(remote) => remote.ended().await,
+            Self::Builtin(server) => server.ended().await,
         }
     }
 
@@ -69,6 +78,7 @@ impl Peer {
         match self {
             Self::Local { process, .. } => process.stop(grace).await,
             Self::Remote(remote) => remote.stop(grace).await,
+            Self::Builtin(server) => server.stop(grace).await,
         }
     }
 
@@ -77,6 +87,7 @@ impl Peer {
         match self {
             Self::Local { process, .. } => process.kill().await,
             Self::Remote(remote) => remote.kill().await,
+            Self::Builtin(server) => server.kill().await,
         }
     }
 

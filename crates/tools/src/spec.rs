@@ -8,6 +8,7 @@ use std::{
 };
 
 use secrecy::{ExposeSecret, SecretString};
+use store::Store;
 use uuid::Uuid;
 
 /// Tells a server's process, and whatever it starts, from any other: see [`crate::reap_leftovers`].
@@ -21,7 +22,8 @@ pub struct ServerSpec {
     /// Its name; unique.
     pub name: String,
     /// The program, looked up in `PATH`; a leading `~/` means the home directory. Or the address of a server elsewhere,
-    /// which is spoken to over streamable HTTP.
+    /// which is spoken to over streamable HTTP. Or `builtin:` and the kind of a server that needs no program (see
+    /// [`crate::builtin`]).
     pub command: String,
     /// Its arguments; a leading `~/` means the home directory.
     pub args: Vec<String>,
@@ -29,6 +31,8 @@ pub struct ServerSpec {
     pub environment: BTreeMap<String, SecretString>,
     /// Where it runs; the home directory when not set.
     pub directory: Option<PathBuf>,
+    /// Where a built-in server makes tasks and reminders; none where it is only asked what it offers.
+    pub store: Option<Store>,
 }
 
 impl fmt::Debug for ServerSpec {
@@ -148,6 +152,7 @@ mod tests {
             args: vec!["-y".into(), "~/steward".into(), "not~/this".into()],
             environment: BTreeMap::from([("TOKEN".to_owned(), SecretString::from("hunter2hunter2"))]),
             directory: None,
+            store: None,
         }
     }
 

@@ -96,6 +96,7 @@ impl Script {
             args: Vec::new(),
             environment: headers.iter().map(|(n, v)| ((*n).to_owned(), SecretString::from(*v))).collect(),
             directory: None,
+            store: None,
         }
     }
 

@@ -307,6 +307,8 @@ impl Notifier {
                     if !notification_outbox::finish(&service, tx, &held, "done", None).await? {
                         return Ok::<_, Error>(());
                     }
+                    // A reminder reaches the web when its time has come; everything else was there as it was written.
+                    notifications::sent(&service, tx, told.id).await?;
                     for way in planned {
                         let id = telling::copy_id(told.id, way.channel);
                         notifications::put_copy(&service, tx, id, way.channel, &told, way.not_before).await?;

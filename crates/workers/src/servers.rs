@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{Error, Result, logs::LogQueue, waiting};
 
 /// What a server is started with.
-fn spec(vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
+fn spec(store: &Store, vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
     let environment = match launch.environment {
         None => BTreeMap::new(),
         Some(sealed) => {
@@ -38,6 +38,7 @@ fn spec(vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
         args: launch.args,
         environment,
         directory: None,
+        store: Some(store.clone()),
     })
 }
 
@@ -58,7 +59,7 @@ pub async fn keep_running(
                 let mut wanted = Vec::new();
                 for launch in launches {
                     let (id, name) = (launch.id, launch.name.clone());
-                    match spec(&vault, launch) {
+                    match spec(&store, &vault, launch) {
                         Ok(spec) => wanted.push(spec),
                         Err(e) => {
                             logs.push("error", &format!("server:{name}"), &e.to_string(), None);
@@ -187,7 +188,7 @@ pub async fn list_now(store: &Store, vault: &Vault, name: &str) -> Result<usize>
     let launch = mcp_servers::launches(&Actor::service(), store).await?.into_iter().find(|l| l.name == name);
     let launch = launch.ok_or_else(|| domain::Error::NotFound(format!("active server {name}")))?;
     let id = launch.id;
-    let found = tools::probe(&spec(vault, launch)?, &Limits::default())
+    let found = tools::probe(&spec(store, vault, launch)?, &Limits::default())
         .await
         .map_err(|e| Error::Server { name: name.to_owned(), reason: e.to_string() })?;
     offer(store, id, &found).await?;

@@ -66,8 +66,7 @@ const FIRST_STEPS: &str = "\
 First steps:
   steward                      start; prints the desk's address and a link for set-up
   steward setup --username ada --email ada@example.org
-  steward server add files --command npx --arg -y \\
-      --arg @modelcontextprotocol/server-filesystem --arg ~/steward
+  steward server add files --builtin files --config '{\"folders\": [\"~/steward\"]}'
   steward server tools files
   steward server approve-tools files --all
   steward watcher add inbox --type folder \\

@@ -6,7 +6,7 @@ use std::{
 };
 
 use domain::servers::{self, NewServer};
-use store::mcp_servers::Server;
+use store::mcp_servers::{self, Server};
 
 use super::{Context, Json, Place, blocking, folders::Made, server_tools};
 use crate::{Error, Result, config::expand_home, output};
@@ -16,7 +16,7 @@ const MAX_ENV_FILE: u64 = 64 * 1024;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Add a server that Steward starts and watches over, or one elsewhere that it speaks to over HTTP
+    /// Add a server: a program that Steward starts, one elsewhere that it speaks to over HTTP, or a built-in one
     Add(Add),
     /// The servers and how they fare
     List(Json),
@@ -68,8 +68,14 @@ pub(super) struct Add {
     /// Its name: letters, digits, dots, dashes or underscores
     name: String,
     /// The program that is the server
-    #[arg(long, required_unless_present = "url")]
+    #[arg(long, required_unless_present_any = ["url", "builtin"])]
     command: Option<String>,
+    /// A server that needs no program (docs/tools.md says what each may do)
+    #[arg(long, value_name = "KIND", value_parser = tools::builtin::KINDS, conflicts_with_all = ["command", "url", "args"])]
+    builtin: Option<String>,
+    /// What a built-in server may touch, in JSON, such as '{"folders": ["~/steward"]}'; passwords belong into --env-file
+    #[arg(long, value_name = "JSON", requires = "builtin")]
+    config: Option<String>,
     /// The address of a server elsewhere (streamable HTTP), in place of a program
     #[arg(long, value_name = "URL", conflicts_with_all = ["command", "args", "env", "env_file"])]
     url: Option<String>,
@@ -137,10 +143,17 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
     })
     .await?;
     let vault = ctx.vault().await?;
-    let arguments = args.args.clone();
-    let made = blocking(move || make_folders(&arguments)).await?;
-    let command = args.url.or(args.command).unwrap_or_default();
-    let new = NewServer { name: args.name.clone(), command, args: args.args, environment };
+    let (command, arguments) = match (args.builtin, args.config) {
+        (Some(kind), config) => {
+            (format!("{}{kind}", mcp_servers::BUILTIN), vec![config.unwrap_or_else(|| "{}".to_owned())])
+        }
+        (None, _) => (args.url.or(args.command).unwrap_or_default(), args.args),
+    };
+    tools::builtin::check(&command, &arguments, &environment)
+        .map_err(|why| Error::from(domain::Error::invalid("config", why)))?;
+    let new = NewServer { name: args.name.clone(), command, args: arguments, environment };
+    let (command, arguments) = (new.command.clone(), new.args.clone());
+    let made = blocking(move || make_folders(&command, &arguments)).await?;
     let rule = match servers::add(&ctx.store, &vault, &ctx.actor, new).await {
         Ok((_, rule)) => rule,
         Err(e) => {
@@ -160,18 +173,19 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
     }
     if let Some(rule) = rule {
         output::line(format!(
-            "Its reading tools, and making folders, are allowed by the rule “{rule}”; whatever else writes asks first (steward policy list)."
+            "Its reading tools (and making folders) are allowed by the rule “{rule}”; whatever else writes asks first (steward policy list)."
         ))?;
     }
     output::line(format!("Added the server {0}. See what it offers: steward server tools {0}", args.name))
 }
 
-/// The well-known filesystem server refuses folders that are missing, so those at home are made for it. Blocking.
-fn make_folders(args: &[String]) -> Result<Vec<Made>> {
+/// Servers of files want their folders to be there, so those at home are made for them. Blocking.
+fn make_folders(command: &str, args: &[String]) -> Result<Vec<Made>> {
     let home = std::env::home_dir();
     let mut made = Vec::new();
-    for arg in args.iter().skip_while(|a| !domain::servers::is_filesystem_server(a)).skip(1) {
-        let Some(folder) = expand_home(arg, home.as_deref()).filter(|f| f.is_absolute()) else { continue };
+    let of_program = args.iter().skip_while(|a| !domain::servers::is_filesystem_server(a)).skip(1).cloned();
+    for arg in tools::builtin::folders(command, args).into_iter().chain(of_program) {
+        let Some(folder) = expand_home(&arg, home.as_deref()).filter(|f| f.is_absolute()) else { continue };
         match Made::folder(&folder, home.as_deref()) {
             Ok(one) => made.push(one),
             Err(e) => {

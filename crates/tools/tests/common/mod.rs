@@ -35,6 +35,7 @@ pub fn spec(name: &str, args: &[&str]) -> ServerSpec {
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
         environment: BTreeMap::new(),
         directory: None,
+        store: None,
     }
 }
 

@@ -56,9 +56,9 @@ async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
 pub(super) struct NewServer {
     /// Name, unique: 1–100 letters, digits, dots, dashes or underscores.
     name: String,
-    /// The program that is started.
+    /// The program that is started; or the address of a server elsewhere; or `builtin:` and the kind of a built-in one.
     command: String,
-    /// Its arguments, at most 100.
+    /// Its arguments, at most 100; for a built-in server its settings, as the text of one JSON object.
     #[serde(default)]
     args: Vec<String>,
     /// Its environment, at most 100 variables; sealed, and never shown again.
@@ -95,6 +95,7 @@ fn bounded(args: Option<&Vec<String>>, environment: Option<&BTreeMap<String, Str
     responses((status = 201, description = "The new server", body = Added)))]
 async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewServer>) -> Result<Response> {
     bounded(Some(&new.args), Some(&new.environment))?;
+    tools::builtin::check(&new.command, &new.args, &new.environment).map_err(|why| Error::invalid("args", why))?;
     let new = servers::NewServer { name: new.name, command: new.command, args: new.args, environment: new.environment };
     let (id, rule) = servers::add(app.store(), &app.state.vault, &me.actor, new).await?;
     let server = servers::find(app.store(), &me.actor, id).await?;

@@ -26,7 +26,9 @@ use crate::{
     session::Signed,
 };
 
-/// The server of files that is set up here, by the name of its package.
+/// The server of files that is set up here.
+const BUILTIN: &str = "builtin:files";
+/// One from elsewhere that serves as well, by the name of its package.
 const PACKAGE: &str = "@modelcontextprotocol/server-filesystem";
 /// The playbook that comes with Steward.
 const PLAYBOOK: &str = "file-away";
@@ -44,7 +46,10 @@ struct Standing {
 impl Standing {
     async fn of(app: &App, me: &Signed) -> Result<Self> {
         let (actor, on) = (&me.actor, app.store());
-        let server = mcp_servers::list(actor, on).await?.into_iter().find(|s| s.args.iter().any(|a| a == PACKAGE));
+        let server = mcp_servers::list(actor, on)
+            .await?
+            .into_iter()
+            .find(|s| s.command == BUILTIN || s.args.iter().any(|a| a == PACKAGE));
         let tools = match &server {
             Some(server) => mcp_servers::tools(actor, on, server.id).await?,
             None => Vec::new(),
@@ -55,8 +60,10 @@ impl Standing {
     }
 
     /// The folder that the server may touch.
-    fn root(&self) -> Option<&str> {
-        self.server.as_ref()?.args.last().map(String::as_str).filter(|p| p.starts_with('/'))
+    fn root(&self) -> Option<String> {
+        let server = self.server.as_ref()?;
+        let named = tools::builtin::folders(&server.command, &server.args).into_iter().next();
+        named.or_else(|| server.args.last().cloned()).filter(|p| p.starts_with('/'))
     }
 
     fn is_usable(&self) -> bool {
@@ -111,18 +118,20 @@ fn render(me: &Reader, standing: &Standing, form: Form<'_>) -> Markup {
 
 fn inbox(standing: &Standing) -> String {
     let watched = standing.watcher.as_ref().and_then(|w| w.config.as_ref()).and_then(|c| c.get("path"));
-    watched.and_then(|p| p.as_str()).map_or_else(|| format!("{}/inbox", standing.root().unwrap_or(ROOT)), str::to_owned)
+    watched
+        .and_then(|p| p.as_str())
+        .map_or_else(|| format!("{}/inbox", standing.root().unwrap_or_else(|| ROOT.to_owned())), str::to_owned)
 }
 
 fn folder_step(me: &Reader, standing: &Standing, form: Form<'_>) -> Markup {
     match standing.root() {
-        Some(root) => html! { p.meta { "The server of files may touch " code { (say(root)) } " and nothing else." } },
+        Some(root) => html! { p.meta { "The server of files may touch " code { (say(&root)) } " and nothing else." } },
         None if standing.server.is_some() => html! {},
         None => html! {
             form.form method="post" action="/begin/server" data-once="" {
                 (token(me))
                 (form.line("path", "Folder", ROOT, "On the machine that runs Steward. It is made if it is missing, and all that is done is done within it."))
-                p.hint { "A server of files is set up for it (" code { (PACKAGE) } ", started by npx). A rule lets it look; whatever changes something asks you." }
+                p.hint { "A server of files, which Steward brings along, is set up for it. A rule lets it look; whatever changes something asks you." }
                 div.buttons { button.primary type="submit" { "Set it up" } }
             }
         },
@@ -137,7 +146,7 @@ fn tool_step(me: &Reader, standing: &Standing) -> Markup {
     }
     if standing.tools.is_empty() {
         return html! {
-            p.meta { "The server is starting; the first time it is fetched, which takes a while. " (state(&server.status)) " " a href="/begin" { "Look again" } }
+            p.meta { "The server is starting. " (state(&server.status)) " " a href="/begin" { "Look again" } }
             @if server.status == "error" { p.meta { "It does not start. " a href={ "/servers#" (server.name) } { "What it says" } } }
         };
     }
@@ -201,8 +210,8 @@ pub(crate) async fn server(State(app): State<App>, SignedForm(me, sent): SignedF
         folder(&app, &format!("{root}/inbox")).await?;
         let new = NewServer {
             name: "files".to_owned(),
-            command: "npx".to_owned(),
-            args: vec!["-y".to_owned(), PACKAGE.to_owned(), root],
+            command: BUILTIN.to_owned(),
+            args: vec![json!({ "folders": [root] }).to_string()],
             environment: std::collections::BTreeMap::new(),
         };
         domain::servers::add(app.store(), &app.state.vault, &me.actor, new).await?;
@@ -227,7 +236,7 @@ pub(crate) async fn watcher(State(app): State<App>, SignedForm(me, sent): Signed
         if standing.watcher.is_some() {
             return Ok(());
         }
-        let path = folder(&app, &format!("{}/inbox", standing.root().unwrap_or(ROOT))).await?;
+        let path = folder(&app, &format!("{}/inbox", standing.root().unwrap_or_else(|| ROOT.to_owned()))).await?;
         let config = json!({ "path": path, "playbook": PLAYBOOK });
         let new = domain::watchers::NewWatcher {
             name: "inbox".to_owned(),

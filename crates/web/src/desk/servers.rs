@@ -222,11 +222,13 @@ fn form(me: &Reader, form: Form<'_>) -> Markup {
         &html! {
             p.crumbs { a href="/servers" { "Servers" } }
             h1 { "Add a server" }
-            p.lead { "A server is a program on this machine that speaks MCP on its standard channels. Steward starts it, watches over it, and starts it again when it dies." }
+            p.lead { "A server is a program on this machine that speaks MCP on its standard channels: Steward starts it, watches over it, and starts it again when it dies. Or it is built in and needs no program." }
             @if let Some(fault) = form.fault { (fault_notice(fault)) }
             form.form method="post" action="/servers/new" data-once="" {
                 (token(me))
                 (form.line("name", "Name", "files", "Letters, digits, dots, dashes or underscores."))
+                (form.choice("builtin", "Kind", "", &kinds(), "What a built-in one may touch stands in its settings; a program has its own way."))
+                (form.lines("config", "Settings of a built-in one, in JSON", "", "Files: {\"folders\": [\"~/steward\"]}. Web: {\"hosts\": [\"api.example.org\"]}. Mail: {\"host\": \"smtp.example.org\", \"user\": \"me\", \"from\": \"Me <me@example.org>\"}, and PASSWORD=… in its environment. Notes: {\"folder\": \"~/steward/notes\"}. Tasks and reminders: {}.", 2))
                 (form.line("command", "Program", "npx", "As you would type it in a terminal on the machine that runs Steward."))
                 (form.lines("args", "Its arguments, one a line", "-y\n@modelcontextprotocol/server-filesystem\n/home/me/steward", "For the well-known server of files, the last lines are the folders it may touch; a rule that lets it read is added with it.", 4))
                 // What was entered there is not sent back.
@@ -253,6 +255,19 @@ pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedF
     }
 }
 
+/// What a server can be: a program, or built in.
+fn kinds() -> Vec<(String, String)> {
+    let named = [
+        ("", "A program"),
+        ("files", "Built in: files within folders"),
+        ("web", "Built in: the web within hosts"),
+        ("mail", "Built in: mail by SMTP"),
+        ("notes", "Built in: notes"),
+        ("tasks", "Built in: tasks and reminders"),
+    ];
+    named.map(|(kind, called)| (kind.to_owned(), called.to_owned())).to_vec()
+}
+
 fn read(sent: &Fields) -> Result<NewServer> {
     let lines = |name: &str| -> Vec<String> {
         let text = sent.get(name).unwrap_or_default();
@@ -267,10 +282,13 @@ fn read(sent: &Fields) -> Result<NewServer> {
             .ok_or_else(|| Fault::invalid("environment", "each line must be NAME=VALUE"))?;
         environment.insert(name.to_owned(), value.to_owned());
     }
-    Ok(NewServer {
-        name: sent.text("name").unwrap_or_default().to_owned(),
-        command: sent.text("command").unwrap_or_default().to_owned(),
-        args: lines("args"),
-        environment,
-    })
+    let (command, args) = match sent.text("builtin") {
+        Some(kind) => {
+            let settings = sent.text("config").unwrap_or("{}");
+            (format!("{}{kind}", mcp_servers::BUILTIN), vec![settings.to_owned()])
+        }
+        None => (sent.text("command").unwrap_or_default().to_owned(), lines("args")),
+    };
+    tools::builtin::check(&command, &args, &environment).map_err(|why| Fault::invalid("config", why))?;
+    Ok(NewServer { name: sent.text("name").unwrap_or_default().to_owned(), command, args, environment })
 }

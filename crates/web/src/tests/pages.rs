@@ -140,6 +140,21 @@ async fn a_rule_is_made_of_a_decision_and_tried() {
 }
 
 #[tokio::test]
+async fn a_built_in_server_is_added_by_the_form() {
+    let (house, ada) = House::with_ada().await;
+    let browser = house.browser(ada).await;
+    let new = |config: &'static str| [("name", "disk"), ("builtin", "files"), ("config", config), ("environment", "")];
+    let wrong = browser.post("/servers/new", &new(r#"{"folders": ["relative"]}"#)).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text.contains("whole path") && wrong.text.contains("relative"), "{}", wrong.text);
+    assert_eq!(browser.post("/servers/new", &new(r#"{"folders": ["/notes"]}"#)).await.status, StatusCode::SEE_OTHER);
+    let server = mcp_servers::named(&Actor::user(ada), &house.store, "disk").await.unwrap().unwrap();
+    assert_eq!((server.server_type.as_str(), server.command.as_str()), ("builtin", "builtin:files"));
+    assert!(browser.get("/servers").await.text.contains("builtin:files"));
+    assert!(browser.get("/policies").await.text.contains("disk: reading"), "reading is allowed by a rule that is seen");
+}
+
+#[tokio::test]
 async fn tools_are_approved_as_they_were_shown() {
     let (house, ada) = House::with_ada().await;
     let (browser, actor, service) = (house.browser(ada).await, Actor::user(ada), Actor::service());

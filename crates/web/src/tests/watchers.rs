@@ -125,7 +125,10 @@ async fn an_empty_house_is_set_up_in_three_steps() {
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     assert_eq!(browser.post("/begin/server", &[("path", "~/steward")]).await.header("location"), "/begin");
     let server = store::mcp_servers::list(&actor, &house.store).await.unwrap().remove(0);
-    assert_eq!(server.args.last().map(String::as_str), Some("/home/ada/steward"));
+    assert_eq!(
+        (server.command.as_str(), server.args[0].as_str()),
+        ("builtin:files", r#"{"folders":["/home/ada/steward"]}"#)
+    );
     assert!(browser.get("/begin").await.text.contains("The server is starting"));
     let schema = json!({"type": "object"});
     store::mcp_servers::see_tool(
