@@ -18,6 +18,10 @@ pub const CREDENTIALS: &str = "credentials";
 pub const SILENT_AFTER_H: &str = "silent_after_h";
 /// Where in the settings the hosts stand that may be reached although they are not public.
 pub const ALLOW_PRIVATE: &str = "allow_private";
+/// Where in a vault's settings the person stands whose word a moved note is.
+pub const DECIDES: &str = "decides";
+/// The kind that also writes: an administrator's.
+const VAULT: &str = "vault";
 /// Hours of silence that may be waited for: a year.
 const MOST_SILENT_H: u64 = 8784;
 /// Characters of the settings.
@@ -51,6 +55,12 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewWatcher) -
         )));
     }
     check(store, actor, &new.config).await?;
+    if new.watcher_type == VAULT && !may_reach_private(store, actor).await? {
+        return Err(Error::invalid(
+            "watcher_type",
+            "only an administrator may set up a vault: it writes on the machine's disk",
+        ));
+    }
     let (vault, actor) = (vault.clone(), actor.clone());
     store
         .transaction(move |tx| {
@@ -131,6 +141,20 @@ pub async fn check(store: &Store, actor: &Actor, config: &Json) -> Result<()> {
             "config",
             format!("silent_after_h must be a whole number of hours, from 1 to {MOST_SILENT_H}"),
         ));
+    }
+    if let Some(name) = settings.get(DECIDES) {
+        let me = match actor.user_id() {
+            Some(id) => users::account(actor, store, id).await?,
+            None => None,
+        };
+        let is_me =
+            me.is_some_and(|me| !me.is_agent && name.as_str().is_some_and(|n| me.username.eq_ignore_ascii_case(n)));
+        if !is_me {
+            return Err(Error::invalid(
+                "config",
+                "decides must be your own user name: nobody lets a folder speak for somebody else",
+            ));
+        }
     }
     if settings.contains_key(ALLOW_PRIVATE) && !may_reach_private(store, actor).await? {
         return Err(Error::invalid(

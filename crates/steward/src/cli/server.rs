@@ -73,7 +73,7 @@ pub(super) struct Add {
     /// A server that needs no program (docs/tools.md says what each may do)
     #[arg(long, value_name = "KIND", value_parser = tools::builtin::KINDS, conflicts_with_all = ["command", "url", "args"])]
     builtin: Option<String>,
-    /// What a built-in server may touch, in JSON, such as '{"folders": ["~/steward"]}'; passwords belong into --env-file
+    /// What a built-in server may touch, in JSON, such as '{"folder": "~/notes"}'; passwords belong into --env-file
     #[arg(long, value_name = "JSON", requires = "builtin")]
     config: Option<String>,
     /// The address of a server elsewhere (streamable HTTP), in place of a program

@@ -31,7 +31,7 @@ pub(super) struct Add {
     /// Its name
     name: String,
     /// What it watches
-    #[arg(long = "type", value_name = "TYPE", value_parser = ["folder", "schedule", "feed", "imap", "http", "csv", "webhook"])]
+    #[arg(long = "type", value_name = "TYPE", value_parser = ["folder", "schedule", "feed", "imap", "http", "csv", "vault", "webhook"])]
     kind: String,
     /// Its settings in JSON, such as '{"path": "~/steward/inbox", "playbook": "file-away"}' (see docs/watchers.md)
     #[arg(long, value_name = "JSON")]

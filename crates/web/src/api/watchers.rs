@@ -1,7 +1,7 @@
 //! Watchers: what notices things outside.
 
 use axum::{extract::State, response::Response};
-use domain::watchers::{CREDENTIALS, shown};
+use domain::watchers::{CREDENTIALS, DECIDES, shown};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
@@ -87,6 +87,12 @@ async fn checked(
     config: &Value,
     credentials: Option<&Value>,
 ) -> Result<()> {
+    if me.is_program() && config.get(DECIDES).is_some() {
+        return Err(Fault::invalid(
+            "config",
+            "decides is set by a person, at the desk or in the terminal: no token lets a folder decide",
+        ));
+    }
     app.check_watcher(Settings {
         watcher_type: watcher_type.to_owned(),
         config: config.clone(),

@@ -236,6 +236,28 @@ pub(super) const KINDS: &[Kind] = &[
         secrets: &[],
         is_of_the_machine: true,
     },
+    Kind {
+        name: "vault",
+        title: "A vault of notes",
+        lead: "A Markdown folder, such as Obsidian’s: a note in Needs_Action becomes a task; what waits for you stands in Pending_Approval; moved unchanged into Approved or Rejected it is your word, if you say so below. What is done stands in Done, and Dashboard.md says how things are.",
+        fields: &[
+            field(
+                "path",
+                "Folder",
+                "On the machine that runs Steward, and writable by no other program that the employee uses; ~ is the home of whoever Steward runs as.",
+                Entry::Line,
+            ),
+            field(
+                "decides",
+                "A moved note is the word of",
+                "Your own user name. Empty: the vault only shows, and decides nothing.",
+                Entry::Line,
+            ),
+        ],
+        more: &[],
+        secrets: &[],
+        is_of_the_machine: true,
+    },
 ];
 
 const PRIORITIES: &[(&str, &str)] = &[("", "medium"), ("low", "low"), ("high", "high"), ("critical", "critical")];

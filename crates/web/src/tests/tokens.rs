@@ -124,6 +124,17 @@ async fn an_agents_token_never_decides() {
 }
 
 #[tokio::test]
+async fn no_token_lets_a_folder_decide() {
+    let (house, ada) = House::with_ada().await;
+    let program = house.program(ada, ada, &["read", "watchers"]).await;
+    let config = json!({"path": "/vault", "playbook": "p", "decides": "ada"});
+    let new = json!({"name": "vault", "watcher_type": "vault", "config": config});
+    let refused = program.post_json("/v1/watchers", &new).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    assert!(refused.text.contains("no token lets a folder decide"), "{}", refused.text);
+}
+
+#[tokio::test]
 async fn a_token_ends_with_its_owner_and_wrong_ones_open_nothing() {
     let (house, ada) = House::with_ada().await;
     let bob = house.add_user(ada, "bob", "user").await;

@@ -11,6 +11,7 @@ mod run;
 mod schedule;
 mod settings;
 mod statement;
+mod vault;
 
 use std::collections::HashSet;
 
@@ -23,10 +24,10 @@ use store::{Actor, Store, Vault, watchers::Watcher};
 pub use run::{Poller, run};
 pub use settings::Common;
 
-use crate::{Error, Result};
+use crate::{Error, Result, logs::LogQueue};
 
 /// The kinds there are.
-pub const KINDS: &[&str] = &["schedule", "feed", "imap", "http", "csv"];
+pub const KINDS: &[&str] = &["schedule", "feed", "imap", "http", "csv", "vault"];
 
 /// What a source is asked with.
 #[derive(Debug, Clone, Copy)]
@@ -118,10 +119,28 @@ pub struct File {
     pub bytes: Vec<u8>,
 }
 
+/// What a place that shows the house is given of it.
+#[derive(Clone, Copy)]
+pub struct House<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// Whoever made the watcher.
+    pub actor: &'a Actor,
+    /// The watcher.
+    pub watcher: &'a Watcher,
+    /// Where it tells what it did.
+    pub logs: &'a LogQueue,
+}
+
 /// One kind of place.
 pub trait Source: Send + Sync {
     /// What is there now. It changes nothing outside.
     fn look<'a>(&'a mut self, ask: Ask<'a>) -> BoxFuture<'a, Result<Found, Trouble>>;
+
+    /// Shows in the place how things are in the house, and takes what people said there; once all that a look gave is in.
+    fn reflect<'a>(&'a mut self, _: House<'a>) -> BoxFuture<'a, Result<(), Trouble>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Waits until it is worth looking again, at most `longest`.
     fn wait(&mut self, longest: std::time::Duration) -> BoxFuture<'_, Result<(), Trouble>> {
@@ -151,6 +170,7 @@ pub fn open(
         "imap" => Box::new(mailbox::Mail::open(own, credentials, reach)?),
         "http" => Box::new(page::Page::open(own, credentials, reach)?),
         "csv" => Box::new(statement::Statements::open(own)?),
+        "vault" => Box::new(vault::Vault::open(own)?),
         other => {
             return Err(Trouble::lasting(format!(
                 "there is no watcher of the type {other}; there are: folder, webhook, {}",

@@ -26,7 +26,7 @@ use store::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ask, Common, File, Found, Item, Known, Source};
+use super::{Ask, Common, File, Found, House, Item, Known, Source};
 use crate::logs::LogQueue;
 
 /// After the first failure; doubled after each further one …
@@ -137,6 +137,8 @@ impl Poller {
         let found = self.source.look(ask).await?;
         let (more, next) = (found.more, found.next);
         self.take(&actor, found, cursor, now).await?;
+        let house = House { store: &self.store, actor: &actor, watcher: &self.watcher, logs: &self.logs };
+        self.source.reflect(house).await?;
         if more {
             return Ok(Duration::ZERO);
         }
