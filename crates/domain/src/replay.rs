@@ -22,6 +22,7 @@ use crate::{
         around::{Around, Counts, Needs},
     },
     rules::{effect, rules_of},
+    work,
 };
 
 /// The furthest that is looked back, in days.
@@ -157,11 +158,11 @@ fn changed_rules(standing: &[Policy], change: &Change) -> Result<Vec<Rule>> {
     Ok(rules)
 }
 
-/// What is known of a task: as conditions see it, whether it came from outside, and which of its runs a model led.
+/// What is known of a task: as conditions see it, whether it came from outside, and in which of its runs results did.
 async fn context(store: &Store, actor: &Actor, id: Uuid) -> Result<Option<(Json, bool, BTreeSet<Uuid>)>> {
     let Some(task) = tasks::get(actor, store, id).await? else { return Ok(None) };
     let is_outside = tasks::provenance(actor, store, id).await?.is_some_and(|p| p.outside);
-    let led = runs::list(actor, store, id).await?.into_iter().filter(|r| brain::leading_model(&r.playbook).is_some());
+    let led = runs::list(actor, store, id).await?.into_iter().filter(work::results_are_outside);
     Ok(Some((serde_json::to_value(&task).unwrap_or_default(), is_outside, led.map(|r| r.id).collect())))
 }
 

@@ -22,12 +22,13 @@ use store::{
 };
 use uuid::Uuid;
 
+pub(crate) use self::journal::outcome;
 pub use self::{
-    journal::{changes_asked, facts, outcomes, pending_step, sent_back},
+    journal::{changes_asked, facts, facts_of, outcomes, pending_step, sent_back},
     open::{open, reopen},
     thinking::Question,
 };
-use crate::{Error, Result, brain, deceit, judging::Case, policy::Verdict, tasks as task_rules};
+use crate::{Error, Result, brain, deceit, judging::Case, playbook, policy::Verdict, tasks as task_rules};
 
 /// A claimed task with all that is needed to go on.
 #[derive(Debug, Clone)]
@@ -46,13 +47,22 @@ pub struct Work {
 
 impl Work {
     /// Whether what is worked on comes from outside: the task does, or an event that was waited for, or a model that leads the
-    /// work has read what a tool answered, and who knows where the tool had it from. A task without provenance was made by a person here.
+    /// work (or a playbook made of such work) has read what a tool answered, and who knows where the tool had it from. A task
+    /// without provenance was made by a person here.
     pub fn is_outside(&self) -> bool {
         self.provenance.as_ref().is_some_and(|p| p.outside)
-            || brain::leading_model(&self.run.playbook).is_some()
-                && self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.state != "denied" && s.result.is_some())
+            || self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.state != "denied" && s.result.is_some())
+                && results_are_outside(&self.run)
             || self.steps.iter().any(waits::brought_outside)
     }
+}
+
+/// Whether what tools answer in this run counts as content from outside.
+pub fn results_are_outside(run: &TaskRun) -> bool {
+    brain::leading_model(&run.playbook).is_some()
+        // Most playbooks say nothing of it, and need not be read for that.
+        || run.playbook_source.contains("results")
+            && playbook::parse(&run.playbook_source).is_ok_and(|p| p.results_are_outside())
 }
 
 /// A file that a call names, as it was when a person was asked.

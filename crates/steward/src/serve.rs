@@ -259,6 +259,7 @@ fn playbooks(data_dir: &Path) -> web::Playbooks {
                 name: e.name,
                 description: e.description,
                 origin: e.origin,
+                is_on: true,
                 errors: e.errors,
             })
             .collect()

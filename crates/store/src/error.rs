@@ -178,6 +178,7 @@ fn explain(name: &str) -> String {
         "chk_api_token_agent" => "an agent's token can't contain the scope decide: only people decide",
         "chk_policy_risk" => "the risk must be low, normal or high",
         "policies_name_key" => "a policy of this name exists already; choose another name",
+        "uq_playbooks_name" => "a playbook of this name exists already; choose another name",
         _ => return format!("the rule {name} of the database refused this; nothing was changed"),
     };
     text.to_owned()

@@ -4,8 +4,9 @@
 use crate::{
     activity, api_tokens, approvals, audit_trail, briefing, cache, contacts, events, file_attachments, handbook,
     idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, model_turns,
-    notification_channels, notification_outbox, notifications, passkeys, policies, push_subscriptions, run, runs,
-    schedules, sealed, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users, watchers,
+    notification_channels, notification_outbox, notifications, passkeys, playbooks, policies, push_subscriptions, run,
+    runs, schedules, sealed, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users,
+    watchers,
 };
 
 /// Every statement, table by table.
@@ -31,6 +32,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         notification_channels::ALL,
         notification_outbox::ALL,
         notifications::ALL,
+        playbooks::ALL,
         policies::ALL,
         run::ALL,
         runs::ALL,

@@ -45,6 +45,7 @@ pub mod notification_channels;
 pub mod notification_outbox;
 pub mod notifications;
 pub mod passkeys;
+pub mod playbooks;
 pub mod policies;
 mod postgres;
 #[cfg(test)]

@@ -70,8 +70,10 @@ pub struct PlaybookEntry {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// The file, or `built in`.
+    /// The file, `built in`, or `kept here`.
     pub origin: String,
+    /// Whether the employee uses it; files are always used.
+    pub is_on: bool,
     /// What is wrong with it, with line and column.
     pub errors: Vec<String>,
 }

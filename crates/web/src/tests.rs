@@ -13,6 +13,7 @@ mod logs;
 mod mcp;
 mod oneself;
 mod pages;
+mod promoting;
 mod rights;
 mod rows;
 mod second_factor;

@@ -22,8 +22,10 @@ pub struct Entry {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// The file, or `built in`.
+    /// The file, `built in`, or `kept here`.
     pub origin: String,
+    /// Whether the employee uses it; files are always used.
+    pub is_on: bool,
     /// What is wrong with it, with line and column.
     pub errors: Vec<String>,
 }
@@ -107,11 +109,16 @@ fn entry(name: String, origin: String, source: Result<String, PlaybookError>) ->
             name: p.name().to_owned(),
             description: p.description().map(str::to_owned),
             origin,
+            is_on: true,
             errors: Vec::new(),
         },
-        Err(errors) => {
-            Entry { name, description: None, origin, errors: errors.iter().map(ToString::to_string).collect() }
-        }
+        Err(errors) => Entry {
+            name,
+            description: None,
+            origin,
+            is_on: true,
+            errors: errors.iter().map(ToString::to_string).collect(),
+        },
     }
 }
 

@@ -5,6 +5,8 @@
 mod common;
 #[path = "common/model_server.rs"]
 mod model_server;
+#[path = "thinking/promoting.rs"]
+mod promoting;
 
 use common::Steward;
 use domain::{

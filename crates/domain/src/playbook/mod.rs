@@ -5,6 +5,7 @@
 
 mod canonical;
 mod check;
+pub mod draft;
 pub mod dry;
 mod error;
 pub(crate) mod glob;
@@ -16,6 +17,8 @@ mod scan;
 mod template;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_draft;
 #[cfg(test)]
 mod tests_more;
 #[cfg(test)]
@@ -44,6 +47,7 @@ pub struct Playbook {
     name: String,
     description: Option<String>,
     matcher: Matcher,
+    results_are_outside: bool,
     vars: Vec<(String, Tree)>,
     choose: Vec<Choice>,
     steps: Vec<Step>,
@@ -253,6 +257,16 @@ impl Playbook {
     /// What it is for, in its author's words.
     pub fn description(&self) -> Option<&str> {
         self.description.as_deref()
+    }
+
+    /// Whether it asks nothing of a task, and so fits every one.
+    pub fn fits_all(&self) -> bool {
+        self.matcher.is_empty()
+    }
+
+    /// Whether what tools answer counts as content from outside, as it does where a model leads.
+    pub fn results_are_outside(&self) -> bool {
+        self.results_are_outside
     }
 
     /// Every step, reactions to failure included, in the order of the source.

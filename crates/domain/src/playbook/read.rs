@@ -21,7 +21,7 @@ const MAX_NAME_CHARS: usize = 100;
 const MAX_DESCRIPTION_BYTES: usize = 4 * 1024;
 
 const PLAYBOOK: &[&str] =
-    &["name", "description", "match", "vars", "choose", "steps", "on_failure", "on_denied", "finish"];
+    &["name", "description", "match", "results", "vars", "choose", "steps", "on_failure", "on_denied", "finish"];
 const MATCH: &[&str] = &["name", "name_regex", "mime_type", "size_bytes", "watcher", "source", "when"];
 
 pub(super) fn playbook(source: &str) -> Result<Playbook, Vec<PlaybookError>> {
@@ -82,6 +82,7 @@ impl Reader<'_> {
             Some(node) => self.matcher(node, "match", &scope),
             None => Matcher::default(),
         };
+        let results_are_outside = fields.get("results").is_some_and(|node| self.results(node));
         let vars = self.vars(fields.get("vars"), &mut scope);
         let choose = self.choose(fields.get("choose"), &mut scope);
         let steps_node = self.required(&fields, "steps", "a playbook");
@@ -92,7 +93,33 @@ impl Reader<'_> {
         let on_failure = self.whole_reaction(fields.get("on_failure"), "on_failure", &mut scope);
         let on_denied = self.whole_reaction(fields.get("on_denied"), "on_denied", &mut scope);
         let finish = fields.get("finish").and_then(|node| self.template(node, "finish", &scope));
-        Some(Playbook { name: name?, description, matcher, vars, choose, steps, on_failure, on_denied, finish })
+        Some(Playbook {
+            name: name?,
+            description,
+            matcher,
+            results_are_outside,
+            vars,
+            choose,
+            steps,
+            on_failure,
+            on_denied,
+            finish,
+        })
+    }
+
+    /// What the results of calls are taken for.
+    fn results(&mut self, node: &Node) -> bool {
+        match &node.value {
+            Yaml::Text(word) if word == "outside" => true,
+            Yaml::Text(word) if word == "trusted" => false,
+            _ => {
+                self.error(
+                    node.at,
+                    "`results` is `outside` (what tools answer counts as content from outside) or `trusted`, as it is when left out",
+                );
+                true
+            }
+        }
     }
 
     fn playbook_name(&mut self, node: &Node) -> Option<String> {

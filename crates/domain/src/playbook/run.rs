@@ -406,7 +406,7 @@ fn called(step: &Step) -> String {
 }
 
 /// Puts a result where later steps can look at it; one that is too large keeps its state alone.
-fn see_result(seen: &mut Map<String, Value>, result: &Value, text: String) {
+pub(super) fn see_result(seen: &mut Map<String, Value>, result: &Value, text: String) {
     seen.insert("state".to_owned(), "succeeded".into());
     if result.to_string().len() > MAX_RESULT_BYTES {
         return;
@@ -421,7 +421,7 @@ fn see_result(seen: &mut Map<String, Value>, result: &Value, text: String) {
 }
 
 /// The texts of an MCP result, one below the other.
-fn text_of(result: &Value) -> String {
+pub(super) fn text_of(result: &Value) -> String {
     let parts = result.get("content").and_then(Value::as_array).into_iter().flatten();
     let texts: Vec<&str> = parts.filter_map(|part| part.get("text").and_then(Value::as_str)).collect();
     texts.join("\n")

@@ -1,7 +1,8 @@
 //! The journal as the playbook reads it.
 
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
-use store::runs::Step;
+use store::{runs::Step, tasks::Task};
 
 use super::Work;
 use crate::playbook::{Outcome, OutcomeState};
@@ -11,23 +12,28 @@ const CHANGES: &str = "changes";
 
 /// What a playbook may know of its task; the same for the whole of a run.
 pub fn facts(work: &Work) -> Json {
-    let metadata = &work.task.metadata;
+    facts_of(&work.task, work.is_outside(), work.run.started_at)
+}
+
+/// The same of a task, for a run that began at `now`.
+pub fn facts_of(task: &Task, is_outside: bool, now: Timestamp) -> Json {
+    let metadata = &task.metadata;
     let part = |name: &str| metadata.get(name).cloned().unwrap_or(Json::Null);
     json!({
         "task": {
-            "id": work.task.id,
-            "title": work.task.title,
-            "description": work.task.description,
-            "priority": work.task.priority,
-            "tags": work.task.tags,
-            "created_at": work.task.created_at,
-            "due_date": work.task.due_date,
+            "id": task.id,
+            "title": task.title,
+            "description": task.description,
+            "priority": task.priority,
+            "tags": task.tags,
+            "created_at": task.created_at,
+            "due_date": task.due_date,
         },
         "file": part("file"),
         "event": part("event"),
         "watcher": part("watcher"),
-        "outside": work.is_outside(),
-        "now": work.run.started_at,
+        "outside": is_outside,
+        "now": now,
     })
 }
 
@@ -47,7 +53,8 @@ pub fn outcomes(steps: &[Step]) -> Vec<Outcome> {
     steps.iter().filter_map(outcome).collect()
 }
 
-fn outcome(step: &Step) -> Option<Outcome> {
+/// An ended step as an outcome.
+pub(crate) fn outcome(step: &Step) -> Option<Outcome> {
     let why = || step.error.clone().unwrap_or_else(|| step.state.clone());
     let state = match step.state.as_str() {
         "succeeded" => OutcomeState::Succeeded {

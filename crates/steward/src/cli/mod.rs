@@ -28,6 +28,7 @@ mod password;
 mod place;
 mod playbook;
 mod playbook_dry;
+mod playbook_kept;
 mod policy;
 mod policy_more;
 mod schedule;

@@ -27,6 +27,18 @@ pub(super) enum Command {
     List(Json),
     /// Read a playbook's file and name every mistake with line and column
     Check(Check),
+    /// Make a playbook draft of what a model did for a task, and keep it switched off
+    Promote(super::playbook_kept::Promote),
+    /// The text of a playbook that is kept here
+    Show(super::playbook_kept::Named),
+    /// Have the employee use a kept playbook for the tasks that its match fits
+    On(super::playbook_kept::Named),
+    /// Have the employee use it no more
+    Off(super::playbook_kept::Named),
+    /// Remove a kept playbook
+    Remove(super::playbook_kept::Named),
+    /// Show what a playbook would do with past events beside what was done; nothing is called
+    Replay(super::playbook_kept::Replay),
     /// Make a task for the employee: this playbook, on this file
     Run {
         /// The playbook's name
@@ -58,9 +70,16 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::List(json) => {
             let found = place.playbooks().await?;
             output::list(json.json, &found, "no playbooks", &["name", "from", "what it is for", "mistakes"], |e| {
-                vec![e.name.clone(), e.origin.clone(), e.description.clone().unwrap_or_default(), e.errors.join("; ")]
+                let origin = if e.is_on { e.origin.clone() } else { format!("{}, switched off", e.origin) };
+                vec![e.name.clone(), origin, e.description.clone().unwrap_or_default(), e.errors.join("; ")]
             })
         }
+        Command::Promote(args) => super::playbook_kept::promote(place, args).await,
+        Command::Show(args) => super::playbook_kept::show(place, &args).await,
+        Command::On(args) => super::playbook_kept::switch(place, &args, true).await,
+        Command::Off(args) => super::playbook_kept::switch(place, &args, false).await,
+        Command::Remove(args) => super::playbook_kept::remove(place, &args).await,
+        Command::Replay(args) => super::playbook_kept::replay(place, args).await,
         Command::Check(args) => check(args).await,
         Command::Run { name, file, dry: true, answer, json } => {
             super::playbook_dry::show(place.here()?, name, &file, answer, json.json).await

@@ -4,15 +4,16 @@
 use std::{collections::BTreeMap, path::Path};
 
 use domain::{
-    decide::check_schema,
-    judging::{self, Case},
+    judging::Case,
     playbook::dry::{DryStep, dry_run},
+    rerun,
+    rules::rules_of,
 };
 use serde_json::{Value, json};
-use store::mcp_servers;
+use store::policies;
 use uuid::Uuid;
 
-use super::{Context, blocking, playbook::described};
+use super::{Context, blocking, playbook::described, policy_more::word};
 use crate::{Error, Result, output};
 
 /// The answer of a step as `STEP=JSON`; what is no JSON is text.
@@ -99,13 +100,6 @@ async fn judge(ctx: &Context, step: &DryStep, task: &Value) -> Result<(String, S
     if step.kind != "call" {
         return Ok(("-".to_owned(), "no tool is called".to_owned()));
     }
-    let tool = mcp_servers::tool(&ctx.actor, &ctx.store, &step.server, &step.tool).await?;
-    let Some(tool) = tool.filter(mcp_servers::ServerTool::is_usable) else {
-        return Ok(("deny".to_owned(), "the tool is not there, or not approved".to_owned()));
-    };
-    if let Err(e) = check_schema(&tool.input_schema, &step.arguments) {
-        return Ok(("deny".to_owned(), e.to_string()));
-    }
     let case = Case {
         server: step.server.clone(),
         tool: step.tool.clone(),
@@ -113,8 +107,7 @@ async fn judge(ctx: &Context, step: &DryStep, task: &Value) -> Result<(String, S
         outside: true,
         task: task.clone(),
     };
-    let verdict = judging::judge(&ctx.actor, &ctx.store, &case).await?;
-    let says =
-        serde_json::to_value(verdict.effect).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
-    Ok((says, verdict.reason))
+    let rules = rules_of(policies::list(&ctx.actor, &ctx.store).await?);
+    let (effect, why) = rerun::says(&ctx.store, &ctx.actor, &rules, &case).await?;
+    Ok((word(effect), why))
 }

@@ -139,7 +139,8 @@ pub(super) async fn replay(ctx: &Context, days: i64, past: Span, as_json: bool) 
     })
 }
 
-fn word(effect: domain::policy::Effect) -> String {
+/// An effect as the rules write it.
+pub(super) fn word(effect: domain::policy::Effect) -> String {
     serde_json::to_value(effect).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
 

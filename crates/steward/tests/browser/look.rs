@@ -2,7 +2,12 @@
 
 use fantoccini::Locator;
 use serde_json::json;
-use store::{Actor, approvals, tasks};
+use store::{
+    Actor, approvals,
+    runs::{self, NewStep},
+    tasks, users,
+};
+use uuid::Uuid;
 
 use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
 
@@ -94,6 +99,7 @@ async fn every_page_is_seen_by_everybody() {
     new.due_date = Some(store::now() + jiff::SignedDuration::from_hours(50));
     new.tags = vec!["tax".to_owned()];
     let plan = tasks::create(&bench.ada, &bench.store, &new).await.unwrap();
+    let led = led_by_a_model(&bench).await;
     let process = bench.start(&[]);
     let browser = Browser::start().await;
     let desk = process.address.clone();
@@ -112,12 +118,66 @@ async fn every_page_is_seen_by_everybody() {
     look_at(&browser, &format!("{desk}approvals/{}?edit=yes", open.id), "approval").await;
     look_at(&browser, &format!("{desk}tasks/{}", open.task_id.unwrap()), "task").await;
     look_at(&browser, &format!("{desk}tasks/{plan}"), "task-planned").await;
+    look_at(&browser, &format!("{desk}tasks/{led}/playbook"), "playbook-of-a-task").await;
     look_at(&browser, &format!("{desk}policies/new?approval={}", open.id), "rule-of-a-decision").await;
     // An address that leads nowhere is told by a page, and by a line of the console.
     let complaints: Vec<_> = browser.complaints().await.into_iter().filter(|c| !c.contains("/nowhere")).collect();
     assert_eq!(complaints, Vec::<String>::new());
     browser.end().await;
     assert!(process.stop().await.success());
+}
+
+/// A mail that a model answered, and a playbook that was made of it.
+async fn led_by_a_model(bench: &Bench) -> Uuid {
+    let (ada, on) = (&bench.ada, &bench.store);
+    let employee = users::agent(&Actor::service(), on, domain::accounts::EMPLOYEE).await.unwrap().unwrap();
+    let agent = Actor::user(employee);
+    let new = tasks::NewTask {
+        assigned_to: Some(employee),
+        metadata: json!({
+            "event": { "kind": "mail", "from": { "name": "The mill", "address": "orders@mill.example.org" }, "subject": "Order 4711" },
+            "watcher": { "name": "mail" },
+        }),
+        ..tasks::NewTask::titled("Mail: Order 4711")
+    };
+    let task = tasks::create(ada, on, &new).await.unwrap();
+    tasks::add_provenance(ada, on, task, true, "watcher:mail", json!({})).await.unwrap();
+    let run = runs::create(&agent, on, task, "model:main", "{}", "h").await.unwrap();
+    let calls = [
+        ("get_file_info", json!({ "path": "/home/ada/orders/4711.pdf" }), "size: 1200"),
+        (
+            "move_file",
+            json!({ "source": "/home/ada/orders/4711.pdf", "destination": "/home/ada/Mill/Order 4711" }),
+            "moved",
+        ),
+    ];
+    for (ordinal, (tool, arguments, answer)) in (0..).zip(calls) {
+        let arguments = domain::playbook::canonical_json(&arguments);
+        let step = NewStep {
+            run_id: run,
+            task_id: task,
+            ordinal,
+            name: format!("turn {ordinal} call 1"),
+            server: "files".to_owned(),
+            tool: tool.to_owned(),
+            state: "allowed",
+            arguments: arguments.clone(),
+            arguments_sha256: "h".to_owned(),
+            policy_id: None,
+            policy_reason: None,
+            attempt: 1,
+            error: None,
+        };
+        let step = runs::add_step(&agent, on, &step).await.unwrap();
+        assert!(runs::start_step(&agent, on, step, 1, &arguments, "h").await.unwrap());
+        let result = json!({ "content": [{ "type": "text", "text": answer }] }).to_string();
+        assert!(runs::end_step(&agent, on, step, "succeeded", Some(&result), None).await.unwrap());
+    }
+    assert!(runs::finish(&agent, on, run, "completed", None).await.unwrap());
+    domain::tasks::set_status(on, ada, task, "completed", None).await.unwrap();
+    let draft = domain::promote::promote(on, ada, task, None).await.unwrap();
+    domain::playbooks::save(on, ada, draft.source, Some(task), &[]).await.unwrap();
+    task
 }
 
 #[tokio::test(flavor = "multi_thread")]

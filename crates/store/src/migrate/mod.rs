@@ -89,6 +89,7 @@ migrations! {
     38 "steps_started_at" "0038_steps_started_at",
     39 "votes_and_secrets" "0039_votes_and_secrets",
     40 "notifications_user_ways" "0040_notifications_user_ways",
+    41 "playbooks" "0041_playbooks",
 }
 
 /// A migration that stands in a database.

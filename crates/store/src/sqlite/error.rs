@@ -79,6 +79,7 @@ pub(crate) fn unique(columns: &str) -> String {
         "runs.task_id, runs.number" => "uq_runs_task_number".to_owned(),
         "steps.run_id, steps.ordinal" => "uq_steps_run_ordinal".to_owned(),
         "model_turns.run_id, model_turns.ordinal" => "uq_model_turns_run_ordinal".to_owned(),
+        "playbooks.name" => "uq_playbooks_name".to_owned(),
         "schedule_fires.name" => "uq_schedule_fires_running".to_owned(),
         "api_tokens.token"
         | "users.username"

@@ -44,3 +44,26 @@ WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (
 BEGIN SELECT RAISE(ABORT, 'refused: handbook'); END;
 CREATE TEMP TRIGGER guard_handbook_delete BEFORE DELETE ON main.handbook
 BEGIN SELECT RAISE(ABORT, 'refused: handbook'); END;
+
+CREATE TEMP TRIGGER guard_playbooks_insert BEFORE INSERT ON main.playbooks
+BEGIN
+    SELECT RAISE(ABORT, 'refused: playbooks')
+    WHERE is_service() OR (NEW.created_by = current_user_id() AND has_permission(current_user_id(), 'policy_admin')) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_playbooks_columns BEFORE UPDATE OF id, name, source, task_id, created_by, created_at ON main.playbooks
+WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
+  AND NOT (OLD.task_id IS NOT NULL AND NEW.task_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id))
+BEGIN SELECT RAISE(ABORT, 'refused: playbooks'); END;
+CREATE TEMP TRIGGER guard_playbooks_columns_service BEFORE UPDATE OF is_on, switched_at ON main.playbooks
+WHEN is_service()
+BEGIN SELECT RAISE(ABORT, 'refused: playbooks'); END;
+CREATE TEMP TRIGGER guard_playbooks_update BEFORE UPDATE OF is_on, switched_at ON main.playbooks
+WHEN NOT is_service()
+BEGIN
+    SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'policy_admin');
+END;
+CREATE TEMP TRIGGER guard_playbooks_delete BEFORE DELETE ON main.playbooks
+BEGIN
+    SELECT RAISE(ABORT, 'refused: playbooks') WHERE is_service();
+    SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'policy_admin');
+END;

@@ -169,6 +169,13 @@ SELECT version, content, created_by, created_at
 FROM main.handbook
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
+-- What is not used yet may hold words of a task that others may not see.
+CREATE TEMP VIEW playbooks AS
+SELECT id, name, source, is_on, task_id, created_by, created_at, switched_at
+FROM main.playbooks
+WHERE is_service() OR has_permission(current_user_id(), 'policy_admin')
+   OR (is_on AND has_permission(current_user_id(), 'sign_in'));
+
 CREATE TEMP VIEW approval_calls AS
 SELECT approval_id, step_id, server, tool, definition_sha256, arguments, arguments_sha256, created_at
 FROM main.approval_calls c

@@ -1,14 +1,20 @@
-//! `model_turns`, `model_spend` and `handbook`.
+//! `model_turns`, `model_spend`, `handbook` and `playbooks`.
 
 use store::{
     handbook,
     model_turns::{self, NewTurn, TurnEnd, Used},
+    playbooks, tasks,
 };
 use uuid::Uuid;
 
 use crate::common::{Db, id, refusal};
 
-crate::on_both!(a_question_is_answered_once, what_is_spent_adds_up, the_handbook_has_versions);
+crate::on_both!(
+    a_question_is_answered_once,
+    what_is_spent_adds_up,
+    the_handbook_has_versions,
+    a_kept_playbook_is_seen_by_others_once_it_is_on,
+);
 
 fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
     NewTurn {
@@ -106,4 +112,36 @@ async fn the_handbook_has_versions(db: &Db) {
     assert_eq!((current.version, current.content.as_str()), (2, "Be kind and quick."));
     assert_eq!(current.created_by, Some(id(&db.ada)));
     assert_eq!(handbook::list(&db.bob, on).await.unwrap().iter().map(|h| h.version).collect::<Vec<_>>(), [2, 1]);
+}
+
+async fn a_kept_playbook_is_seen_by_others_once_it_is_on(db: &Db) {
+    let on = &db.store;
+    let task = tasks::create(&db.ada, on, &tasks::NewTask::titled("x")).await.unwrap();
+    for actor in [&db.bob, &db.obs, &db.employee, &db.admin_agent, &db.service, &db.nobody] {
+        assert_eq!(refusal(playbooks::create(actor, on, "mine", "name: mine", None).await), "refused", "{actor:?}");
+    }
+    playbooks::create(&db.ada, on, "mine", "name: mine", Some(task)).await.unwrap();
+    assert_eq!(refusal(playbooks::create(&db.ada, on, "mine", "x", None).await), "uq_playbooks_name");
+    assert_eq!(refusal(playbooks::create(&db.ada, on, "empty", "", None).await), "chk_playbook_source");
+    let kept = playbooks::named(&db.ada, on, "mine").await.unwrap().unwrap();
+    assert_eq!((kept.is_on, kept.task_id, kept.created_by), (false, Some(task), Some(id(&db.ada))));
+    assert_eq!((kept.source.as_str(), kept.switched_at), ("name: mine", None));
+    for actor in [&db.bob, &db.employee, &db.admin_agent] {
+        assert!(playbooks::named(actor, on, "mine").await.unwrap().is_none(), "a draft is its makers' alone");
+        assert!(!playbooks::switch(actor, on, "mine", true).await.unwrap(), "{actor:?}");
+    }
+    assert!(playbooks::switch(&db.ada, on, "mine", true).await.unwrap());
+    let names = |found: Vec<playbooks::KeptPlaybook>| found.into_iter().map(|p| p.name).collect::<Vec<_>>();
+    assert_eq!(names(playbooks::in_use(&db.employee, on).await.unwrap()), ["mine"]);
+    assert_eq!(names(playbooks::list(&db.bob, on).await.unwrap()), ["mine"]);
+    assert!(playbooks::list(&db.nobody, on).await.unwrap().is_empty());
+    // The task goes, the playbook stays.
+    assert!(tasks::delete(&db.ada, on, task).await.unwrap());
+    let kept = playbooks::named(&db.bob, on, "mine").await.unwrap().unwrap();
+    assert!(kept.task_id.is_none() && kept.switched_at.is_some());
+    assert!(!playbooks::remove(&db.employee, on, "mine").await.unwrap());
+    assert!(playbooks::remove(&db.ada, on, "mine").await.unwrap());
+    let trail = store::audit_trail::list(&db.ada, on, Some("playbook"), Some(kept.id), 10).await.unwrap();
+    assert_eq!(trail.first().map(|a| a.action.as_str()), Some("playbook_deleted"));
+    assert_eq!(trail.last().map(|a| a.action.as_str()), Some("playbook_created"));
 }

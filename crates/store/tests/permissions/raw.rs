@@ -77,6 +77,7 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("notification_outbox", "notification_id = '{notification}'", &[("notification_id", "{new}")]),
     ("notifications", "id = '{notification}'", &[("id", "{new}")]),
     ("passkeys", "user_id = '{creator}'", &[("id", "{new}"), ("credential_sha256", "{hex}")]),
+    ("playbooks", "name = 'used'", &[("id", "{new}"), ("name", "raw")]),
     ("policies", "id = '{policy}'", &[("id", "{new}"), ("name", "raw")]),
     ("push_keys", "id = 1", &[("id", "2")]),
     ("push_subscriptions", "user_id = '{creator}'", &[("id", "{new}"), ("endpoint_sha256", "{hex}")]),

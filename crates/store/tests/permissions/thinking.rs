@@ -1,6 +1,6 @@
-//! The verbs of work that a model leads: its turns, what is spent, and the handbook.
+//! The verbs of work that a model leads: its turns, what is spent, the handbook, and playbooks made of it.
 
-use store::{Result, Transaction, handbook, model_turns};
+use store::{Result, Transaction, handbook, model_turns, playbooks};
 
 use crate::{
     verbs::{done, seen},
@@ -22,6 +22,12 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "handbook.current" => seen(handbook::current(me, tx).await?.is_some()),
         "handbook.list" => seen(!handbook::list(me, tx).await?.is_empty()),
         "handbook.save" => handbook::save(me, tx, 2, "Be quick.").await.map(|()| done(true))?,
+        "playbooks.list" => seen(!playbooks::list(me, tx).await?.is_empty()),
+        "playbooks.in_use" => seen(!playbooks::in_use(me, tx).await?.is_empty()),
+        "playbooks.named" => seen(playbooks::named(me, tx, "draft").await?.is_some()),
+        "playbooks.create" => playbooks::create(me, tx, "new", "name: new", None).await.map(|_| done(true))?,
+        "playbooks.switch" => done(playbooks::switch(me, tx, "draft", true).await?),
+        "playbooks.remove" => done(playbooks::remove(me, tx, "draft").await?),
         other => panic!("{other} is in VERBS and not tried"),
     })
 }

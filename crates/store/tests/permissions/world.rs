@@ -15,7 +15,7 @@ use store::{
     notification_channels, notifications,
     notifications::NewNotification,
     passkeys::{self, NewPasskey},
-    policies,
+    playbooks, policies,
     policies::NewPolicy,
     push_subscriptions, runs,
     runs::NewStep,
@@ -228,6 +228,10 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
     handbook::save(&db.ada, on, 1, "Be kind.").await.unwrap();
     contacts::add(&db.ada, on, "bob@example.org", Some("Bob")).await.unwrap();
+    for (name, is_on) in [("draft", false), ("used", true)] {
+        playbooks::create(&db.ada, on, name, "steps: []", None).await.unwrap();
+        assert!(playbooks::switch(&db.ada, on, name, is_on).await.unwrap());
+    }
     let link = "f".repeat(64);
     sessions::create_setup_link(&db.service, on, &link, in_seconds(600)).await.unwrap();
     let secret = Some(json!({ "sealed": "s3cret" }));

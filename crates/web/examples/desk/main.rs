@@ -47,6 +47,7 @@ async fn main() -> Done {
                 name: "file-away".to_owned(),
                 description: Some("Files what arrives by kind and date".to_owned()),
                 origin: "built in".to_owned(),
+                is_on: true,
                 errors: Vec::new(),
             }]
         }),

@@ -76,8 +76,10 @@ impl<'a> Form<'a> {
     /// Several lines.
     pub fn lines(&self, name: &str, label: &str, at_first: &str, hint: &str, rows: u8) -> Markup {
         let value = self.value(name, at_first);
+        // What stands there already may be changed, however long it is.
+        let most = value.chars().count().max(10_000) * 2;
         self.field(name, label, hint, |described, invalid| html! {
-            textarea id=(name) name=(name) rows=(rows) maxlength="20000" aria-describedby=[described] aria-invalid=[invalid] { "\n" (value) }
+            textarea id=(name) name=(name) rows=(rows) maxlength=(most) aria-describedby=[described] aria-invalid=[invalid] { "\n" (value) }
         })
     }
 

@@ -27,6 +27,7 @@ mod passkeys;
 mod past;
 mod playbooks;
 mod presets;
+mod promote;
 mod rules;
 mod servers;
 mod settings;
@@ -46,6 +47,7 @@ mod words;
 pub(crate) use account_telling::try_way;
 pub(crate) use approval::{give, send_back};
 pub(crate) use models::at_hand as models;
+pub(crate) use playbooks::{keep as keep_playbook, read as read_playbook};
 pub(crate) use watchers::preview;
 
 use axum::{
@@ -85,6 +87,7 @@ fn work() -> Router<App> {
         .route("/tasks", get(tasks::page))
         .route("/tasks/new", get(task_form::new_page).post(task_form::create))
         .route("/tasks/{id}", get(task::page))
+        .route("/tasks/{id}/playbook", get(promote::page).post(promote::change))
         .route("/tasks/{id}/edit", get(task_form::edit_page).post(task_form::edit))
         .route("/tasks/{id}/assign", post(task_form::assign))
         .route("/tasks/{id}/status", post(task::set_status))
@@ -122,6 +125,8 @@ fn house() -> Router<App> {
         .route("/models", get(models::page))
         .route("/playbooks", get(playbooks::page))
         .route("/playbooks/check", post(playbooks::check))
+        .route("/playbooks/switch", post(playbooks::switch))
+        .route("/playbooks/remove", post(playbooks::remove))
         .route("/activity", get(activity::page))
         .route("/logs", get(logs::page))
         .route("/audit", get(audit::page))

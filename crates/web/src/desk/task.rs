@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::brain;
+use domain::{brain, promote};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -214,7 +214,7 @@ fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
                     section aria-labelledby="facts" { h2 #facts { "Facts" } (facts(view)) }
                     @if !view.before.is_empty() { section aria-labelledby="first" { h2 #first { "Needs first" } (graph::draw(task, &view.before)) } }
                     section aria-labelledby="files" { h2 #files { "Files" } (file_list(&view.files)) (add_file(me, task)) }
-                    section #acts data-live="" aria-labelledby="act" { h2 #act { "What you can do" } (acts(me, task)) }
+                    section #acts data-live="" aria-labelledby="act" { h2 #act { "What you can do" } (acts(me, task)) (promotion(view)) }
                 }
             }
         },
@@ -261,6 +261,16 @@ fn acts(me: &Reader, task: &Task) -> Markup {
                 }
             } @else { p.soft.small { "A new run begins from the start of its playbook." } }
             div.buttons { @for (status, label, class) in moves { button class=(class) type="submit" name="status" value=(status) { (label) } } }
+        }
+    }
+}
+
+/// The way to a playbook that does the same.
+fn promotion(view: &View) -> Markup {
+    html! {
+        @if promote::finished_run(&view.runs).is_some() {
+            p.soft.small { "A model led this to its end. What it did can be done again without it." }
+            div.buttons { a.button href={ "/tasks/" (view.task.id) "/playbook" } { "Make a playbook of it" } }
         }
     }
 }

@@ -153,6 +153,8 @@ async fn reading_decides_nothing() {
         format!("/approvals/{id}/extend"),
         "/playbooks".to_owned(),
         "/playbooks/check".to_owned(),
+        "/playbooks/switch".to_owned(),
+        "/playbooks/remove".to_owned(),
         "/account".to_owned(),
         "/account/leave".to_owned(),
         "/account/tokens".to_owned(),

@@ -195,6 +195,7 @@ impl House {
                     name: name.to_owned(),
                     description: None,
                     origin: "built in".to_owned(),
+                    is_on: true,
                     errors: if name == "broken" { vec!["line 2: no steps".to_owned()] } else { Vec::new() },
                 })
                 .to_vec()

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::{
     Actor, mcp_servers,
     notifications::{self, NewNotification},
+    playbooks,
     policies::{self, NewPolicy},
     tasks::{self, NewTask},
     watchers,
@@ -78,6 +79,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("post_tasks_id_reopen", "/v1/tasks/{done}/reopen", "{}"),
     ("get_tasks_id_dependencies", "/v1/tasks/{task}/dependencies", ""),
     ("post_tasks_id_dependencies", "/v1/tasks/{task}/dependencies", "{}"),
+    ("post_tasks_id_promote", "/v1/tasks/{task}/promote", "{}"),
     ("get_tasks_id_standing", "/v1/tasks/{task}/standing", ""),
     ("get_tasks_id_runs", "/v1/tasks/{task}/runs", ""),
     ("get_tasks_id_attachments", "/v1/tasks/{task}/attachments", ""),
@@ -114,6 +116,16 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("patch_policies_id", "/v1/policies/{policy}", r#"{"is_active": false}"#),
     ("delete_policies_id", "/v1/policies/{policy}", "{}"),
     ("get_playbooks", "/v1/playbooks", ""),
+    ("post_playbooks", "/v1/playbooks", r#"{"source": "name: {name}\nsteps: [{name: a, server: s, tool: t}]"}"#),
+    ("get_playbooks_name", "/v1/playbooks/{playbook}", ""),
+    ("delete_playbooks_name", "/v1/playbooks/{playbook}", "{}"),
+    ("post_playbooks_name_on", "/v1/playbooks/{playbook}/on", "{}"),
+    ("post_playbooks_name_off", "/v1/playbooks/{playbook}/off", "{}"),
+    (
+        "post_playbooks_replay",
+        "/v1/playbooks/replay",
+        r#"{"source": "name: x\nsteps: [{name: a, server: s, tool: t}]"}"#,
+    ),
     ("post_playbooks_check", "/v1/playbooks/check", r#"{"source": "x"}"#),
     ("get_handbook", "/v1/handbook", ""),
     ("post_handbook", "/v1/handbook", r#"{"read": 7, "content": "x"}"#),
@@ -170,6 +182,12 @@ impl World {
         text = text.replace("{ada}", &self.ada.to_string()).replace("{tomorrow}", &tomorrow.to_string());
         if text.contains("{name}") {
             text = text.replace("{name}", &self.name());
+        }
+        if text.contains("{playbook}") {
+            let name = self.name();
+            playbooks::create(&ada, on, &name, "name: kept", None).await.unwrap();
+            assert!(playbooks::switch(&ada, on, &name, true).await.unwrap());
+            text = text.replace("{playbook}", &name);
         }
         for word in ["task", "done", "approval", "watcher", "server", "policy", "notification"] {
             let place = format!("{{{word}}}");

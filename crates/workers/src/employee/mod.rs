@@ -4,6 +4,7 @@
 //! database each time, so that a crash at any point resumes where the work stood and nothing is done twice.
 
 mod call;
+mod choose;
 mod files;
 mod gate;
 mod think;
@@ -17,7 +18,6 @@ use domain::{
     work::{self, PlannedCall, Work, Worker},
 };
 use jiff::{SignedDuration, Timestamp};
-use serde_json::Value as Json;
 use store::{
     Actor, Store, sessions,
     signals::{Receiver, Signal, Topic},
@@ -257,25 +257,10 @@ impl Employee {
         }
     }
 
-    /// Begins a run with the playbook the task names, or with a model where it names none. `None`: it can't be, and the task
-    /// has failed with the reason.
+    /// Begins a run. `None`: it can't be, and the task has failed with the reason.
     async fn begin(&self, worker: &Worker, lease: &Lease) -> Result<Option<Work>> {
         let task = domain::tasks::get(&self.store, &worker.actor, lease.task_id).await?;
-        let named = task.metadata.get("playbook").and_then(Json::as_str).map(str::to_owned);
-        let found = match named {
-            None => self.brief(worker, &task).await?.ok_or_else(|| {
-                "The task names no playbook, and no language model is set up: give it one, or do it yourself."
-                    .to_owned()
-            }),
-            Some(name) => {
-                let library = self.library.clone();
-                let read = tokio::task::spawn_blocking(move || {
-                    library.get(&name).map(|(p, source)| (p.name().to_owned(), source))
-                });
-                read.await.map_err(|e| Error::Internal(e.to_string()))?.map_err(|e| e.to_string())
-            }
-        };
-        match found {
+        match self.choose(worker, &task).await? {
             Ok((name, source)) => {
                 let work = work::open(worker, &self.store, lease, &name, &source).await?;
                 checkpoint::reached("run begun");

@@ -1,13 +1,18 @@
 //! What work is done with: watchers, servers, rules, schedules and playbooks.
 
 use domain::{
+    playbook::draft::Draft,
+    playbooks,
     policy::{Effect, Verdict},
+    promote,
+    rerun::{self, Replayed, Span},
     rules, schedules as schedule_rules, servers,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{
     mcp_servers::{self, Server, ServerTool},
+    playbooks::{self as kept_playbooks, KeptPlaybook},
     policies::{self, Asking, NewPolicy, Policy},
     schedules::{self, Change, Schedule},
     watchers::{self, Watcher},
@@ -297,12 +302,25 @@ impl Place {
         }
     }
 
-    /// The playbooks at hand.
+    /// The playbooks at hand: files, and those that are kept in the database.
     pub(crate) async fn playbooks(&self) -> Result<Vec<Entry>> {
         match self {
             Self::Here(ctx) => {
-                let library = ctx.library();
-                blocking(move || Ok(library.names())).await
+                let (library, kept) = (ctx.library(), kept_playbooks::list(&ctx.actor, &ctx.store).await?);
+                blocking(move || {
+                    let kept = kept.into_iter().map(|kept| {
+                        let (description, errors) = playbooks::described(&kept);
+                        Entry {
+                            name: kept.name,
+                            description,
+                            origin: "kept here".to_owned(),
+                            is_on: kept.is_on,
+                            errors,
+                        }
+                    });
+                    Ok(library.names().into_iter().chain(kept).collect())
+                })
+                .await
             }
             Self::There(there) => there.whole("/v1/playbooks", &[]).await,
         }
@@ -325,4 +343,83 @@ impl Place {
             }
         }
     }
+
+    /// A playbook draft of what a model did for a task; nothing is kept.
+    pub(crate) async fn draft(&self, task: Uuid, name: Option<&str>) -> Result<Draft> {
+        match self {
+            Self::Here(ctx) => Ok(promote::promote(&ctx.store, &ctx.actor, task, name).await?),
+            Self::There(there) => {
+                there.send_json("POST", &format!("/v1/tasks/{task}/promote"), &json!({ "name": name })).await
+            }
+        }
+    }
+
+    /// Keeps a playbook, switched off.
+    pub(crate) async fn keep_playbook(&self, source: String, task: Option<Uuid>) -> Result<KeptPlaybook> {
+        match self {
+            Self::Here(ctx) => {
+                let library = ctx.library();
+                let files = blocking(move || Ok(library.names())).await?;
+                let taken: Vec<String> = files.into_iter().map(|entry| entry.name).collect();
+                Ok(playbooks::save(&ctx.store, &ctx.actor, source, task, &taken).await?)
+            }
+            Self::There(there) => {
+                there.send_json("POST", "/v1/playbooks", &json!({ "source": source, "task_id": task })).await
+            }
+        }
+    }
+
+    /// A playbook that is kept, if there is one of this name.
+    pub(crate) async fn kept_playbook(&self, name: &str) -> Result<Option<KeptPlaybook>> {
+        match self {
+            Self::Here(ctx) => Ok(kept_playbooks::named(&ctx.actor, &ctx.store, name).await?),
+            Self::There(there) => match promote::checked(name) {
+                // The name is a part of the address.
+                Ok(name) => there.find(&format!("/v1/playbooks/{name}")).await,
+                Err(_) => Ok(None),
+            },
+        }
+    }
+
+    /// Switches a kept playbook on or off.
+    pub(crate) async fn switch_playbook(&self, name: &str, is_on: bool) -> Result<KeptPlaybook> {
+        match self {
+            Self::Here(ctx) => Ok(playbooks::switch(&ctx.store, &ctx.actor, name, is_on).await?),
+            Self::There(there) => {
+                let (name, to) = (promote::checked(name)?, if is_on { "on" } else { "off" });
+                there.send_json("POST", &format!("/v1/playbooks/{name}/{to}"), &json!({})).await
+            }
+        }
+    }
+
+    /// Removes a kept playbook.
+    pub(crate) async fn remove_playbook(&self, name: &str) -> Result<()> {
+        match self {
+            Self::Here(ctx) => Ok(playbooks::remove(&ctx.store, &ctx.actor, name).await?),
+            Self::There(there) => {
+                there.tell("DELETE", &format!("/v1/playbooks/{}", promote::checked(name)?), &json!({})).await
+            }
+        }
+    }
+
+    /// What a playbook would do with past events.
+    pub(crate) async fn replay_playbook(&self, source: String, span: Span) -> Result<Vec<Replayed>> {
+        match self {
+            Self::Here(ctx) => {
+                let playbook = blocking(move || Ok(playbooks::read(&source)?)).await?;
+                Ok(rerun::replay(&ctx.store, &ctx.actor, &playbook, &span).await?)
+            }
+            Self::There(there) => {
+                let body = json!({ "source": source, "watcher": span.watcher, "last": span.last });
+                let tried: Tried = there.send_json("POST", "/v1/playbooks/replay", &body).await?;
+                Ok(tried.events)
+            }
+        }
+    }
+}
+
+/// What a Steward elsewhere says of past events.
+#[derive(Debug, Deserialize)]
+struct Tried {
+    events: Vec<Replayed>,
 }

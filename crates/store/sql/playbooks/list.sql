@@ -1,0 +1,1 @@
+SELECT {columns} FROM playbooks ORDER BY name COLLATE "C" LIMIT 200

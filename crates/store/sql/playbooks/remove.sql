@@ -1,0 +1,1 @@
+DELETE FROM playbooks WHERE name = $1
