@@ -3,11 +3,20 @@
 
 #[path = "../bench/mod.rs"]
 mod bench;
+mod demo;
+#[allow(dead_code, reason = "one test uses a part of it")]
+#[path = "../../../workers/tests/common/dovecot.rs"]
+mod dovecot;
 mod driver;
 mod files;
 mod look;
+#[path = "../../../workers/tests/common/model_server.rs"]
+mod model_server;
 mod passkeys;
 mod program;
+#[allow(dead_code, reason = "one test uses a part of it")]
+#[path = "../../../workers/tests/common/smtp.rs"]
+mod smtp;
 mod together;
 
 use bench::Bench;
