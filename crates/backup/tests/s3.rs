@@ -162,6 +162,16 @@ async fn bundles_are_kept_in_object_storage() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_is_not_there_is_named_in_plain_words() {
+    let server = Server::start().await;
+    let place = Server::place(server.address);
+    let said = place.list("bundles").await.unwrap_err().to_string();
+    assert!(said.contains("there is no such bucket; make it") && !said.contains('<'), "{said}");
+    let said = place.put_bytes("probe/1", Bytes::from_static(b"kept")).await.unwrap_err().to_string();
+    assert!(said.contains("there is no such bucket; make it") && !said.contains('<'), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_locked_outlives_its_removal() {
     let server = Server::start().await;
     let answer = server.ask("PUT /kept HTTP/1.1\r\nx-amz-bucket-object-lock-enabled: true").await;

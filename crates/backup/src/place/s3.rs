@@ -79,19 +79,32 @@ impl S3 {
     /// Where nothing is looked for, what is missing is the bucket.
     fn refused(&self, e: object_store::Error, name: &str) -> Error {
         match self.failed(e, name) {
-            Error::Missing { .. } => Error::Place {
-                place: self.describe(),
-                reason: "there is no such bucket; make it, or check its name, endpoint and region (backup_target, backup_s3_…)".to_owned(),
-            },
+            Error::Missing { .. } => self.no_bucket(),
             other => other,
         }
+    }
+
+    fn no_bucket(&self) -> Error {
+        let reason =
+            "there is no such bucket; make it, or check its name, endpoint and region (backup_target, backup_s3_…)";
+        Error::Place { place: self.describe(), reason: reason.to_owned() }
     }
 
     fn failed(&self, e: object_store::Error, name: &str) -> Error {
         match e {
             object_store::Error::NotFound { .. } => Error::Missing { what: name.to_owned() },
             other => {
-                let said = other.to_string().replace('\n', " ");
+                let said = other.to_string();
+                // A list of what is in no bucket is answered so.
+                if said.contains("<Code>NoSuchBucket</Code>") {
+                    return self.no_bucket();
+                }
+                // What the server says in XML, in its own words for people if it has such.
+                let (head, body) = said.split_once("<?xml").unwrap_or((&said, ""));
+                let message = body.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+                let said =
+                    format!("{}{}", head.trim(), message.map_or_else(String::new, |(words, _)| format!(" {words}")));
+                let said = said.replace('\n', " ");
                 let reason = format!(
                     "{}; check endpoint, region, bucket and keys (backup_s3_…), and that the keys may list, read, write and delete there",
                     said.trim()
