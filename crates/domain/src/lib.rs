@@ -18,6 +18,7 @@ pub mod handbook;
 pub mod intake;
 pub mod judging;
 pub mod master_key;
+pub mod memory;
 pub mod passkeys;
 pub mod passwords;
 pub mod playbook;

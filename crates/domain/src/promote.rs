@@ -78,7 +78,7 @@ fn why_left_out(step: &Step) -> String {
                     deceit::legible(&answer)
                 )
             }
-            _ => format!("left out: the question to a person ({})", step.tool),
+            _ => format!("left out: what no playbook does ({})", step.tool),
         };
     }
     format!(

@@ -7,6 +7,7 @@ pub mod asking;
 mod calls;
 mod journal;
 mod open;
+mod remembering;
 mod thinking;
 pub mod waits;
 
@@ -47,13 +48,13 @@ pub struct Work {
 
 impl Work {
     /// Whether what is worked on comes from outside: the task does, or an event that was waited for, or a model that leads the
-    /// work (or a playbook made of such work) has read what a tool answered, and who knows where the tool had it from. A task
-    /// without provenance was made by a person here.
+    /// work (or a playbook made of such work) has read what a tool answered, and who knows where the tool had it from, or it
+    /// brought to mind what was learned from outside. A task without provenance was made by a person here.
     pub fn is_outside(&self) -> bool {
         self.provenance.as_ref().is_some_and(|p| p.outside)
             || self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.state != "denied" && s.result.is_some())
                 && results_are_outside(&self.run)
-            || self.steps.iter().any(waits::brought_outside)
+            || self.steps.iter().any(|s| waits::brought_outside(s) || remembering::recalled_outside(s))
     }
 }
 

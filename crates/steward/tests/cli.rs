@@ -15,6 +15,8 @@ mod database;
 mod desk;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/memory.rs"]
+mod memory;
 #[path = "cli/outside.rs"]
 mod outside;
 #[path = "cli/people.rs"]

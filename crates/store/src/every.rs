@@ -3,7 +3,7 @@
 
 use crate::{
     activity, api_tokens, approvals, audit_trail, briefing, cache, contacts, events, file_attachments, handbook,
-    idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, model_turns,
+    idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, memories, model_turns,
     notification_channels, notification_outbox, notifications, passkeys, playbooks, policies, push_subscriptions, run,
     runs, schedules, sealed, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users,
     watchers,
@@ -28,6 +28,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         login_tries::ALL,
         master_key::ALL,
         mcp_servers::ALL,
+        memories::ALL,
         model_turns::ALL,
         notification_channels::ALL,
         notification_outbox::ALL,

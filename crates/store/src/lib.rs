@@ -37,6 +37,7 @@ pub mod login_tries;
 pub mod maintain;
 pub mod master_key;
 pub mod mcp_servers;
+pub mod memories;
 pub mod metrics;
 pub mod migrate;
 pub mod model_turns;

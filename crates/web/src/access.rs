@@ -37,7 +37,7 @@ pub(crate) fn needed(method: &Method, path: &str) -> Need {
         ("logs", _) => Scope::Logs,
         ("watchers", _) => Scope::Watchers,
         ("servers", _) => Scope::Servers,
-        ("policies" | "playbooks" | "handbook", _) => Scope::Policies,
+        ("policies" | "playbooks" | "handbook" | "memories", _) => Scope::Policies,
         ("users", _) => Scope::Users,
         ("schedules" | "backups" | "system", _) => Scope::System,
         _ => return Need::LogIn,

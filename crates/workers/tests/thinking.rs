@@ -7,6 +7,8 @@ mod common;
 mod model_server;
 #[path = "thinking/promoting.rs"]
 mod promoting;
+#[path = "thinking/remembering.rs"]
+mod remembering;
 
 use common::Steward;
 use domain::{

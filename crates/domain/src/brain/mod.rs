@@ -22,6 +22,10 @@ pub const RUN_PREFIX: &str = "model:";
 pub const OWN_SERVER: &str = "steward";
 /// Asks a person something; the note of the decision is the answer.
 pub const ASK_PERSON: &str = "ask_person";
+/// Notes a fact.
+pub const REMEMBER: &str = "remember";
+/// Looks for facts.
+pub const RECALL: &str = "recall";
 /// Ends the work because it can't be done.
 pub const GIVE_UP: &str = "give_up";
 /// The step in which a person grants more than a limit.

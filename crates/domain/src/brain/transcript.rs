@@ -4,8 +4,8 @@
 use serde_json::Value;
 use store::{model_turns::ModelTurn, runs::Step};
 
-use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, answer_of, step_name, words};
-use crate::{playbook::canonical_json, redact, work::changes_asked};
+use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, RECALL, REMEMBER, answer_of, step_name, words};
+use crate::{memory::Noted, playbook::canonical_json, redact, work::changes_asked};
 
 /// Bytes that are counted as one token: fewer than texts in most languages have, so that the estimate errs on the safe side.
 const BYTES_A_TOKEN: usize = 3;
@@ -85,8 +85,16 @@ fn outcome(call: &AskedCall, step: Option<&Step>, index: usize, mark: &str) -> S
             let result =
                 step.result.as_deref().and_then(|r| serde_json::from_str::<Value>(r).ok()).unwrap_or(Value::Null);
             if step.server == OWN_SERVER {
-                // A person's own words.
-                return format!("The person answers: {}", redact::text(result["answer"].as_str().unwrap_or("yes")));
+                return match step.tool.as_str() {
+                    REMEMBER if result["noted"] == false => "It was known already.".to_owned(),
+                    REMEMBER => "It is noted.".to_owned(),
+                    RECALL => match serde_json::from_value::<Vec<Noted>>(result["facts"].clone()) {
+                        Ok(facts) if !facts.is_empty() => words::remembered(&facts, mark),
+                        _ => "Nothing is known of it.".to_owned(),
+                    },
+                    // A person's own words.
+                    _ => format!("The person answers: {}", redact::text(result["answer"].as_str().unwrap_or("yes"))),
+                };
             }
             let told = words::result(&step.server, &step.tool, &result, mark);
             // An approval with an edit puts its own arguments into the step.

@@ -21,6 +21,7 @@ mod logs;
 mod maintain;
 mod manual;
 mod mcp;
+mod memory;
 mod model;
 mod notify;
 mod partitions;
@@ -172,6 +173,9 @@ enum Acting {
     /// What the employee should know: the handbook, in versions
     #[command(subcommand)]
     Handbook(handbook::Command),
+    /// Facts that the employee remembers
+    #[command(subcommand)]
+    Memory(memory::Command),
     /// Language models that lead work without a playbook
     #[command(subcommand)]
     Model(model::Command),
@@ -324,6 +328,7 @@ async fn act(place: &Place, command: Acting) -> Result<()> {
         Acting::Schedule(command) => schedule::run(place, command).await,
         Acting::Playbook(command) => playbook::run(place, command).await,
         Acting::Handbook(command) => handbook::run(place, command).await,
+        Acting::Memory(command) => memory::run(place.here()?, command).await,
         Acting::Model(command) => model::run(place.here()?, command).await,
         Acting::Notify(command) => notify::run(place, command).await,
         Acting::Logs(args) => logs::run(place, args).await,

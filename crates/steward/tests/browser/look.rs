@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
 
 /// Every page that has no id in its address.
-const PAGES: [&str; 35] = [
+const PAGES: [&str; 36] = [
     "",
     "approvals",
     "approvals?status=all",
@@ -25,6 +25,7 @@ const PAGES: [&str; 35] = [
     "watchers/new?kind=imap",
     "playbooks",
     "handbook",
+    "memory",
     "models",
     "begin",
     "account",
@@ -174,6 +175,7 @@ async fn led_by_a_model(bench: &Bench) -> Uuid {
         assert!(runs::end_step(&agent, on, step, "succeeded", Some(&result), None).await.unwrap());
     }
     assert!(runs::finish(&agent, on, run, "completed", None).await.unwrap());
+    domain::memory::add(on, ada, "Flour is bought at the mill.", true).await.unwrap();
     domain::tasks::set_status(on, ada, task, "completed", None).await.unwrap();
     let draft = domain::promote::promote(on, ada, task, None).await.unwrap();
     domain::playbooks::save(on, ada, draft.source, Some(task), &[]).await.unwrap();

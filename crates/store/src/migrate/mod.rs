@@ -90,6 +90,7 @@ migrations! {
     39 "votes_and_secrets" "0039_votes_and_secrets",
     40 "notifications_user_ways" "0040_notifications_user_ways",
     41 "playbooks" "0041_playbooks",
+    42 "memories" "0042_memories",
 }
 
 /// A migration that stands in a database.

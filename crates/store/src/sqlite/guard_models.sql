@@ -67,3 +67,37 @@ BEGIN
     SELECT RAISE(ABORT, 'refused: playbooks') WHERE is_service();
     SELECT RAISE(IGNORE) WHERE NOT has_permission(current_user_id(), 'policy_admin');
 END;
+
+-- (approval_decide_own is what no agent and no observer has.)
+CREATE TEMP TRIGGER guard_memories_insert BEFORE INSERT ON main.memories
+BEGIN
+    SELECT RAISE(ABORT, 'refused: memories')
+    WHERE is_service() OR (NEW.created_by = current_user_id() AND (
+        (NEW.source = 'person' AND NEW.task_id IS NULL AND NEW.step_id IS NULL AND (has_permission(current_user_id(), 'policy_admin')
+          OR (NEW.user_id = current_user_id() AND has_permission(current_user_id(), 'approval_decide_own'))))
+        OR (NEW.source = 'task' AND NEW.user_id IS NOT NULL AND has_permission(current_user_id(), 'task_create')
+          AND EXISTS (SELECT 1 FROM main.agents a WHERE a.user_id = current_user_id() AND a.kind = 'employee')
+          AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = NEW.task_id AND t.assigned_to = current_user_id())))) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_memories_columns BEFORE UPDATE OF id, user_id, source, outside, task_id, step_id, created_by, created_at
+    ON main.memories
+WHEN NOT (OLD.created_by IS NOT NULL AND NEW.created_by IS NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.created_by))
+  AND NOT (OLD.task_id IS NOT NULL AND NEW.task_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.tasks p WHERE p.id = OLD.task_id))
+  AND NOT (OLD.step_id IS NOT NULL AND NEW.step_id IS NULL AND NOT EXISTS (SELECT 1 FROM main.steps p WHERE p.id = OLD.step_id))
+BEGIN SELECT RAISE(ABORT, 'refused: memories'); END;
+CREATE TEMP TRIGGER guard_memories_columns_service BEFORE UPDATE OF content, edited_at ON main.memories
+WHEN is_service()
+BEGIN SELECT RAISE(ABORT, 'refused: memories'); END;
+CREATE TEMP TRIGGER guard_memories_update BEFORE UPDATE OF content, edited_at ON main.memories
+WHEN NOT is_service()
+BEGIN
+    SELECT RAISE(IGNORE) WHERE (has_permission(current_user_id(), 'policy_admin')
+        OR (OLD.user_id = current_user_id() AND has_permission(current_user_id(), 'approval_decide_own'))) IS NOT TRUE;
+END;
+CREATE TEMP TRIGGER guard_memories_delete BEFORE DELETE ON main.memories
+WHEN NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.users p WHERE p.id = OLD.user_id))
+BEGIN
+    SELECT RAISE(ABORT, 'refused: memories') WHERE is_service();
+    SELECT RAISE(IGNORE) WHERE (has_permission(current_user_id(), 'policy_admin')
+        OR (OLD.user_id = current_user_id() AND has_permission(current_user_id(), 'approval_decide_own'))) IS NOT TRUE;
+END;

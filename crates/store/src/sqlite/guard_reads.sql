@@ -169,6 +169,13 @@ SELECT version, content, created_by, created_at
 FROM main.handbook
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 
+-- The employee works for everybody; what it may tell whom is judged where it recalls.
+CREATE TEMP VIEW memories AS
+SELECT id, content, user_id, source, outside, task_id, step_id, created_by, created_at, edited_at
+FROM main.memories
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in') AND (user_id IS NULL OR user_id = current_user_id()
+   OR has_permission(current_user_id(), 'policy_admin')
+   OR EXISTS (SELECT 1 FROM main.agents a WHERE a.user_id = current_user_id() AND a.kind = 'employee'));
 -- What is not used yet may hold words of a task that others may not see.
 CREATE TEMP VIEW playbooks AS
 SELECT id, name, source, is_on, task_id, created_by, created_at, switched_at

@@ -1,7 +1,8 @@
-//! `model_turns`, `model_spend`, `handbook` and `playbooks`.
+//! `model_turns`, `model_spend`, `handbook`, `memories` and `playbooks`.
 
 use store::{
     handbook,
+    memories::{self, NewMemory},
     model_turns::{self, NewTurn, TurnEnd, Used},
     playbooks, tasks,
 };
@@ -14,6 +15,7 @@ crate::on_both!(
     what_is_spent_adds_up,
     the_handbook_has_versions,
     a_kept_playbook_is_seen_by_others_once_it_is_on,
+    a_fact_is_for_one_persons_work_or_everybodys,
 );
 
 fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
@@ -144,4 +146,62 @@ async fn a_kept_playbook_is_seen_by_others_once_it_is_on(db: &Db) {
     let trail = store::audit_trail::list(&db.ada, on, Some("playbook"), Some(kept.id), 10).await.unwrap();
     assert_eq!(trail.first().map(|a| a.action.as_str()), Some("playbook_deleted"));
     assert_eq!(trail.last().map(|a| a.action.as_str()), Some("playbook_created"));
+}
+
+async fn a_fact_is_for_one_persons_work_or_everybodys(db: &Db) {
+    let on = &db.store;
+    let said = |content: &str, user_id: Option<Uuid>| NewMemory {
+        content: content.to_owned(),
+        user_id,
+        source: "person",
+        outside: false,
+        task_id: None,
+        step_id: None,
+    };
+    let of_bob = memories::create(&db.bob, on, &said("Bob likes blue.", Some(id(&db.bob)))).await.unwrap();
+    let of_all = memories::create(&db.ada, on, &said("We close at five.", None)).await.unwrap();
+    for (actor, whose) in
+        [(&db.bob, None), (&db.bob, Some(id(&db.cat))), (&db.obs, Some(id(&db.obs))), (&db.service, None)]
+    {
+        assert_eq!(refusal(memories::create(actor, on, &said("x", whose)).await), "refused", "{actor:?}");
+    }
+    assert_eq!(refusal(memories::create(&db.ada, on, &said("", None)).await), "chk_memory_content");
+    assert_eq!(refusal(memories::create(&db.ada, on, &said(&"x".repeat(1001), None)).await), "chk_memory_content");
+    let task = db.task("learn").await;
+    let learned = NewMemory {
+        source: "task",
+        outside: true,
+        task_id: Some(task),
+        ..said("The bank's number is 12.", Some(id(&db.bob)))
+    };
+    let from_work = memories::create(&db.employee, on, &learned).await.unwrap();
+    for actor in [&db.bob, &db.admin_agent, &db.ada] {
+        assert_eq!(refusal(memories::create(actor, on, &learned).await), "refused", "{actor:?}");
+    }
+    let for_all = NewMemory { user_id: None, ..learned.clone() };
+    assert_eq!(refusal(memories::create(&db.employee, on, &for_all).await), "refused", "people alone speak for all");
+    let trusted = NewMemory { source: "person", ..learned.clone() };
+    assert_eq!(refusal(memories::create(&db.employee, on, &trusted).await), "refused");
+    let ids = |found: Vec<memories::Memory>| found.into_iter().map(|m| m.id).collect::<Vec<_>>();
+    assert_eq!(ids(memories::told(&db.employee, on, id(&db.bob)).await.unwrap()), [from_work, of_all, of_bob]);
+    assert_eq!(ids(memories::told(&db.employee, on, id(&db.cat)).await.unwrap()), [of_all]);
+    assert_eq!(ids(memories::list(&db.cat, on, 100).await.unwrap()), [of_all], "nobody else's");
+    assert_eq!(ids(memories::list(&db.ada, on, 2).await.unwrap()), [from_work, of_all]);
+    assert!(memories::list(&db.nobody, on, 100).await.unwrap().is_empty());
+    for actor in [&db.cat, &db.employee, &db.admin_agent] {
+        assert!(!memories::edit(actor, on, of_bob, "Eve is right.").await.unwrap(), "{actor:?}");
+        assert!(!memories::remove(actor, on, of_bob).await.unwrap(), "{actor:?}");
+    }
+    assert!(memories::edit(&db.bob, on, from_work, "The bank's number is 13.").await.unwrap());
+    let read = memories::get(&db.ada, on, from_work).await.unwrap().unwrap();
+    assert_eq!(
+        (read.content.as_str(), read.outside, read.edited_at.is_some()),
+        ("The bank's number is 13.", true, true)
+    );
+    assert_eq!((read.task_id, read.created_by), (Some(task), Some(id(&db.employee))));
+    assert!(
+        memories::remove(&db.bob, on, of_bob).await.unwrap() && memories::remove(&db.ada, on, of_all).await.unwrap()
+    );
+    let trail = store::audit_trail::list(&db.ada, on, Some("memory"), Some(of_bob), 10).await.unwrap();
+    assert_eq!(trail.iter().map(|a| a.action.as_str()).collect::<Vec<_>>(), ["memory_deleted", "memory_created"]);
 }

@@ -1,11 +1,20 @@
 //! The verbs of work that a model leads: its turns, what is spent, the handbook, and playbooks made of it.
 
-use store::{Result, Transaction, handbook, model_turns, playbooks};
+use store::{
+    Result, Transaction, handbook,
+    memories::{self, NewMemory},
+    model_turns, playbooks,
+};
 
 use crate::{
     verbs::{done, seen},
     world::{World, an_answer, new_turn},
 };
+
+/// A fact as a person says it.
+fn said(user_id: Option<uuid::Uuid>) -> NewMemory {
+    NewMemory { content: "x".to_owned(), user_id, source: "person", outside: false, task_id: None, step_id: None }
+}
 
 /// Tries a verb of what a model leads.
 pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
@@ -22,6 +31,17 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "handbook.current" => seen(handbook::current(me, tx).await?.is_some()),
         "handbook.list" => seen(!handbook::list(me, tx).await?.is_empty()),
         "handbook.save" => handbook::save(me, tx, 2, "Be quick.").await.map(|()| done(true))?,
+        "memories.create (one's own)" => memories::create(me, tx, &said(me.user_id())).await.map(|_| done(true))?,
+        "memories.create (everybody's)" => memories::create(me, tx, &said(None)).await.map(|_| done(true))?,
+        "memories.create (learned)" => {
+            let learned = NewMemory { source: "task", task_id: Some(task), ..said(Some(w.other)) };
+            memories::create(me, tx, &learned).await.map(|_| done(true))?
+        }
+        "memories.list" => seen(memories::list(me, tx, 2000).await?.iter().any(|m| m.id == w.memory)),
+        "memories.told" => seen(memories::told(me, tx, w.creator).await?.iter().any(|m| m.id == w.memory)),
+        "memories.get" => seen(memories::get(me, tx, w.memory).await?.is_some()),
+        "memories.edit" => done(memories::edit(me, tx, w.memory, "other").await?),
+        "memories.remove" => done(memories::remove(me, tx, w.memory).await?),
         "playbooks.list" => seen(!playbooks::list(me, tx).await?.is_empty()),
         "playbooks.in_use" => seen(!playbooks::in_use(me, tx).await?.is_empty()),
         "playbooks.named" => seen(playbooks::named(me, tx, "draft").await?.is_some()),

@@ -43,7 +43,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
             Box::pin(telling::attempt(verb, tx, w)).await
         }
         "contacts" => Box::pin(trust::contacts(verb, tx, w)).await,
-        "model_turns" | "handbook" | "playbooks" => Box::pin(thinking::attempt(verb, tx, w)).await,
+        "model_turns" | "handbook" | "memories" | "playbooks" => Box::pin(thinking::attempt(verb, tx, w)).await,
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
         "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "passkeys" | "push_subscriptions" | "second_factors" | "sessions" => {

@@ -11,6 +11,7 @@ use store::{
     contacts,
     file_attachments::{self, NewAttachment},
     handbook, idempotency_keys, kept_files, login_tries, master_key, mcp_servers,
+    memories::{self, NewMemory},
     model_turns::{self, NewTurn, TurnEnd},
     notification_channels, notifications,
     notifications::NewNotification,
@@ -58,6 +59,8 @@ pub struct World {
     pub turn: Uuid,
     /// … and one that is open.
     pub open_turn: Uuid,
+    /// A fact for the creator's work.
+    pub memory: Uuid,
     pub attachment: Uuid,
     pub storage_path: String,
     pub watcher: Uuid,
@@ -214,6 +217,12 @@ pub fn an_answer() -> TurnEnd {
     }
 }
 
+/// A fact that somebody told.
+fn new_memory(user_id: Uuid) -> NewMemory {
+    let content = "Invoices go to Taxes.".to_owned();
+    NewMemory { content, user_id: Some(user_id), source: "person", outside: false, task_id: None, step_id: None }
+}
+
 /// Something to tell a person.
 pub fn new_notification(user_id: Uuid) -> NewNotification {
     NewNotification { user_id, title: "t".to_owned(), message: None, r#type: "info", data: json!({}) }
@@ -358,6 +367,7 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
         started,
         turn,
         open_turn,
+        memory: memories::create(&db.ada, on, &new_memory(person)).await.unwrap(),
         attachment,
         storage_path: format!("{task}/a"),
         watcher,

@@ -14,6 +14,7 @@ mod facts;
 mod handbook;
 mod idempotency;
 mod logs;
+mod memories;
 mod notifications;
 pub(crate) mod openapi;
 mod pages;
@@ -85,6 +86,7 @@ fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
         .merge(policies::routes())
         .merge(playbooks::routes())
         .merge(handbook::routes())
+        .merge(memories::routes())
         .merge(notifications::routes())
         .merge(wishes::routes())
         .merge(push::routes())

@@ -28,6 +28,7 @@ pub(crate) const PLACES: [(&str, &[(&str, &str)]); 4] = [
             ("/policies", "Policies"),
             ("/playbooks", "Playbooks"),
             ("/handbook", "Handbook"),
+            ("/memory", "Memory"),
             ("/models", "Models"),
         ],
     ),

@@ -21,6 +21,7 @@ mod graph;
 mod handbook;
 pub(crate) mod layout;
 mod logs;
+mod memory;
 mod models;
 mod parts;
 mod passkeys;
@@ -122,6 +123,9 @@ fn house() -> Router<App> {
         .route("/policies/contacts", get(contacts::page).post(contacts::add))
         .route("/policies/contacts/remove", post(contacts::remove))
         .route("/handbook", get(handbook::page).post(handbook::save))
+        .route("/memory", get(memory::page).post(memory::add))
+        .route("/memory/edit", post(memory::edit))
+        .route("/memory/forget", post(memory::forget))
         .route("/models", get(models::page))
         .route("/playbooks", get(playbooks::page))
         .route("/playbooks/check", post(playbooks::check))

@@ -136,3 +136,32 @@ async fn the_handbook_has_versions_and_differences() {
     let models = browser.get("/models").await.text;
     assert!(models.contains("claude-sonnet-4-5") && models.contains("Cost a day"), "{models}");
 }
+
+#[tokio::test]
+async fn facts_are_told_changed_and_forgotten() {
+    let (house, ada) = House::with_ada().await;
+    let bob = house.add_user(ada, "bob", "user").await;
+    let (browser, at_bob) = (house.browser(ada).await, house.browser(bob).await);
+    assert!(browser.get("/memory").await.text.contains("Nothing is known yet."));
+    let told = at_bob.post("/memory", &[("content", "Bob likes <b>tea</b>.")]).await;
+    assert_eq!((told.status, told.header("location")), (StatusCode::SEE_OTHER, "/memory"), "{}", told.text);
+    assert_eq!(at_bob.post("/memory", &[("content", "x"), ("all", "yes")]).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(at_bob.post("/memory", &[("content", " ")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(
+        browser.post("/memory", &[("content", "We close at five."), ("all", "yes")]).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let page = at_bob.get("/memory").await.text;
+    assert!(page.contains("Bob likes &lt;b&gt;tea&lt;/b&gt;.") && page.contains("We close at five."), "{page}");
+    assert_eq!(page.matches("Change or forget it").count(), 1, "everybody's fact is an admin's to change: {page}");
+    let (_, rest) = page.split_once("name=\"id\" value=\"").unwrap();
+    let id = rest.split('"').next().unwrap().to_owned();
+    let changed = at_bob.post("/memory/edit", &[("id", &id), ("words", "Bob likes coffee.")]).await;
+    assert_eq!(changed.status, StatusCode::SEE_OTHER, "{}", changed.text);
+    let page = browser.get("/memory").await.text;
+    assert!(page.contains("Bob likes coffee.") && page.contains("changed "), "an admin sees it: {page}");
+    assert_eq!(page.matches("Change or forget it").count(), 2);
+    assert_eq!(browser.post("/memory/forget", &[("id", &id)]).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(at_bob.post("/memory/forget", &[("id", &id)]).await.status, StatusCode::NOT_FOUND);
+    assert!(!at_bob.get("/memory").await.text.contains("coffee"));
+}

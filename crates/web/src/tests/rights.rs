@@ -129,6 +129,11 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("post_playbooks_check", "/v1/playbooks/check", r#"{"source": "x"}"#),
     ("get_handbook", "/v1/handbook", ""),
     ("post_handbook", "/v1/handbook", r#"{"read": 7, "content": "x"}"#),
+    ("get_memories", "/v1/memories", ""),
+    ("post_memories", "/v1/memories", r#"{"content": "{name}"}"#),
+    ("get_memories_id", "/v1/memories/{memory}", ""),
+    ("patch_memories_id", "/v1/memories/{memory}", r#"{"content": "other"}"#),
+    ("delete_memories_id", "/v1/memories/{memory}", "{}"),
     ("get_models", "/v1/models", ""),
     ("get_notifications_wishes", "/v1/notifications/wishes", ""),
     ("patch_notifications_wishes", "/v1/notifications/wishes", r#"{"time_zone": "UTC"}"#),
@@ -188,6 +193,10 @@ impl World {
             playbooks::create(&ada, on, &name, "name: kept", None).await.unwrap();
             assert!(playbooks::switch(&ada, on, &name, true).await.unwrap());
             text = text.replace("{playbook}", &name);
+        }
+        if text.contains("{memory}") {
+            let fact = domain::memory::add(on, &bob, &self.name(), false).await.unwrap();
+            text = text.replace("{memory}", &fact.id.to_string());
         }
         for word in ["task", "done", "approval", "watcher", "server", "policy", "notification"] {
             let place = format!("{{{word}}}");

@@ -7,6 +7,7 @@ mod call;
 mod choose;
 mod files;
 mod gate;
+mod mind;
 mod think;
 mod waits;
 

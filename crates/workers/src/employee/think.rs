@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use domain::{
     brain::{
-        self, ASK_PERSON, AskedCall, GIVE_UP, GRANT_MORE, Next, OWN_SERVER,
+        self, ASK_PERSON, AskedCall, GIVE_UP, GRANT_MORE, Next, OWN_SERVER, RECALL, REMEMBER,
         limits::{self, Reached, Usage},
         names::{self, Offer, Offered},
         transcript::transcript,
         words,
     },
+    memory::Noted,
     playbook::{canonical_json, sha256_hex},
     work::{self, PlannedCall, Question as PersonQuestion, Work, Worker},
 };
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
+    Actor, Store,
     approvals::Approval,
     handbook, mcp_servers,
     model_turns::{self, ModelTurn, NewTurn, TurnEnd},
@@ -43,10 +45,13 @@ const MAX_TOOLS: usize = 128;
 
 /// What a run that a model leads is begun with, frozen as its source.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Brief {
+pub(super) struct Brief {
     model: String,
     handbook_version: Option<i32>,
     system: String,
+    /// What is remembered for whoever wants the task done.
+    #[serde(default)]
+    memories: Vec<Noted>,
 }
 
 impl Employee {
@@ -59,6 +64,7 @@ impl Employee {
             handbook_version: handbook.as_ref().map(|h| h.version),
             system: words::system(handbook.as_ref().map(|h| h.content.as_str())),
             model: model.clone(),
+            memories: self.remembered(worker, task).await?,
         };
         let source = serde_json::to_string(&brief).map_err(|e| Error::Internal(e.to_string()))?;
         Ok(Some((format!("{}{model}", brain::RUN_PREFIX), source)))
@@ -213,14 +219,7 @@ impl Employee {
 
     /// Every tool that a person approved, by the name it is offered under.
     async fn offer(&self, worker: &Worker) -> Result<Offer> {
-        let mut tools = Vec::new();
-        let servers = mcp_servers::list(&worker.actor, &self.store).await?;
-        for server in servers.into_iter().filter(|s| s.is_active && s.name != OWN_SERVER) {
-            for tool in mcp_servers::tools(&worker.actor, &self.store, server.id).await? {
-                tools.push(Offered { server: server.name.clone(), tool });
-            }
-        }
-        Ok(names::offer(tools))
+        offer(&worker.actor, &self.store).await
     }
 
     /// A call that the model asks for: to a person, or to a tool by way of the gate. A name that is not offered is told to
@@ -241,6 +240,9 @@ impl Employee {
             arguments_sha256: sha256_hex(&text),
             arguments: text.clone(),
         };
+        if call.name == REMEMBER || call.name == RECALL {
+            return self.mind(worker, work, planned(OWN_SERVER, &call.name), call).await;
+        }
         if call.name == ASK_PERSON {
             let asked = call.arguments.get("question").and_then(Json::as_str).unwrap_or_default().trim();
             if asked.is_empty() {
@@ -277,7 +279,13 @@ impl Employee {
         self.plan(worker, work, planned, &call.arguments).await
     }
 
-    async fn not_made(&self, worker: &Worker, work: &Work, call: PlannedCall, reason: String) -> Result<Turn> {
+    pub(super) async fn not_made(
+        &self,
+        worker: &Worker,
+        work: &Work,
+        call: PlannedCall,
+        reason: String,
+    ) -> Result<Turn> {
         worker.journal_undone(&self.store, work, call, "denied", None, reason).await?;
         checkpoint::reached("step denied");
         Ok(Turn::Again)
@@ -331,6 +339,18 @@ impl Employee {
     }
 }
 
+/// Every tool that may be used, by the name it is offered under.
+pub(super) async fn offer(actor: &Actor, store: &Store) -> Result<Offer> {
+    let mut tools = Vec::new();
+    let servers = mcp_servers::list(actor, store).await?;
+    for server in servers.into_iter().filter(|s| s.is_active && s.name != OWN_SERVER) {
+        for tool in mcp_servers::tools(actor, store, server.id).await? {
+            tools.push(Offered { server: server.name.clone(), tool });
+        }
+    }
+    Ok(names::offer(tools))
+}
+
 /// The run's own model, unless it failed too often in a row or said that it never will.
 fn who_is_asked(brains: &Brains, brief: &Brief, turns: &[ModelTurn], failures: usize) -> String {
     let Some(fallback) = brains.fallback(&brief.model) else { return brief.model.clone() };
@@ -340,7 +360,7 @@ fn who_is_asked(brains: &Brains, brief: &Brief, turns: &[ModelTurn], failures: u
     if of_its_own >= FAILURES_BEFORE_FALLBACK || refused { fallback.to_owned() } else { brief.model.clone() }
 }
 
-fn question(
+pub(super) fn question(
     brains: &Brains,
     name: &str,
     brief: &Brief,
@@ -360,7 +380,11 @@ fn question(
         })
         .collect();
     tools.extend(own_tools());
-    let about = words::task(&work.task, work.provenance.as_ref(), &work::facts(work), &mark);
+    let mut about = words::task(&work.task, work.provenance.as_ref(), &work::facts(work), &mark);
+    if !brief.memories.is_empty() {
+        about.push_str("\n\nWhat was noted before, for what it is worth:\n");
+        about.push_str(&words::remembered(&brief.memories, &mark));
+    }
     let (window, answer) = brains.model(name).map_or((0, 0), |m| (m.window_tokens, u64::from(m.answer_tokens)));
     let tools_bytes: usize =
         tools.iter().map(|t| t.description.len() + t.schema.to_string().len() + t.name.len()).sum();
@@ -371,13 +395,25 @@ fn question(
 }
 
 /// What Steward itself answers.
-fn own_tools() -> [OfferedTool; 2] {
+fn own_tools() -> [OfferedTool; 4] {
     let text = |name: &str, what: &str| json!({"type": "object", "properties": {name: {"type": "string", "description": what}}, "required": [name], "additionalProperties": false});
     [
         OfferedTool {
             name: ASK_PERSON.to_owned(),
             description: "Ask the person you work for a question, and wait for the answer.".to_owned(),
             schema: text("question", "The question, in a sentence or two."),
+        },
+        OfferedTool {
+            name: REMEMBER.to_owned(),
+            description: "Note a fact for later tasks of the person you work for, at most 1000 characters.".to_owned(),
+            schema: text("fact", "The fact, in a sentence that can be understood without this task."),
+        },
+        OfferedTool {
+            name: RECALL.to_owned(),
+            description:
+                "Find what was noted before: the facts that hold the most of your words; without words the newest."
+                    .to_owned(),
+            schema: text("words", "A few words, or nothing."),
         },
         OfferedTool {
             name: GIVE_UP.to_owned(),

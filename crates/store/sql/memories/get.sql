@@ -1,0 +1,1 @@
+SELECT {columns} FROM memories WHERE id = $1

@@ -1,0 +1,1 @@
+SELECT {columns} FROM memories ORDER BY created_at DESC, id DESC LIMIT $1
