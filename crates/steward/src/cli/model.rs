@@ -3,11 +3,15 @@
 use std::time::Instant;
 
 use domain::brain::transcript::Message;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::model_turns;
-use workers::brains::{Brains, Question};
+use uuid::Uuid;
+use workers::{
+    brains::{Brains, Question},
+    employee::rethink,
+};
 
-use super::{Context, Json, blocking};
+use super::{Context, Json, blocking, db::count, policy_more::word};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -16,6 +20,20 @@ pub(super) enum Command {
     List(Json),
     /// Ask a model a short question, and say how long it took and what it cost
     Test(Test),
+    /// Have a model go through work that was done, and show which calls it would ask for; it is asked, and nothing is called
+    Replay(Replay),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Replay {
+    /// A task that a model led
+    #[arg(long, value_name = "TASK")]
+    task: Uuid,
+    /// The model's name in models.toml
+    #[arg(long, value_name = "NAME")]
+    model: String,
+    #[command(flatten)]
+    json: Json,
 }
 
 #[derive(Debug, clap::Args)]
@@ -35,6 +53,7 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     match command {
         Command::List(format) => list(ctx, &brains, format).await,
         Command::Test(args) => test(&brains, &args.name).await,
+        Command::Replay(args) => replay(ctx, &brains, args).await,
     }
 }
 
@@ -59,14 +78,45 @@ async fn list(ctx: &Context, brains: &Brains, format: Json) -> Result<()> {
     Ok(())
 }
 
-async fn test(brains: &Brains, name: &str) -> Result<()> {
-    if brains.model(name).is_none() {
-        let known: Vec<&str> = brains.settings().models.keys().map(String::as_str).collect();
-        return Err(Error::refused(format!(
-            "there is no model {name:?} in models.toml; there are: {}",
-            known.join(", ")
-        )));
+fn known(brains: &Brains, name: &str) -> Result<()> {
+    if brains.model(name).is_some() {
+        return Ok(());
     }
+    let known: Vec<&str> = brains.settings().models.keys().map(String::as_str).collect();
+    Err(Error::refused(format!("there is no model {name:?} in models.toml; there are: {}", known.join(", "))))
+}
+
+async fn replay(ctx: &Context, brains: &Brains, args: Replay) -> Result<()> {
+    known(brains, &args.model)?;
+    let found = rethink::rethink(&ctx.store, &ctx.actor, brains, args.task, &args.model).await?;
+    if args.json.json {
+        return output::json(&json!({ "differs": found.differs(), "replay": found }));
+    }
+    let short = |arguments: &Value| arguments.to_string().chars().take(80).collect::<String>();
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for call in &found.calls {
+        let then = call.then.clone().unwrap_or_else(|| "not made".to_owned());
+        let made = format!("{}/{}", call.server, call.tool);
+        lines.push(vec![made, then, word(call.now), short(&call.arguments)]);
+    }
+    for call in &found.missing {
+        let made = format!("{}/{}", call.server, call.tool);
+        lines.push(vec![made, call.then.clone(), "not made".to_owned(), short(&call.arguments)]);
+    }
+    output::list(false, &lines, "it would call nothing", &["call", "then", "now", "arguments"], Clone::clone)?;
+    output::note(format!(
+        "it {}: {}; {}; it was asked {} ({}), and nothing was called",
+        found.ends,
+        output::safe(&found.words),
+        if found.differs() { "something else would be done" } else { "the same would be done" },
+        count(usize::try_from(found.used.turns).unwrap_or_default(), "time"),
+        dollars(found.used.cost_microusd)
+    ));
+    Ok(())
+}
+
+async fn test(brains: &Brains, name: &str) -> Result<()> {
+    known(brains, name)?;
     let question = Question {
         system: "You are asked whether you can be reached.".to_owned(),
         messages: vec![Message::User("Answer with the one word: yes".to_owned())],

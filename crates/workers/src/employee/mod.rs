@@ -8,6 +8,7 @@ mod choose;
 mod files;
 mod gate;
 mod mind;
+pub mod rethink;
 mod think;
 mod waits;
 

@@ -2,6 +2,7 @@
 
 use super::{
     common::Steward,
+    give,
     model_server::{ModelServer, Play, call},
     with_model, yes,
 };
@@ -20,8 +21,13 @@ use store::{
     users, watchers,
 };
 use uuid::Uuid;
+use workers::{brains::Brains, employee::rethink::rethink};
 
-crate::on_both!(a_promoted_playbook_does_the_like_without_the_model, what_tools_answer_stays_from_outside,);
+crate::on_both!(
+    a_promoted_playbook_does_the_like_without_the_model,
+    what_tools_answer_stays_from_outside,
+    another_model_goes_through_what_was_done,
+);
 
 /// What a watcher noticed: a letter, which lies there already.
 async fn notice(s: &Steward, watcher: Uuid, kind: &str, name: &str) -> Uuid {
@@ -178,5 +184,43 @@ async fn what_tools_answer_stays_from_outside(postgres: bool) {
         assert!(to.exists(), "{name}");
     }
     assert!(server.asked().is_empty(), "one that asks nothing of a task takes none by itself, and each was named");
+    s.stop().await;
+}
+
+async fn another_model_goes_through_what_was_done(postgres: bool) {
+    let server = ModelServer::start([]).await;
+    let s = with_model(postgres, &server, "", "").await;
+    let (from, to) = (s.drop_elsewhere("one.txt", b"x"), s.home().join("kept.txt"));
+    let look = || call("get_file_info", json!({"path": from}));
+    let move_to = |to: std::path::PathBuf| call("move_file", json!({"source": from, "destination": to}));
+    server.play([look(), move_to(to.clone()), Play::Say("It is kept.")]);
+    let task = give(&s, "Keep one.txt").await;
+    allow_the_move(&s).await;
+    completed(&s, task).await;
+    let brains = Brains::open(toml::from_str(&server.settings("anthropic", "")).unwrap()).unwrap();
+    let effects = s.effects();
+    let again = async || rethink(&s.store, &s.ada, &brains, task, "main").await.unwrap();
+
+    server.play([look(), move_to(to.clone()), Play::Say("Kept it.")]);
+    let same = again().await;
+    assert!(!same.differs() && same.ends == "completes" && same.words == "Kept it.", "{same:#?}");
+    assert_eq!(same.calls.iter().map(|c| c.then.as_deref()).collect::<Vec<_>>(), [Some("succeeded"); 2]);
+    assert_eq!(same.used.turns, 3);
+    assert!(
+        server.asked().last().unwrap().1.to_string().contains("Successfully moved"),
+        "it reads what was answered then"
+    );
+
+    server.play([look(), move_to(s.home().join("other.txt"))]);
+    let other = again().await;
+    assert!(other.differs() && other.ends == "stops" && other.missing.is_empty(), "{other:#?}");
+    assert_eq!(other.calls.last().unwrap().then, None);
+
+    server.play([look(), Play::Say("I leave it.")]);
+    let less = again().await;
+    assert!(less.differs() && less.ends == "completes", "{less:#?}");
+    assert_eq!(less.missing.iter().map(|c| c.tool.as_str()).collect::<Vec<_>>(), ["move_file"]);
+    assert_eq!(s.effects(), effects, "nothing was called");
+    assert_eq!(runs::list(&s.ada, &s.store, task).await.unwrap().len(), 1, "nothing was written");
     s.stop().await;
 }
