@@ -167,7 +167,7 @@ struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// `left` are the calls that may still be judged.
+    /// `left` are the steps that may still be gone through.
     async fn replay(&self, left: &mut usize) -> Result<Replayed> {
         let (store, actor, task) = (self.store, self.actor, self.task);
         let is_outside = tasks::provenance(actor, store, task.id).await?.is_some_and(|p| p.outside);
@@ -197,6 +197,12 @@ impl Event<'_> {
             if journal.len() > MAX_JOURNAL {
                 break ("stops", format!("it does more than {MAX_JOURNAL} steps"));
             }
+            if *left == 0 {
+                break ("stops", format!("more than {MOST_CALLS} steps would be judged; look at fewer events"));
+            }
+            *left -= 1;
+            // Each step is worked out from the first one on; others get their turn in between.
+            tokio::task::yield_now().await;
             let (step, server, tool, arguments) = match self.playbook.next(&facts, &journal) {
                 Ok(
                     Next::Call { step, server, tool, arguments } | Next::Again { step, server, tool, arguments, .. },
@@ -215,10 +221,6 @@ impl Event<'_> {
                 Ok(Next::Fail { reason }) => break ("fails", reason),
                 Err(error) => break ("fails", error.to_string()),
             };
-            if *left == 0 {
-                break ("stops", format!("more than {MOST_CALLS} calls would be judged; look at fewer events"));
-            }
-            *left -= 1;
             let text = canonical_json(&arguments);
             let same = past
                 .iter()

@@ -125,6 +125,13 @@ pub async fn change(
                             "a program does not become a server elsewhere or a built-in one, nor the other way round; add it under another name",
                         ));
                     }
+                    let is_same = (&server.command, &server.args) == (&command, &args);
+                    if !is_same && wanted.environment.is_none() && has_secrets(tx, id).await? {
+                        return Err(Error::invalid(
+                            "environment",
+                            "its secrets do not go along to another place: give its environment anew, or an empty one",
+                        ));
+                    }
                     (server.command, server.args) = (command, args);
                 }
                 server.is_active = wanted.is_active.unwrap_or(server.is_active);
@@ -142,6 +149,12 @@ pub async fn change(
             })
         })
         .await
+}
+
+/// Whether something sealed goes to a server when it starts.
+async fn has_secrets(tx: &store::Transaction, id: Uuid) -> Result<bool> {
+    let all = mcp_servers::launches(&Actor::service(), tx).await?;
+    Ok(all.into_iter().any(|server| server.id == id && server.environment.is_some()))
 }
 
 /// A server by id.

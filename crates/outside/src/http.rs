@@ -82,6 +82,15 @@ impl Request {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
+
+    /// Whether a secret in it is for its host's own service alone: it goes encrypted and to the usual port, or stays on
+    /// this machine.
+    pub fn may_bear_a_secret(&self) -> bool {
+        let Ok(url) = Url::parse(&self.url) else { return false };
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here = host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        is_here || (url.scheme() == "https" && url.port().is_none())
+    }
 }
 
 impl Response {

@@ -16,9 +16,6 @@ use std::process::ExitCode;
 
 pub use error::{Error, Result};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let invocation = match cli::parse(std::env::args_os()) {

@@ -5,6 +5,7 @@ use std::{
     io::Read,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,8 @@ use super::{
 
 /// Files that are looked into.
 const MOST_FILES: usize = 10_000;
+/// Folders that wait to be looked into.
+const MOST_FOLDERS: usize = 10_000;
 /// Folders within folders.
 const MOST_DEPTH: usize = 16;
 /// Bytes of one file that are looked at.
@@ -40,10 +43,24 @@ pub(super) fn search(folders: &[Folder], path: &str, text: &str) -> Done {
         is_cut: false,
         began: Instant::now(),
     };
-    let mut open: Vec<(OwnedFd, PathBuf, usize)> = vec![(confined::folder_at(folders, path)?, PathBuf::from(path), 0)];
-    while let Some((dir, at, depth)) = open.pop() {
-        // What can't be listed is passed over: a search finds what it may.
-        let Ok((entries, is_cut)) = confined::entries(&dir, &at.to_string_lossy()) else { continue };
+    // A folder is opened when its turn comes, from the one that holds it: what is open at a time is one way down, however
+    // many there are beside it.
+    let top = Rc::new(confined::folder_at(folders, path)?);
+    let mut waiting: Vec<(Rc<OwnedFd>, Option<OsString>, PathBuf, usize)> = vec![(top, None, PathBuf::from(path), 0)];
+    while let Some((parent, name, at, depth)) = waiting.pop() {
+        let dir = match name.map(|name| confined::below(&parent, &name)) {
+            None => parent,
+            Some(Ok(dir)) => Rc::new(dir),
+            // What can't be opened is passed over, and the answer is not the whole of it.
+            Some(Err(_)) => {
+                search.is_cut = true;
+                continue;
+            }
+        };
+        let Ok((entries, is_cut)) = confined::entries(&dir, &at.to_string_lossy()) else {
+            search.is_cut = true;
+            continue;
+        };
         search.is_cut |= is_cut;
         for entry in entries {
             if search.is_full() {
@@ -53,19 +70,10 @@ pub(super) fn search(folders: &[Folder], path: &str, text: &str) -> Done {
             let here = at.join(&entry.name);
             match entry.sort {
                 Sort::File => search.look(&dir, &entry.name, &here),
-                Sort::Folder if depth + 1 >= MOST_DEPTH => search.is_cut = true,
-                Sort::Folder => {
-                    if let Ok(dir) = confined::below(&dir, &entry.name) {
-                        open.push((dir, here, depth + 1));
-                    }
-                }
+                Sort::Folder if depth + 1 >= MOST_DEPTH || waiting.len() >= MOST_FOLDERS => search.is_cut = true,
+                Sort::Folder => waiting.push((Rc::clone(&dir), Some(entry.name), here, depth + 1)),
                 Sort::Link | Sort::Other => {}
             }
-        }
-        // Each open folder is a descriptor of the process.
-        if open.len() > 500 {
-            search.is_cut = true;
-            open.truncate(500);
         }
     }
     Ok(search.answer(path))
@@ -136,6 +144,13 @@ mod tests {
         assert_eq!((hits.len(), &hits[0]["line"]), (1, &json!(2)), "{found}");
         assert!(hits[0]["path"].as_str().unwrap().ends_with("a/b/one.md"));
         assert_eq!(found["is_cut"], false);
+        // Many folders beside each other are looked into one after another, and few are open at a time.
+        for n in 0..1500 {
+            std::fs::create_dir(root.join(format!("wide-{n}"))).unwrap();
+        }
+        std::fs::write(root.join("wide-0/last.md"), "an invoice too").unwrap();
+        let found = search(&folders, root.to_str().unwrap(), "invoice").unwrap();
+        assert_eq!((found["hits"].as_array().unwrap().len(), &found["is_cut"]), (2, &json!(false)));
         for n in 0..200 {
             std::fs::write(root.join(format!("{n}.txt")), "invoice").unwrap();
         }

@@ -107,7 +107,7 @@ impl Web {
         match tool {
             "http_get" => {
                 let get: Get = arguments(sent)?;
-                let request = self.with(Request::get(get.url), get.accept);
+                let request = self.with(Request::get(get.url), get.accept)?;
                 match self.client.ask(request).await {
                     Ok(answer) => shown(&answer),
                     // It only reads: to ask again does no more than to ask once, and its owner may say so.
@@ -120,7 +120,7 @@ impl Web {
                     return Err(Failure::refused(format!("body has more than {BODY_BYTES} bytes")));
                 }
                 let request = Request::post(post.url, &post.content_type, post.body.into_bytes());
-                match self.client.ask(self.with(request, post.accept)).await {
+                match self.client.ask(self.with(request, post.accept)?).await {
                     // A gateway may say so although what stands behind it did it.
                     Ok(answer) if answer.status >= 500 => {
                         Err(Failure::Unknown(format!("{} answered {}", answer.url, answer.status)))
@@ -137,14 +137,19 @@ impl Web {
         }
     }
 
-    fn with(&self, mut request: Request, accept: Option<String>) -> Request {
+    fn with(&self, mut request: Request, accept: Option<String>) -> Result<Request, Failure> {
         if let Some(accept) = accept {
             request = request.header("accept", accept);
         }
         if let Some(secret) = &self.authorization {
+            if !request.may_bear_a_secret() {
+                return Err(Failure::refused(
+                    "this server bears a secret, which goes by https to the usual port alone: write https:// and no port",
+                ));
+            }
             request = request.header("authorization", secret.expose_secret());
         }
-        request
+        Ok(request)
     }
 }
 

@@ -166,6 +166,9 @@ const sendFiles = (form) => {
   const stop = make("button", { type: "button", class: "quiet" }, "Stop");
   $(".sending", form)?.remove();
   form.append(make("p", { class: "sending" }, bar, " ", words, " ", stop));
+  // Whether all of it went out: then it may be kept although no answer came.
+  let isOut = false;
+  const lost = (said) => (isOut ? "It was sent, and what became of it is not known: look at the files below before you send it again." : `${said} Nothing was kept.`);
   const stay = (event) => event.preventDefault();
   window.addEventListener("beforeunload", stay);
   const ended = (said) => {
@@ -179,10 +182,11 @@ const sendFiles = (form) => {
   request.upload.addEventListener("progress", (event) => {
     if (!event.lengthComputable) return;
     bar.value = event.loaded / event.total;
+    isOut = event.loaded === event.total;
     words.textContent = event.loaded < event.total ? `${Math.trunc(bar.value * 100)} % sent` : "Sent; it is being kept …";
   });
-  request.addEventListener("abort", () => ended("Stopped. Nothing was kept."));
-  request.addEventListener("error", () => ended("Steward does not answer, and nothing was kept. Try it again."));
+  request.addEventListener("abort", () => ended(lost("Stopped.")));
+  request.addEventListener("error", () => ended(lost("Steward does not answer.")));
   request.addEventListener("load", () => {
     if (request.status < 400) {
       ended("It is kept.");
