@@ -31,7 +31,7 @@ pub struct Hands {
 }
 
 impl web::Hands for Hands {
-    fn check_watcher(&self, settings: &Settings) -> Result<()> {
+    fn check_watcher(&self, settings: &Settings, kept: &[String]) -> Result<()> {
         let Settings { watcher_type, config, credentials, may_reach_private } = settings;
         let wrong = |why: String| Error::invalid("config", why);
         let playbook = match watcher_type.as_str() {
@@ -46,7 +46,12 @@ impl web::Hands for Hands {
                 opened.map_err(|trouble| wrong(trouble.message))?.0.playbook
             }
         };
-        playbook.map_or(Ok(()), |name| self.library.get(&name).map(drop))
+        match playbook.map(|name| (self.library.get(&name), name)) {
+            // A file goes first, also one with mistakes.
+            Some((Err(Error::NotFound(_)), name)) if kept.contains(&name) => Ok(()),
+            Some((found, _)) => found.map(drop),
+            None => Ok(()),
+        }
     }
 
     fn preview_watcher<'a>(

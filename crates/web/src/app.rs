@@ -93,7 +93,9 @@ impl App {
     /// Refuses settings that a watcher of this kind can't use.
     pub async fn check_watcher(&self, settings: Settings) -> Result<()> {
         let hands = Arc::clone(&self.state.hands);
-        let checked = tokio::task::spawn_blocking(move || hands.check_watcher(&settings)).await;
+        let kept = store::playbooks::in_use(&Actor::service(), self.store()).await?;
+        let kept: Vec<String> = kept.into_iter().map(|k| k.name).collect();
+        let checked = tokio::task::spawn_blocking(move || hands.check_watcher(&settings, &kept)).await;
         Ok(checked.map_err(|e| Fault::internal(e.to_string()))??)
     }
 }

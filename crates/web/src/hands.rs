@@ -125,8 +125,8 @@ pub struct Bundle {
 /// What other parts of the program do for the web.
 pub trait Hands: std::fmt::Debug + Send + Sync {
     /// Refuses settings that a watcher of this kind can't use, or a kind that there is not. Blocks for no longer than a
-    /// look at the disk.
-    fn check_watcher(&self, settings: &Settings) -> domain::Result<()>;
+    /// look at the disk. `kept` are the names of playbooks that are kept in the database and switched on.
+    fn check_watcher(&self, settings: &Settings, kept: &[String]) -> domain::Result<()>;
 
     /// What a watcher would make tasks of now, at most `most`; nothing is changed.
     fn preview_watcher<'a>(

@@ -1,8 +1,10 @@
-//! The playbooks at hand: the examples that come with Steward, and the owner's files, which go first.
+//! The playbooks at hand: the examples that come with Steward, and the owner's files, which go first; behind both those that
+//! are kept in the database and switched on.
 
 use std::path::{Path, PathBuf};
 
 use domain::playbook::{self, MAX_SOURCE_BYTES, Playbook, PlaybookError};
+use store::{Actor, Store, playbooks};
 
 /// What comes with Steward.
 const EXAMPLES: &[(&str, &str)] = &[("file-away", include_str!("../../../examples/playbooks/file-away.yaml"))];
@@ -64,7 +66,18 @@ impl Library {
         entries
     }
 
-    /// A playbook by name, with its text. Reads the folder: blocking.
+    /// A playbook by name, with its text: a file, else one that is kept and switched on.
+    pub async fn find(&self, store: &Store, actor: &Actor, name: &str) -> domain::Result<(Playbook, String)> {
+        let (library, wanted) = (self.clone(), name.to_owned());
+        let missing = match off_thread(move || library.get(&wanted)).await {
+            Err(missing @ domain::Error::NotFound(_)) => missing,
+            found => return found,
+        };
+        let kept = playbooks::named(actor, store, name).await?.filter(|kept| kept.is_on).ok_or(missing)?;
+        off_thread(move || parse(&kept.name, &kept.source).map(|playbook| (playbook, kept.source))).await
+    }
+
+    /// A playbook that is a file by name, with its text. Reads the folder: blocking.
     pub fn get(&self, name: &str) -> domain::Result<(Playbook, String)> {
         for file in self.files() {
             let source = read(&file).map_err(|e| wrong(name, e))?;
@@ -82,6 +95,11 @@ impl Library {
             None => Err(domain::Error::NotFound(format!("playbook {name}"))),
         }
     }
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> domain::Result<T> + Send + 'static) -> domain::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| domain::Error::Conflict(format!("the playbook could not be read: {e}")))?
 }
 
 /// Reads a playbook's text; the errors name line and column.

@@ -1,7 +1,7 @@
 //! The open database and the person at the terminal: every command works under that person's own rights.
 
 use store::{
-    Actor, Store, Vault, master_key, migrate,
+    Actor, Store, Vault, master_key, migrate, playbooks,
     users::{self, User},
 };
 use workers::library::Library;
@@ -81,16 +81,17 @@ impl Context {
 
     /// Refuses a playbook that is not there or is wrong.
     pub(super) async fn check_playbook(&self, name: &str) -> Result<()> {
-        let (library, name) = (self.library(), name.to_owned());
-        blocking(move || match library.get(&name) {
+        let library = self.library();
+        match library.find(&self.store, &self.actor, name).await {
             Ok(_) => Ok(()),
             Err(domain::Error::NotFound(_)) => {
-                let known: Vec<String> = library.names().into_iter().map(|e| e.name).collect();
+                let files = blocking(move || Ok(library.names())).await?.into_iter().map(|e| e.name);
+                let kept = playbooks::in_use(&self.actor, &self.store).await?.into_iter().map(|k| k.name);
+                let known: Vec<String> = files.chain(kept).collect();
                 Err(Error::refused(format!("there is no playbook {name:?}; there are: {}", known.join(", "))))
             }
             Err(e) => Err(e.into()),
-        })
-        .await
+        }
     }
 }
 

@@ -35,10 +35,9 @@ pub(super) async fn show(
     answers: Vec<(String, Value)>,
     as_json: bool,
 ) -> Result<()> {
-    let library = ctx.library();
-    let (file, wanted) = (file.to_owned(), name.clone());
-    let (playbook, facts) = blocking(move || {
-        let (playbook, _) = library.get(&wanted)?;
+    let (playbook, _) = ctx.library().find(&ctx.store, &ctx.actor, &name).await?;
+    let file = file.to_owned();
+    let facts = blocking(move || {
         let path =
             std::path::absolute(&file).map_err(|e| Error::file(format!("{} can't be read", file.display()), e))?;
         let meta = std::fs::metadata(&path).map_err(|e| Error::file(format!("{} can't be read", path.display()), e))?;
@@ -56,7 +55,7 @@ pub(super) async fn show(
         facts["event"] = Value::Null;
         facts["outside"] = Value::Bool(true);
         facts["now"] = json!(store::now());
-        Ok((playbook, facts))
+        Ok(facts)
     })
     .await?;
     let run = dry_run(&playbook, &facts, &answers.into_iter().collect::<BTreeMap<_, _>>());

@@ -15,7 +15,7 @@ use crate::{cases::Case, common::Steward};
 struct Hands;
 
 impl web::Hands for Hands {
-    fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
+    fn check_watcher(&self, _: &web::Settings, _: &[String]) -> domain::Result<()> {
         Ok(())
     }
 

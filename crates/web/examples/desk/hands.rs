@@ -8,7 +8,7 @@ use store::{Actor, BoxFuture, Store, Vault, watchers};
 pub(crate) struct Hands;
 
 impl web::Hands for Hands {
-    fn check_watcher(&self, _: &web::Settings) -> domain::Result<()> {
+    fn check_watcher(&self, _: &web::Settings, _: &[String]) -> domain::Result<()> {
         Ok(())
     }
 

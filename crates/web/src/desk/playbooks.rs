@@ -35,6 +35,13 @@ pub(crate) async fn at_hand(app: &App) -> Result<Vec<PlaybookEntry>> {
     tokio::task::spawn_blocking(move || list.all()).await.map_err(|e| Fault::internal(e.to_string()))
 }
 
+/// Names of the playbooks that a task or a watcher may name: files that are right, and kept ones that are switched on.
+pub(super) async fn usable(app: &App, actor: &Actor) -> Result<Vec<String>> {
+    let files = at_hand(app).await?.into_iter().filter(|entry| entry.errors.is_empty()).map(|entry| entry.name);
+    let kept = playbooks::in_use(actor, app.store()).await?.into_iter().map(|kept| kept.name);
+    Ok(files.chain(kept).collect())
+}
+
 /// Reads a playbook's text, on a thread that may be busy.
 pub(crate) async fn read(source: String) -> Result<Playbook> {
     if source.len() > MAX_SOURCE_BYTES {

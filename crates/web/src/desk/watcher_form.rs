@@ -14,7 +14,7 @@ use super::{
     form::Form,
     layout::{Reader, fault_notice, shell, token},
     parts::say,
-    playbooks::at_hand,
+    playbooks::usable,
     watcher_fields::{KINDS, Kind, kind},
 };
 use crate::{
@@ -85,7 +85,7 @@ impl Edited {
     }
 
     async fn render(&self, app: &App, me: &Reader, form: Form<'_>) -> Result<Markup> {
-        let books = at_hand(app).await?.into_iter().filter(|p| p.errors.is_empty()).map(|p| p.name);
+        let books = usable(app, &me.actor).await?.into_iter();
         let books: Vec<(String, String)> = books.map(|n| (n.clone(), n)).collect();
         let people = users::accounts(&me.actor, app.store(), None, PEOPLE).await?;
         let text = |name: &str| self.config.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -156,7 +156,7 @@ impl Edited {
             }
         }
         if let Some(book) = sent.text("playbook")
-            && !at_hand(app).await?.iter().any(|p| p.name == book && p.errors.is_empty())
+            && !usable(app, &me.actor).await?.iter().any(|name| name == book)
         {
             return Err(Fault::invalid("playbook", "choose one of the playbooks that are at hand and right"));
         }

@@ -42,7 +42,7 @@ struct Hands;
 pub(super) const BUNDLE: &str = "20261122T020000Z-0123abcd";
 
 impl crate::Hands for Hands {
-    fn check_watcher(&self, settings: &crate::Settings) -> domain::Result<()> {
+    fn check_watcher(&self, settings: &crate::Settings, _: &[String]) -> domain::Result<()> {
         if !["folder", "feed", "webhook"].contains(&settings.watcher_type.as_str()) {
             return Err(domain::Error::invalid("watcher_type", "there is no such kind of watcher"));
         }

@@ -106,6 +106,8 @@ async fn a_draft_is_shown_kept_and_switched_on() {
     assert_eq!(at_bob.post("/playbooks/switch", &on).await.status, StatusCode::NOT_FOUND);
     assert_eq!(browser.post("/playbooks/switch", &on).await.status, StatusCode::SEE_OTHER);
     assert!(browser.get("/playbooks").await.text.contains("Switch it off"));
+    let offered = format!("<option value=\"{name}\"");
+    assert!(browser.get("/watchers/new?kind=imap").await.text.contains(&offered), "a watcher may name one that is on");
     assert_eq!(at_bob.post("/playbooks/remove", &[("name", &name)]).await.status, StatusCode::FORBIDDEN);
     assert_eq!(browser.post("/playbooks/remove", &[("name", &name)]).await.status, StatusCode::SEE_OTHER);
     assert!(playbooks::list(&Actor::user(ada), &house.store).await.unwrap().is_empty());

@@ -31,18 +31,12 @@ impl Employee {
         }))
     }
 
-    /// A playbook by name: the owner's files go first.
+    /// A playbook by name.
     async fn named(&self, worker: &Worker, name: &str) -> Result<Result<Lead, String>> {
-        let (library, wanted) = (self.library.clone(), name.to_owned());
-        let read = tokio::task::spawn_blocking(move || {
-            library.get(&wanted).map(|(playbook, source)| (playbook.name().to_owned(), source))
-        });
-        match read.await.map_err(|e| Error::Internal(e.to_string()))? {
-            Err(missing @ domain::Error::NotFound(_)) => {
-                let kept = playbooks::named(&worker.actor, &self.store, name).await?.filter(|k| k.is_on);
-                Ok(kept.map(|k| (k.name, k.source)).ok_or_else(|| missing.to_string()))
-            }
-            found => Ok(found.map_err(|e| e.to_string())),
+        match self.library.find(&self.store, &worker.actor, name).await {
+            Ok((playbook, source)) => Ok(Ok((playbook.name().to_owned(), source))),
+            Err(domain::Error::Store(e)) => Err(e.into()),
+            Err(e) => Ok(Err(e.to_string())),
         }
     }
 

@@ -333,6 +333,9 @@ impl Place {
             Self::There(_) => {
                 let known = self.playbooks().await?;
                 match known.iter().find(|entry| entry.name == name) {
+                    Some(entry) if !entry.is_on => Err(Error::refused(format!(
+                        "the playbook {name} is switched off; first: steward playbook on {name}"
+                    ))),
                     Some(entry) if entry.errors.is_empty() => Ok(()),
                     Some(entry) => Err(Error::refused(entry.errors.join("; "))),
                     None => {
