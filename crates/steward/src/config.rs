@@ -144,7 +144,10 @@ struct Written {
 impl Config {
     /// Reads all settings. Nothing is made or changed.
     pub fn load(flags: &Flags, file: Option<&Path>) -> Result<Self> {
-        Sources { flags, env: std::env::vars_os().collect(), home: std::env::home_dir() }.load(file)
+        let config = Sources { flags, env: std::env::vars_os().collect(), home: std::env::home_dir() }.load(file)?;
+        // Whatever of this process starts servers: none gets at what Steward itself keeps.
+        tools::builtin::keep_off([config.data_dir.clone(), config.master_key_file.clone()]);
+        Ok(config)
     }
 
     /// Makes the data folder where it is missing, for its owner alone, and proves that it can be written. Blocking.

@@ -36,6 +36,7 @@ on_both!(
     a_note_becomes_a_task_once_and_is_handed_on,
     a_moved_note_decides_as_its_owner,
     what_is_not_the_owners_word_decides_nothing,
+    what_wants_more_than_a_moved_note_waits_for_the_desk,
     a_note_is_worked_on_from_end_to_end,
 );
 
@@ -50,7 +51,7 @@ impl Vault {
     }
 
     fn config(&self) -> Value {
-        json!({ "path": self.root, "decides": "ada", "every_s": 5 })
+        json!({ "path": self.root, "decides": "ada", "trusts": ["files"], "every_s": 5 })
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -256,15 +257,41 @@ async fn what_is_not_the_owners_word_decides_nothing(postgres: bool) {
     vault.drag(&name, "Approved");
     try_it("the server disk may write into the vault").await;
     mcp_servers::delete(&world.ada, &world.store, server).await.unwrap();
+    // … by another way that leads there, within a longer text, or as a built-in one.
+    let way = world.dir.path().join("way");
+    std::os::unix::fs::symlink(&vault.root, &way).unwrap();
+    let settings = json!({ "folders": [way] }).to_string();
+    let shell = format!("cd {} && mv x y", way.display());
+    for (command, args) in [("builtin:files", vec![settings]), ("sh", vec!["-c".to_owned(), shell])] {
+        let server = mcp_servers::create(&world.ada, &world.store, "disk", command, args, None).await.unwrap();
+        vault.drag(&name, "Approved");
+        try_it("the server disk may write into the vault").await;
+        mcp_servers::delete(&world.ada, &world.store, server).await.unwrap();
+    }
+    // Any program of the same user may; its owner can vouch for one.
+    let server = mcp_servers::create(&world.ada, &world.store, "calendar", "npx", vec![], None).await.unwrap();
+    vault.drag(&name, "Approved");
+    try_it("its name in the watcher's trusts").await;
+    mcp_servers::delete(&world.ada, &world.store, server).await.unwrap();
+    // Whoever may write into the vault itself, or above it, can exchange its folders.
+    for at in [vault.root.clone(), world.dir.path().to_owned()] {
+        let before = fs::metadata(&at).unwrap().permissions();
+        fs::set_permissions(&at, PermissionsExt::from_mode(0o775)).unwrap();
+        vault.drag(&name, "Approved");
+        try_it("others on this machine").await;
+        fs::set_permissions(&at, before).unwrap();
+    }
     // A vault whose owner did not say that it decides.
     let config = json!({ "path": vault.root, "playbook": "p" });
     watchers::set_config(&world.ada, &world.store, id, config).await.unwrap();
     vault.drag(&name, "Approved");
     try_it("this vault decides nothing").await;
-    let mut config = vault.config();
-    config["playbook"] = json!("p");
-    watchers::set_config(&world.ada, &world.store, id, config).await.unwrap();
-    // What wants more than a moved note.
+}
+
+async fn what_wants_more_than_a_moved_note_waits_for_the_desk(postgres: bool) {
+    let world = World::new(postgres).await;
+    let vault = Vault::new(world.dir.path().join("Vault"));
+    let id = world.add("vault", vault.config(), None).await;
     let high = ask(&world, "Pay", "high").await;
     world.once(id).await;
     assert!(vault.read(&format!("Pending_Approval/{}", name_of(high))).contains("Decide it at the desk"));
@@ -272,8 +299,19 @@ async fn what_is_not_the_owners_word_decides_nothing(postgres: bool) {
     world.once(id).await;
     assert!(vault.read(&format!("Approved/{}", name_of(high))).contains("high risk"));
     assert_eq!(approval(&world, high).await.status, "pending");
+    // An answer in words, or more means, are no yes or no.
+    for kind in ["question", "budget"] {
+        let asked = question_of(&world, kind, SignedDuration::from_hours(1)).await;
+        world.once(id).await;
+        let name = format!("{kind} {asked}.md");
+        assert!(vault.read(&format!("Pending_Approval/{name}")).contains("Decide it at the desk"));
+        vault.drag(&name, "Approved");
+        world.once(id).await;
+        assert!(vault.read(&format!("Approved/{name}")).contains("more than a yes or a no"));
+        assert_eq!(approval(&world, asked).await.status, "pending");
+    }
     // Too late means no.
-    let late = short_question(&world).await;
+    let late = question_of(&world, requests::ACTION_TYPE, SignedDuration::from_secs(2)).await;
     world.once(id).await;
     let late_name = format!("request {late}.md");
     let mut tick = tokio::time::interval(Duration::from_millis(50));
@@ -290,14 +328,14 @@ async fn what_is_not_the_owners_word_decides_nothing(postgres: bool) {
     assert_eq!(approval(&world, late).await.status, "expired");
 }
 
-/// A question that is open for two seconds.
-async fn short_question(world: &World) -> Uuid {
+/// A question of a kind that is open for so long.
+async fn question_of(world: &World, kind: &str, open: SignedDuration) -> Uuid {
     let employee = employee(world).await;
     let new = NewTask { assigned_to: employee.user_id(), ..NewTask::titled("Hurry") };
     let task_id = tasks::create(&world.ada, &world.store, &new).await.unwrap();
-    let expires_at = store::now() + SignedDuration::from_secs(2);
+    let expires_at = store::now() + open;
     let details = json!({ "summary": "Hurry", "arguments": {}, "outside": true });
-    let new = NewApproval { task_id, action_type: requests::ACTION_TYPE.to_owned(), details, expires_at };
+    let new = NewApproval { task_id, action_type: kind.to_owned(), details, expires_at };
     approvals::create(&employee, &world.store, &new).await.unwrap()
 }
 

@@ -153,8 +153,12 @@ impl House {
         let reminder = Notification {
             id,
             user_id: Some(person.id),
-            title: deceit::visible(&new.title.chars().take(255).collect::<String>()).chars().take(255).collect(),
-            message: new.details.map(|words| deceit::visible(&words.replace('\0', ""))),
+            title: format!("Reminder: {}", deceit::visible(&new.title)).chars().take(255).collect(),
+            // Not Steward's own words: whoever reads them shall know.
+            message: Some(format!(
+                "Written by the employee, perhaps after what came from outside.\n\n{}",
+                deceit::visible(&new.details.unwrap_or_default().replace('\0', ""))
+            )),
             r#type: "alert".to_owned(),
             priority: "normal".to_owned(),
             status: "unread".to_owned(),

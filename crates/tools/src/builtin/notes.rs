@@ -1,6 +1,9 @@
 //! Notes: Markdown files in one folder, each known by its name.
 
-use std::{io::Read, sync::Arc};
+use std::{
+    io::Read,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -86,6 +89,9 @@ pub(super) fn tools() -> Vec<Value> {
     ]
 }
 
+/// Whose turn it is to add to a note.
+static ADDING: Mutex<()> = Mutex::new(());
+
 impl Notes {
     pub(super) fn open(settings: &Settings) -> Result<Self, String> {
         Ok(Self { folder: Arc::from([Folder::parse(&settings.folder)?]) })
@@ -117,11 +123,19 @@ impl Notes {
             "append_note" => {
                 let new: Words = arguments(sent)?;
                 blocking(move || {
+                    // One at a time: of two that add to a note at once neither is lost.
+                    let _turn = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
                     let place = place(&folder, &new.name)?;
                     if place.facts()?.is_none() {
                         return write(&place, &new.name, &new.text, false);
                     }
-                    let whole = format!("{}\n\n{}\n", read(&place)?.trim_end(), new.text.trim_end());
+                    let before = read(&place)?;
+                    let whole = format!("{}\n\n{}\n", before.trim_end(), new.text.trim_end());
+                    if read(&place)? != before {
+                        return Err(Failure::NotStarted(
+                            "somebody is writing in this note; nothing was added".to_owned(),
+                        ));
+                    }
                     write(&place, &new.name, &whole, true)
                 })
                 .await

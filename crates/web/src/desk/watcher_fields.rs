@@ -253,6 +253,12 @@ pub(super) const KINDS: &[Kind] = &[
                 "Your own user name. Empty: the vault only shows, and decides nothing.",
                 Entry::Line,
             ),
+            field(
+                "trusts",
+                "Servers that can’t write there",
+                "Names of programs among the employee’s servers of which you know it; where any other one runs, a moved note decides nothing.",
+                Entry::List,
+            ),
         ],
         more: &[],
         secrets: &[],

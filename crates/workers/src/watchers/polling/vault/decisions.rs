@@ -1,11 +1,12 @@
 //! A moved note as a person's word. It counts only if the note is letter by letter the one that Steward wrote for a question
 //! that is still open, nobody else could have moved it, and the vault is its owner's.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::{
     decide::{self, Decision},
     playbook::{canonical_json, sha256_hex},
+    requests,
     work::Seen,
 };
 use outside::Trouble;
@@ -13,7 +14,8 @@ use serde_json::{Value as Json, json};
 use store::{
     Actor, Store,
     approvals::{self, Approval},
-    mcp_servers, users,
+    mcp_servers::{self, Server},
+    users,
 };
 use uuid::Uuid;
 
@@ -23,6 +25,17 @@ use super::{
     passing,
     text::{self, APPROVAL, SHA256, UNDECIDED, fenced, moment},
 };
+
+/// What asks for a yes or a no to one call; the other is what programs ask.
+const CALL: &str = "tool_call";
+
+/// Whose word a moved note is.
+pub(super) struct Voice<'a> {
+    /// The user name of the vault's owner.
+    pub name: &'a str,
+    /// Programs of which the owner says that they do not write here.
+    pub trusts: &'a [String],
+}
 
 /// A question with what is frozen of it.
 pub(super) struct Asked {
@@ -66,8 +79,9 @@ impl Asked {
 
     /// What stands in the way of deciding it by moving a note; none: nothing.
     fn obstacle(&self) -> Option<&'static str> {
-        if self.approval.action_type == "outcome_unknown" {
-            return Some("it asks what became of a call, and that can be said at the desk alone");
+        // What a call's outcome was, an answer in words, more means: a moved note says no more than yes or no.
+        if ![CALL, requests::ACTION_TYPE].contains(&self.approval.action_type.as_str()) {
+            return Some("it asks for more than a yes or a no, and that can be said at the desk alone");
         }
         if self.detail("risk") == "high" {
             return Some("it is of high risk: a yes wants you to show at the desk who you are");
@@ -119,7 +133,7 @@ impl Asked {
 }
 
 /// Takes what was moved as its owner's word, note by note.
-pub(super) async fn take(root: &Path, decides: Option<&str>, house: &House<'_>) -> Result<(), Trouble> {
+pub(super) async fn take(root: &Path, voice: Option<&Voice<'_>>, house: &House<'_>) -> Result<(), Trouble> {
     for (folder, approve) in [(APPROVED, true), (REJECTED, false)] {
         let at = root.to_owned();
         let notes = blocking(move || disk::notes(&at, folder)).await?;
@@ -128,7 +142,7 @@ pub(super) async fn take(root: &Path, decides: Option<&str>, house: &House<'_>) 
             let Some(id) = text::field(&note.text, APPROVAL) else { continue };
             let id: Option<Uuid> = id.parse().ok();
             let ended = match id {
-                Some(id) => decided(root, (folder, approve), (id, &note), decides, house).await?,
+                Some(id) => decided(root, (folder, approve), (id, &note), voice, house).await?,
                 None => Err("it names no question".to_owned()),
             };
             let root = root.to_owned();
@@ -160,13 +174,14 @@ async fn decided(
     root: &Path,
     (folder, approve): (&'static str, bool),
     (id, note): (Uuid, &Note),
-    decides: Option<&str>,
+    voice: Option<&Voice<'_>>,
     house: &House<'_>,
 ) -> Result<Result<String, String>, Trouble> {
-    let Some(name) = decides else {
+    let Some(voice) = voice else {
         return Ok(Err("this vault decides nothing; its owner can set decides".to_owned()));
     };
-    if let Some(why) = not_its_owner(root, (folder, note), name, house).await? {
+    let name = voice.name;
+    if let Some(why) = not_its_owner(root, (folder, note), voice, house).await? {
         return Ok(Err(why));
     }
     let word = if approve { "Approved" } else { "Rejected" };
@@ -206,9 +221,10 @@ async fn decided(
 async fn not_its_owner(
     root: &Path,
     (folder, note): (&'static str, &Note),
-    name: &str,
+    voice: &Voice<'_>,
     house: &House<'_>,
 ) -> Result<Option<String>, Trouble> {
+    let name = voice.name;
     let owner = match house.actor.user_id() {
         Some(id) => users::account(house.actor, house.store, id).await.map_err(passing)?,
         None => None,
@@ -216,29 +232,62 @@ async fn not_its_owner(
     if !owner.is_some_and(|owner| owner.username.eq_ignore_ascii_case(name) && !owner.is_agent) {
         return Ok(Some(format!("{name} is not the person to whom this vault belongs")));
     }
-    // Whoever may write there could move the note: then the employee, with such a tool, would decide for itself.
-    for server in mcp_servers::list(house.actor, house.store).await.map_err(passing)? {
-        let named = tools::builtin::folders(&server.command, &server.args).into_iter().chain(server.args.clone());
-        let texts: Vec<String> = named.collect();
-        let mut places = texts.iter().flat_map(|text| text.split(['=', ',', ':'])).filter_map(whole);
-        if let Some(place) = places.find(|at| at.starts_with(root) || root.starts_with(at)) {
-            return Ok(Some(format!(
-                "the server {} may write into the vault ({}), so that it need not have been a person who moved it",
-                server.name,
-                place.display()
-            )));
-        }
-    }
+    let servers = mcp_servers::list(house.actor, house.store).await.map_err(passing)?;
+    let trusts = voice.trusts.to_vec();
     let (root, note) = (root.to_owned(), note.clone());
-    blocking(move || disk::stranger(&root, folder, &note)).await
+    blocking(move || {
+        if let Some(why) = servers.iter().find_map(|server| reaches(server, &root, &trusts)) {
+            return Ok(Some(why));
+        }
+        disk::stranger(&root, folder, &note)
+    })
+    .await
 }
 
-/// A text that names a whole path.
-fn whole(text: &str) -> Option<std::path::PathBuf> {
-    let path = match text.strip_prefix("~/") {
-        Some(rest) => std::env::home_dir()?.join(rest),
-        None if text == "~" => std::env::home_dir()?,
-        None => text.into(),
+/// Why a server may move notes: then the employee, with such a tool, would decide for itself. None: it can't.
+fn reaches(server: &Server, root: &Path, trusts: &[String]) -> Option<String> {
+    let root = disk::real(root);
+    let kind = mcp_servers::kind_of(&server.command);
+    let texts: Vec<String> = match kind {
+        "builtin" => tools::builtin::folders(&server.command, &server.args),
+        // It is elsewhere, and has no hands here.
+        "http" => return None,
+        _ => server.args.clone(),
     };
-    path.is_absolute().then(|| path.components().collect())
+    // Also within a longer text, as a shell is given one.
+    let words = texts.iter().flat_map(|text| {
+        text.split(|c: char| "=,:;&|<>()\"'`".contains(c) || c.is_whitespace()).chain([text.as_str()])
+    });
+    let place =
+        words.flat_map(places).map(|at| disk::real(&at)).find(|at| at.starts_with(&root) || root.starts_with(at));
+    if let Some(place) = place {
+        return Some(format!(
+            "the server {} may write into the vault ({}), so that it need not have been a person who moved it",
+            server.name,
+            place.display()
+        ));
+    }
+    let is_program = kind != "builtin";
+    (is_program && !trusts.contains(&server.name)).then(|| {
+        format!(
+            "the server {} is a program of the same user of this machine, so that it need not have been a person who moved the \
+             note; if it can't write here, say so: its name in the watcher's trusts",
+            server.name
+        )
+    })
+}
+
+/// Where a word may lead: itself, or from the home folder, in which servers run.
+fn places(word: &str) -> Vec<PathBuf> {
+    let home = std::env::home_dir();
+    match (word.strip_prefix("~/").or((word == "~").then_some("")), home) {
+        (Some(rest), Some(home)) => vec![home.join(rest)],
+        _ if word.starts_with('/') => vec![word.into()],
+        // A word that is the name of nothing leads nowhere.
+        (_, home) if !word.is_empty() => {
+            let from = home.into_iter().chain(std::env::current_dir());
+            from.map(|at| at.join(word)).filter(|at| at.exists()).collect()
+        }
+        _ => Vec::new(),
+    }
 }

@@ -18,7 +18,7 @@ use super::{APPROVED, FOLDERS, NEEDS_ACTION, REJECTED, text};
 /// Bytes of a note; a longer one is left alone.
 const NOTE_BYTES: u64 = 1024 * 1024;
 /// Notes of a folder that are read at once.
-const MOST_NOTES: usize = 200;
+const MOST_NOTES: usize = 1000;
 /// Entries of a folder that are looked at.
 const MOST_ENTRIES: usize = 10_000;
 /// Notes of one name that are told apart by a number.
@@ -114,7 +114,7 @@ fn names(path: &Path) -> Result<Vec<String>, Trouble> {
     Ok(names)
 }
 
-/// The notes of a folder by name, at most 200.
+/// The notes of a folder by name, at most 1,000; of more than that it is told in the log.
 pub(super) fn notes(root: &Path, name: &str) -> Result<Vec<Note>, Trouble> {
     if !root.is_dir() {
         return Err(Trouble::passing(format!(
@@ -128,7 +128,11 @@ pub(super) fn notes(root: &Path, name: &str) -> Result<Vec<Note>, Trouble> {
     }
     let path = folder(root, name)?;
     let mut notes = Vec::new();
-    for name in names(&path)?.into_iter().take(MOST_NOTES) {
+    let names = names(&path)?;
+    if names.len() > MOST_NOTES {
+        tracing::warn!(folder = %path.display(), notes = names.len(), "only the first {MOST_NOTES} notes are looked at; put some away");
+    }
+    for name in names.into_iter().take(MOST_NOTES) {
         // What went, or became something else meanwhile, is looked at another time.
         if let Some(note) = read(&path, name).map_err(|e| fail(&path, &e))? {
             notes.push(note);
@@ -242,18 +246,44 @@ pub(super) fn mirror(root: &Path, name: &str, wanted: &BTreeMap<String, String>)
     Ok(())
 }
 
-/// Why a note in a folder may have been put there by somebody else than the vault's owner; none: it was not.
+/// A path without links, as far as it exists.
+pub(super) fn real(path: &Path) -> PathBuf {
+    for ancestor in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (fs::canonicalize(ancestor), path.strip_prefix(ancestor)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    path.to_owned()
+}
+
+/// Why a note in a folder may have been put there by somebody else than the vault's owner; none: it was not. Whoever may
+/// write into a folder may exchange what stands in it, so it is asked of each one on the way.
 pub(super) fn stranger(root: &Path, name: &str, note: &Note) -> Result<Option<String>, Trouble> {
     let path = folder(root, name)?;
     let facts = |path: &Path| fs::symlink_metadata(path).map_err(|e| fail(path, &e));
-    let (of_root, of_folder, of_note) = (facts(root)?, facts(&path)?, facts(&path.join(&note.name))?);
-    if of_folder.mode() & 0o022 != 0 || of_root.mode() & 0o002 != 0 {
+    let me = fs::metadata("/proc/self").map_err(|e| fail(Path::new("/proc/self"), &e))?.uid();
+    let whole = fs::canonicalize(root).map_err(|e| fail(root, &e))?;
+    for above in whole.ancestors().skip(1) {
+        let facts = facts(above)?;
+        // Where a folder is sticky, each one's own is nobody else's to move.
+        let is_open = facts.mode() & 0o022 != 0 && facts.mode() & 0o1000 == 0;
+        if is_open || ![0, me].contains(&facts.uid()) {
+            return Ok(Some(format!(
+                "others on this machine may write into {}, above the vault, and put another one in its place",
+                above.display()
+            )));
+        }
+    }
+    let (of_root, of_folder, of_note) = (facts(&whole)?, facts(&path)?, facts(&path.join(&note.name))?);
+    if of_folder.mode() & 0o022 != 0 || of_root.mode() & 0o022 != 0 {
         return Ok(Some(format!(
             "others on this machine may write into {name}, so nobody knows who moved it; take that right away (chmod go-w)"
         )));
     }
-    if of_folder.uid() != of_note.uid() || of_root.uid() != of_folder.uid() {
-        return Ok(Some(format!("the note, {name} and the vault do not all belong to the same user of this machine")));
+    if [of_root.uid(), of_folder.uid(), of_note.uid()].iter().any(|owner| *owner != me) {
+        return Ok(Some(format!(
+            "the note, {name} and the vault do not all belong to the user of this machine as which Steward runs"
+        )));
     }
     Ok(None)
 }

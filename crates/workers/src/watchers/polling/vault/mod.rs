@@ -46,8 +46,10 @@ const TEXT_CHARS: usize = 20_000;
 const MOST_PENDING: i64 = 100;
 /// Tasks among which that of a note is looked for.
 const RECENT_TASKS: i64 = 200;
-/// Notes under way that are looked after at one look.
-const MOST_UNDER_WAY: usize = 50;
+/// Notes that are put to those that are done at one look.
+const MOST_FINISHED: usize = 50;
+/// Servers that a vault's owner may vouch for.
+const MOST_TRUSTED: usize = 100;
 /// How often it is looked whether somebody did something in the folder.
 const GLANCE: Duration = Duration::from_secs(1);
 
@@ -59,12 +61,17 @@ struct Settings {
     /// Whose word it is when a note is moved: the user name of the watcher's owner. Without it the folder only shows.
     #[serde(default)]
     decides: Option<String>,
+    /// Servers whose programs do not write into the vault, as its owner knows: without that word none of them may run where
+    /// a moved note decides.
+    #[serde(default)]
+    trusts: Vec<String>,
 }
 
 /// The folder.
 pub(super) struct Vault {
     root: PathBuf,
     decides: Option<String>,
+    trusts: Vec<String>,
     seen: disk::Glance,
 }
 
@@ -79,7 +86,11 @@ impl Vault {
         if !root.is_absolute() || root.components().any(|part| part == std::path::Component::ParentDir) {
             return Err(Trouble::lasting("path must be a whole path without .. in it, such as ~/Vault"));
         }
-        Ok(Self { root: root.components().collect(), decides: settings.decides, seen: disk::Glance::default() })
+        if settings.trusts.len() > MOST_TRUSTED {
+            return Err(Trouble::lasting(format!("trusts names at most {MOST_TRUSTED} servers")));
+        }
+        let (decides, trusts) = (settings.decides, settings.trusts);
+        Ok(Self { root: root.components().collect(), decides, trusts, seen: disk::Glance::default() })
     }
 
     async fn notes(&self, folder: &'static str) -> Result<Vec<Note>, Trouble> {
@@ -108,13 +119,18 @@ impl Vault {
 
     /// Puts the notes whose tasks are over to those that are done, with what came of them.
     async fn finish(&self, house: &House<'_>) -> Result<(), Trouble> {
-        for note in self.notes(IN_PROGRESS).await?.into_iter().take(MOST_UNDER_WAY) {
+        let mut left = MOST_FINISHED;
+        for note in self.notes(IN_PROGRESS).await? {
+            if left == 0 {
+                break;
+            }
             let Some(id) = text::field(&note.text, text::TASK).and_then(|id| id.parse().ok()) else { continue };
             let found = tasks::get(house.actor, house.store, id).await.map_err(passing)?;
             let Some(task) = found.filter(|task| matches!(task.status.as_str(), "completed" | "failed" | "cancelled"))
             else {
                 continue;
             };
+            left -= 1;
             let text = text::with_outcome(&note.text, &task);
             let root = self.root.clone();
             blocking(move || disk::hand_on(&root, (IN_PROGRESS, &note), DONE, &text)).await?;
@@ -184,7 +200,8 @@ impl Source for Vault {
             let root = self.root.clone();
             blocking(move || disk::prepare(&root)).await?;
             self.take_up(&house).await?;
-            decisions::take(&self.root, self.decides.as_deref(), &house).await?;
+            let voice = self.decides.as_deref().map(|name| decisions::Voice { name, trusts: &self.trusts });
+            decisions::take(&self.root, voice.as_ref(), &house).await?;
             self.finish(&house).await?;
             self.show(&house).await
         })

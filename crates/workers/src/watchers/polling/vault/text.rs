@@ -41,16 +41,18 @@ pub(super) fn title(text: &str) -> Option<String> {
     (!heading.is_empty()).then_some(heading)
 }
 
-/// A note with the task that it became, among its fields.
+/// A note with the task that it became, among its fields, in place of what stood there: it may be an older one's, or anybody's.
 pub(super) fn with_task(text: &str, task: Option<Uuid>) -> String {
     let line = format!("{TASK}: {}\n", task.map_or_else(|| "unknown".to_owned(), |id| id.to_string()));
-    if field(text, TASK).is_some() {
-        return text.to_owned();
-    }
-    match text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) {
-        Some(rest) => format!("---\n{line}{rest}"),
-        None => format!("---\n{line}---\n{text}"),
-    }
+    let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else {
+        return format!("---\n{line}---\n{text}");
+    };
+    let mut is_in_fields = true;
+    let kept = rest.split_inclusive('\n').filter(|line| {
+        is_in_fields &= line.trim_end() != "---";
+        !(is_in_fields && line.strip_prefix(TASK).is_some_and(|value| value.starts_with(':')))
+    });
+    format!("---\n{line}{}", kept.collect::<String>())
 }
 
 /// A note with what came of it.
@@ -134,7 +136,11 @@ mod tests {
             assert_eq!(field(&with, TASK), Some(id.to_string().as_str()), "{with}");
             assert_eq!(with_task(&with, Some(id)), with);
             assert!(with.ends_with("Buy milk"));
+            // One that was done before, or came from elsewhere, says another.
+            let other = Uuid::from_u128(8).to_string();
+            assert_eq!(field(&with_task(&with.replace(&id.to_string(), &other), Some(id)), TASK), field(&with, TASK));
         }
+        assert!(with_task("---\na: b\n---\nsteward_task: mine", None).ends_with("steward_task: mine"));
         assert_eq!(field("text\n---\nsteward_task: 1\n---\n", TASK), None);
         assert_eq!(field("---\nsteward_task_x: 1\n---\n", TASK), None);
         assert_eq!(title("---\na: b\n---\n# Call Bob \n").as_deref(), Some("Call Bob"));
