@@ -2,8 +2,8 @@
 //! are taken meanwhile, the data is destroyed, and a moment is brought back: every write that was acknowledged by then is
 //! there, and none that was begun later.
 //!
-//! `STEWARD_TEST_PROOF_S` says for how many seconds it writes (each database; 30 on PostgreSQL and 20 on SQLite without it), `STEWARD_TEST_SEED` which
-//! random moments are taken; the seed of each run is printed.
+//! `STEWARD_TEST_PROOF_S` says for how many seconds it writes (each database; 30 without it, a minute for both),
+//! `STEWARD_TEST_SEED` which random moments are taken; the seed of each run is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 #[path = "../house/mod.rs"]

@@ -71,7 +71,7 @@ fn keeps_up(data: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_on_sqlite() {
-    let (mut dice, how_long) = dice(20);
+    let (mut dice, how_long) = dice(30);
     let mut world = World::new(true).await;
     world.shipping = None;
     world.store.take().unwrap().close().await;
