@@ -13,7 +13,7 @@ use crate::{
     judging::{self, Case},
     playbook::{canonical_json, sha256_hex},
     policy::Effect,
-    requests, rules,
+    requests, rules, server_questions,
     work::is_of_the_server_asked_about,
 };
 
@@ -64,6 +64,7 @@ pub async fn decide_from_afar(
                 }
                 if decision.approve {
                     refuse_changed_tool(&actor, tx, &open).await?;
+                    server_questions::check(&actor, tx, &open, decision.arguments.as_ref()).await?;
                 }
                 let needed = approvers_of(&open);
                 let agreed = if needed > 1 { approvals::votes(&actor, tx, id).await? } else { Vec::new() };
@@ -223,6 +224,10 @@ async fn check_edit(
         }
         return Ok((text, None));
     }
+    if open.action_type == server_questions::ACTION_TYPE {
+        // Checked already, with what the form held.
+        return Ok((canonical_json(arguments), None));
+    }
     let frozen = approvals::call(actor, tx, open.id)
         .await?
         .ok_or_else(|| Error::NotFound(format!("call of approval {}", open.id)))?
@@ -255,22 +260,24 @@ async fn check_edit(
 
 /// Checks arguments against a tool's JSON Schema; the error names each place.
 pub fn check_schema(schema: &Json, arguments: &Json) -> Result<()> {
-    let validator = jsonschema::validator_for(schema).map_err(|e| {
-        Error::invalid("schema", format!("the tool's own schema is broken ({e}); the server must be mended"))
-    })?;
-    let wrong: Vec<String> = validator
-        .iter_errors(arguments)
-        .take(5)
-        .map(|e| {
-            let place = e.instance_path().to_string();
-            if place.is_empty() { e.to_string() } else { format!("{place}: {e}") }
-        })
-        .collect();
+    let wrong = misfits(schema, arguments)?;
     if wrong.is_empty() {
         Ok(())
     } else {
         Err(Error::invalid("arguments", format!("the arguments do not fit the tool: {}", wrong.join("; "))))
     }
+}
+
+/// Where a value does not fit a server's JSON Schema, and why: the first five places.
+pub(crate) fn misfits(schema: &Json, value: &Json) -> Result<Vec<String>> {
+    let validator = jsonschema::validator_for(schema).map_err(|e| {
+        Error::invalid("schema", format!("the tool's own schema is broken ({e}); the server must be mended"))
+    })?;
+    let wrong = validator.iter_errors(value).take(5).map(|e| {
+        let place = e.instance_path().to_string();
+        if place.is_empty() { e.to_string() } else { format!("{place}: {e}") }
+    });
+    Ok(wrong.collect())
 }
 
 /// Puts `path=value` edits into arguments. A path is dotted (`options.depth`, `items.0`); a value stays text where the

@@ -34,6 +34,8 @@ pub mod rerun;
 pub mod rules;
 pub mod schedules;
 pub mod second_factor;
+pub mod server_grants;
+pub mod server_questions;
 pub mod servers;
 pub mod sign_in;
 pub mod tasks;

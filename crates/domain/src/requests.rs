@@ -25,6 +25,8 @@ pub const ARGUMENT_BYTES: usize = 64 * 1024;
 pub const MOST_MINUTES: u32 = 30 * 24 * 60;
 /// How long it stays open where nothing is said, in minutes: a day.
 pub const MINUTES: u32 = 24 * 60;
+/// Questions of one program that may be open at a time: more than people can answer helps nobody.
+pub const MOST_OPEN: i64 = 100;
 /// The words for a risk.
 pub const RISKS: [&str; 2] = ["normal", "high"];
 
@@ -75,6 +77,11 @@ pub async fn ask(store: &Store, actor: &Actor, new: NewRequest) -> Result<Approv
     store
         .transaction(move |tx| {
             Box::pin(async move {
+                if approvals::open_of(&actor, tx, ACTION_TYPE, MOST_OPEN).await? >= MOST_OPEN {
+                    return Err(Error::Conflict(format!(
+                        "{MOST_OPEN} questions of yours wait for an answer, and more may not be open at a time; wait until some of them are decided"
+                    )));
+                }
                 let task = task_of(&actor, tx, &new).await?;
                 if matches!(task.status.as_str(), "completed" | "failed" | "cancelled") {
                     return Err(Error::Conflict(format!(

@@ -8,6 +8,7 @@ use store::{
     mcp_servers::{self, BUILTIN, Server, ServerTool, is_address, kind_of},
     policies::{self, NewPolicy},
     sealed::Purpose,
+    server_grants,
 };
 use uuid::Uuid;
 
@@ -131,6 +132,10 @@ pub async fn change(
                             "environment",
                             "its secrets do not go along to another place: give its environment anew, or an empty one",
                         ));
+                    }
+                    if command != server.command {
+                        // What was granted was granted for the other address.
+                        server_grants::remove(&actor, tx, id).await?;
                     }
                     (server.command, server.args) = (command, args);
                 }

@@ -49,13 +49,23 @@ pub struct Work {
 impl Work {
     /// Whether what is worked on comes from outside: the task does, or an event that was waited for, or a model that leads the
     /// work (or a playbook made of such work) has read what a tool answered, and who knows where the tool had it from, or it
-    /// brought to mind what was learned from outside. A task without provenance was made by a person here.
+    /// brought to mind what was learned from outside, or a tool has hung files on the task. A task without provenance was made
+    /// by a person here.
     pub fn is_outside(&self) -> bool {
         self.provenance.as_ref().is_some_and(|p| p.outside)
             || self.steps.iter().any(|s| s.server != brain::OWN_SERVER && s.state != "denied" && s.result.is_some())
                 && results_are_outside(&self.run)
-            || self.steps.iter().any(|s| waits::brought_outside(s) || remembering::recalled_outside(s))
+            || self
+                .steps
+                .iter()
+                .any(|s| waits::brought_outside(s) || remembering::recalled_outside(s) || brought_files(s))
     }
+}
+
+/// Whether a tool's answer carried or named files, which were hung on the task.
+fn brought_files(step: &Step) -> bool {
+    let brings = |said: &String| said.contains(r#""type":"resource""#) || said.contains(r#""type":"resource_link""#);
+    step.state == "succeeded" && step.result.as_ref().is_some_and(brings)
 }
 
 /// Whether what tools answer in this run counts as content from outside.

@@ -167,6 +167,13 @@ impl Client {
         self
     }
 
+    /// Sends a request and reads the answer, whatever its status, also where it leads elsewhere: nothing is followed.
+    pub async fn send_once(&self, request: Request) -> Result<Response> {
+        let url = self.checked(&request.url, None)?;
+        let answer = self.ask_at(&request, &url, &url).await.map_err(|unanswered| unanswered.trouble)?;
+        self.read(answer, &url).await
+    }
+
     /// Sends a request and reads the answer, whatever its status. A reading request follows redirects, each checked as
     /// the first address was.
     pub async fn send(&self, request: Request) -> Result<Response> {
@@ -178,29 +185,7 @@ impl Client {
         let mut url = self.checked(&request.url, None).map_err(Unanswered::not_sent)?;
         let first = url.clone();
         for _ in 0..=MOST_REDIRECTS {
-            let mut headers = HeaderMap::new();
-            for (name, value) in &request.headers {
-                let is_ours =
-                    url.host() == first.host() && url.port_or_known_default() == first.port_or_known_default();
-                if !is_ours
-                    && !matches!(name.as_str(), "accept" | "if-none-match" | "if-modified-since" | "content-type")
-                {
-                    continue;
-                }
-                let wrong = || Trouble::lasting(format!("{name} is no header that can be sent; check the settings"));
-                headers.insert(
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unanswered::not_sent(wrong()))?,
-                    HeaderValue::from_str(value).map_err(|_| Unanswered::not_sent(wrong()))?,
-                );
-            }
-            let mut builder = self.inner.request(request.method.clone(), url.clone()).headers(headers);
-            if let Some(body) = &request.body {
-                builder = builder.body(body.clone());
-            }
-            let answer = builder
-                .send()
-                .await
-                .map_err(|e| Unanswered { was_sent: !(e.is_connect() || e.is_builder()), trouble: failed(&url, &e) })?;
+            let answer = self.ask_at(&request, &url, &first).await?;
             let next = answer.headers().get("location").and_then(|l| l.to_str().ok()).map(str::to_owned);
             match next {
                 Some(next) if answer.status().is_redirection() && request.method == Method::GET => {
@@ -211,6 +196,28 @@ impl Client {
         }
         let round = format!("{first} leads from one address to another more than {MOST_REDIRECTS} times");
         Err(Unanswered::sent(Trouble::lasting(round)))
+    }
+
+    /// Asks at one address, to which the request may have been led from `first`.
+    async fn ask_at(&self, request: &Request, url: &Url, first: &Url) -> Result<http_client::Response, Unanswered> {
+        let is_ours = url.host() == first.host() && url.port_or_known_default() == first.port_or_known_default();
+        let mut headers = HeaderMap::new();
+        for (name, value) in &request.headers {
+            if !is_ours && !matches!(name.as_str(), "accept" | "if-none-match" | "if-modified-since" | "content-type") {
+                continue;
+            }
+            let wrong = || Trouble::lasting(format!("{name} is no header that can be sent; check the settings"));
+            headers.insert(
+                HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unanswered::not_sent(wrong()))?,
+                HeaderValue::from_str(value).map_err(|_| Unanswered::not_sent(wrong()))?,
+            );
+        }
+        let mut builder = self.inner.request(request.method.clone(), url.clone()).headers(headers);
+        if let Some(body) = &request.body {
+            builder = builder.body(body.clone());
+        }
+        let sent = builder.send().await;
+        sent.map_err(|e| Unanswered { was_sent: !(e.is_connect() || e.is_builder()), trouble: failed(url, &e) })
     }
 
     /// Reads a page or document.

@@ -176,6 +176,7 @@ async fn start_work(
         supervisors: Arc::clone(&supervisors),
         library: Library::open(&config.data_dir.join("playbooks")),
         brains,
+        vault: vault.clone(),
         logs: logs.clone(),
         node: node.to_owned(),
         lease: config.lease,

@@ -126,6 +126,7 @@ statements! {
     VOTE: ApprovalVote = "approvals/vote";
     VOTES: ApprovalVote = "approvals/votes";
     WAITING: Scalar<i64> = "approvals/waiting";
+    OPEN_OF: Scalar<i64> = "approvals/open_of";
 }
 
 /// Asks; answers the approval's id.
@@ -180,6 +181,11 @@ pub async fn list(
 /// How many open approvals the actor may see, counted up to `most` (1–200).
 pub async fn waiting(actor: &Actor, on: impl Run, most: i64) -> Result<i64> {
     Ok(on.one::<Scalar<i64>>(actor, &WAITING, vec![page(most)]).await?.0)
+}
+
+/// How many open approvals of a kind the actor has asked for, counted up to `most` (1–200).
+pub async fn open_of(actor: &Actor, on: impl Run, action_type: &str, most: i64) -> Result<i64> {
+    Ok(on.one::<Scalar<i64>>(actor, &OPEN_OF, vec![action_type.into(), page(most)]).await?.0)
 }
 
 /// Approves. False: not open, or not the actor's to decide. The database wakes the work behind it.

@@ -129,6 +129,15 @@ impl Error {
         matches!(self, Self::Unavailable(_) | Self::Busy(_) | Self::Storage(_))
     }
 
+    /// Whether what it says is for the log alone: it speaks of rows, files and statements, and whoever asked can do nothing
+    /// about it.
+    pub fn is_internal(&self) -> bool {
+        matches!(
+            self,
+            Self::Decode { .. } | Self::Vault(_) | Self::Config(_) | Self::RolledBack | Self::Database { .. }
+        )
+    }
+
     /// The constraint's name, if a constraint refused.
     pub fn constraint(&self) -> Option<&str> {
         match self {

@@ -5,8 +5,8 @@ use crate::{
     activity, api_tokens, approvals, audit_trail, briefing, cache, contacts, events, file_attachments, handbook,
     idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, memories, model_turns,
     notification_channels, notification_outbox, notifications, passkeys, playbooks, policies, push_subscriptions, run,
-    runs, schedules, sealed, second_factors, sessions, statement::Statement, system_logs, task_queue, tasks, users,
-    watchers,
+    runs, schedules, sealed, second_factors, server_grants, sessions, statement::Statement, system_logs, task_queue,
+    tasks, users, watchers,
 };
 
 /// Every statement, table by table.
@@ -42,6 +42,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         passkeys::ALL,
         push_subscriptions::ALL,
         second_factors::ALL,
+        server_grants::ALL,
         sessions::ALL,
         system_logs::ALL,
         task_queue::ALL,

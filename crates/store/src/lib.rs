@@ -61,6 +61,7 @@ pub mod schedules;
 pub mod sealed;
 pub mod search;
 pub mod second_factors;
+pub mod server_grants;
 pub mod sessions;
 pub mod signals;
 mod sqlite;

@@ -30,6 +30,8 @@ pub enum Kind {
     PushKey,
     /// `push_subscriptions.secret`
     Browser,
+    /// `server_grants.secret`
+    ServerGrant,
 }
 
 /// What ties a sealed value to its place: moved elsewhere, it does not open.
@@ -69,6 +71,10 @@ impl Purpose {
     pub fn browser(user_id: Uuid) -> Self {
         Kind::Browser.purpose(&user_id.to_string())
     }
+    /// What a server elsewhere lets Steward do.
+    pub fn server_grant(server_id: Uuid) -> Self {
+        Kind::ServerGrant.purpose(&server_id.to_string())
+    }
     /// What a browser holds between the halves of a ceremony with a passkey at a desk of this name. It stands in no row:
     /// after minutes it is worth nothing.
     pub fn passkey_ceremony(site: &str) -> Self {
@@ -102,6 +108,7 @@ statements! {
     FILES: Sealed = "sealed/files";
     PUSH_KEYS: Sealed = "sealed/push_keys";
     BROWSERS: Sealed = "sealed/browsers";
+    GRANTS: Sealed = "sealed/grants";
     LOCK_SERVER: Scalar<String> = "sealed/lock_server";
     LOCK_WATCHER: Scalar<String> = "sealed/lock_watcher";
     LOCK_CHANNEL: Scalar<String> = "sealed/lock_channel";
@@ -110,6 +117,7 @@ statements! {
     LOCK_FILE: Scalar<String> = "sealed/lock_file";
     LOCK_PUSH_KEY: Scalar<String> = "sealed/lock_push_key";
     LOCK_BROWSER: Scalar<String> = "sealed/lock_browser";
+    LOCK_GRANT: Scalar<String> = "sealed/lock_grant";
     PUT_SERVER: Sealed = "sealed/put_server";
     PUT_WATCHER: Sealed = "sealed/put_watcher" split;
     PUT_CHANNEL: Sealed = "sealed/put_channel";
@@ -118,6 +126,7 @@ statements! {
     PUT_FILE: Sealed = "sealed/put_file";
     PUT_PUSH_KEY: Sealed = "sealed/put_push_key";
     PUT_BROWSER: Sealed = "sealed/put_browser";
+    PUT_GRANT: Sealed = "sealed/put_grant";
 }
 
 /// How the values of a kind are read, held and written.
@@ -129,7 +138,7 @@ struct Access {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ServerEnvironment,
         Self::WatcherCredentials,
         Self::ChannelSecret,
@@ -138,6 +147,7 @@ impl Kind {
         Self::FileKey,
         Self::PushKey,
         Self::Browser,
+        Self::ServerGrant,
     ];
 
     /// For people.
@@ -151,6 +161,7 @@ impl Kind {
             Self::FileKey => "keys of files",
             Self::PushKey => "keys of pushes to browsers",
             Self::Browser => "addresses of browsers",
+            Self::ServerGrant => "grants of servers elsewhere",
         }
     }
 
@@ -170,6 +181,7 @@ impl Kind {
             Self::FileKey => "kept_files.sealed_key:",
             Self::PushKey => "push_keys.secret:",
             Self::Browser => "push_subscriptions.secret:",
+            Self::ServerGrant => "server_grants.secret:",
         };
         Purpose(format!("{place}{binding}"))
     }
@@ -184,6 +196,7 @@ impl Kind {
             Self::FileKey => (&FILES, &LOCK_FILE, &PUT_FILE),
             Self::PushKey => (&PUSH_KEYS, &LOCK_PUSH_KEY, &PUT_PUSH_KEY),
             Self::Browser => (&BROWSERS, &LOCK_BROWSER, &PUT_BROWSER),
+            Self::ServerGrant => (&GRANTS, &LOCK_GRANT, &PUT_GRANT),
         };
         Access { page, lock, put }
     }

@@ -41,6 +41,8 @@ mod runs;
 mod search;
 #[path = "conformance/second_factors.rs"]
 mod second_factors;
+#[path = "conformance/server_grants.rs"]
+mod server_grants;
 #[path = "conformance/sessions.rs"]
 mod sessions;
 #[path = "conformance/task_queue.rs"]

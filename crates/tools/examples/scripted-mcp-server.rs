@@ -20,6 +20,10 @@
 //! sends requests and notifications of its own before every answer; `--world FILE` offers the tools of a JSON file in place
 //! of its own: `{"tools": [{"name", "description", "inputSchema", "effect": true, "answers": {"<id>": "text"}}]}`, where an
 //! effect is counted, and the answer is that of the argument `id`; `$NAME` in it becomes the variable's value.
+//!
+//! What servers do within a call: `--progress TOOL` says three times how far it is; `--elicit TOOL` asks a person for a room
+//! and does nothing unless it is told one, and answers what it was told (`--secret`: it asks for a password); `--attach`
+//! offers `attach`, whose result carries one resource and names another.
 #![allow(clippy::disallowed_methods, reason = "a blocking program of its own: it sleeps and exits as its script says")]
 #![allow(clippy::zombie_processes, reason = "the process it leaves behind is the point")]
 #![allow(clippy::unwrap_used, reason = "a scripted server that cannot follow its script should fail loudly")]
@@ -36,7 +40,9 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-const SWITCHES: [&str; 8] = [
+type Lines<'a> = &'a mut dyn Iterator<Item = io::Result<String>>;
+
+const SWITCHES: [&str; 10] = [
     "--never-ready",
     "--ignore-ping",
     "--garbage",
@@ -45,6 +51,8 @@ const SWITCHES: [&str; 8] = [
     "--endless-pages",
     "--ask",
     "--quietly",
+    "--secret",
+    "--attach",
 ];
 
 struct Script(BTreeMap<String, String>);
@@ -71,6 +79,38 @@ impl Script {
 
     fn is(&self, flag: &str, tool: &str) -> bool {
         self.0.get(flag).is_some_and(|named| named == tool)
+    }
+
+    /// The next message, noted where that is wanted.
+    fn next(&self, lines: Lines<'_>) -> Option<Value> {
+        loop {
+            let line = lines.next()?.ok()?;
+            if let Some(file) = self.0.get("--capture") {
+                append_line(&PathBuf::from(file), &line);
+            }
+            if let Ok(message) = serde_json::from_str(&line) {
+                return Some(message);
+            }
+        }
+    }
+
+    /// Asks a person; what came back.
+    fn elicit(&self, lines: Lines<'_>) -> Value {
+        let field = if self.has("--secret") { "password" } else { "room" };
+        let mut fields = json!({"beds": {"type": "integer", "minimum": 1}});
+        fields[field] = json!({"type": "string", "default": "blue"});
+        let schema = json!({"type": "object", "properties": fields, "required": [field]});
+        let params = json!({"message": "Which room?", "requestedSchema": schema});
+        send(&json!({"jsonrpc": "2.0", "id": "elicit", "method": "elicitation/create", "params": params}).to_string());
+        loop {
+            let Some(message) = self.next(lines) else { std::process::exit(7) };
+            if message["id"] == "elicit" {
+                return message["result"].clone();
+            }
+            if message["method"] == "ping" {
+                send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": {}}).to_string());
+            }
+        }
     }
 }
 
@@ -101,14 +141,9 @@ fn main() {
     }
     let world = script.0.get("--world").map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap());
     let mut server = Server { script, calls: 0, world };
-    for line in io::stdin().lock().lines() {
-        let Ok(line) = line else { break };
-        if let Some(file) = server.script.0.get("--capture") {
-            append_line(&PathBuf::from(file), &line);
-        }
-        if let Ok(message) = serde_json::from_str(&line) {
-            server.take(&message);
-        }
+    let mut lines = io::stdin().lock().lines();
+    while let Some(message) = server.script.next(&mut lines) {
+        server.take(&message, &mut lines);
     }
     if server.script.has("--linger") {
         park();
@@ -122,7 +157,7 @@ struct Server {
 }
 
 impl Server {
-    fn take(&mut self, message: &Value) {
+    fn take(&mut self, message: &Value, lines: Lines<'_>) {
         let Some(id) = message.get("id") else { return };
         let params = &message["params"];
         let answer = match message["method"].as_str().unwrap_or_default() {
@@ -138,7 +173,24 @@ impl Server {
             "tools/call" => {
                 let tool = params["name"].as_str().unwrap_or_default();
                 let empty = Map::new();
-                let answer = self.call(tool, params["arguments"].as_object().unwrap_or(&empty));
+                if self.script.is("--progress", tool) {
+                    for n in 1..=3 {
+                        let token = &params["_meta"]["progressToken"];
+                        let params = json!({"progressToken": token, "progress": n, "total": 3, "message": "sweeping"});
+                        send(
+                            &json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+                                .to_string(),
+                        );
+                    }
+                }
+                let told = self.script.is("--elicit", tool).then(|| self.script.elicit(lines));
+                let answer = match told {
+                    Some(told) if told["action"] != "accept" => Ok(text(&told.to_string())),
+                    told => {
+                        let done = self.call(tool, params["arguments"].as_object().unwrap_or(&empty));
+                        told.map_or(done, |told| Ok(text(&told.to_string())))
+                    }
+                };
                 if self.script.is("--crash-on", tool) {
                     std::process::exit(3);
                 }
@@ -149,6 +201,9 @@ impl Server {
                     park();
                 }
                 answer
+            }
+            "resources/read" if params["uri"] == "scripted://report" => {
+                Ok(json!({"contents": [{"uri": "scripted://report", "text": "all is swept"}]}))
             }
             method => Err(json!({"code": -32601, "message": format!("no method {method}")})),
         };
@@ -205,6 +260,9 @@ impl Server {
             (0..self.script.number("--tools").unwrap_or(0))
                 .map(|n| json!({"name": format!("extra_{n}"), "inputSchema": {"type": "object"}})),
         );
+        if self.script.has("--attach") {
+            tools.push(json!({"name": "attach", "description": "Gives files.", "inputSchema": {"type": "object"}}));
+        }
         if self.script.has("--endless-pages") {
             return json!({"tools": [], "nextCursor": "0"});
         }
@@ -250,14 +308,26 @@ impl Server {
                 let names = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned());
                 Ok(names.collect::<Vec<_>>().join("\n"))
             }
+            "attach" => {
+                return Ok(json!({"content": [
+                    {"type": "text", "text": "two files"},
+                    {"type": "resource", "resource": {"uri": "scripted://plan.txt", "text": "sweep"}},
+                    {"type": "resource_link", "uri": "scripted://report", "name": "report.txt"},
+                    {"type": "resource_link", "uri": "scripted://missing", "name": "missing.txt"},
+                ]}));
+            }
             "refuse" => return Err(json!({"code": -32602, "message": "refused, as always"})),
             _ => return Err(json!({"code": -32602, "message": format!("no tool {tool}")})),
         };
         Ok(match outcome {
-            Ok(text) => json!({"content": [{"type": "text", "text": text}]}),
+            Ok(said) => text(&said),
             Err(error) => json!({"content": [{"type": "text", "text": error.to_string()}], "isError": true}),
         })
     }
+}
+
+fn text(said: &str) -> Value {
+    json!({"content": [{"type": "text", "text": said}]})
 }
 
 /// A call of a tool that the file describes.

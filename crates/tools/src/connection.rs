@@ -1,4 +1,5 @@
-//! The conversation with one server process: JSON-RPC over its stdin and stdout.
+//! The conversation with one server process: JSON-RPC over its stdin and stdout. What comes from it is read in
+//! [`crate::reader`].
 //!
 //! Written here and not left to rmcp's service, which serves well for talking but not for the promises made here: the
 //! arguments are sent as the bytes that were approved, it is known of every call whether it reached the server, a
@@ -13,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use rmcp::model::ErrorCode;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
@@ -25,15 +25,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     error::CallError,
     events::LogSink,
-    lines::{Line, Lines, Oversized},
+    lines::{Lines, Oversized},
+    news::{CallNews, Listening, Patience},
+    reader::Reader,
 };
 
 /// Messages waiting to be written.
 const OUTBOX: usize = 64;
 /// Calls in flight at once.
 pub(crate) const MAX_IN_FLIGHT: usize = 64;
-/// From this size on a message is parsed away from the async threads, in bytes.
-const LARGE_MESSAGE: usize = 256 * 1024;
 
 /// What a server answered.
 #[derive(Debug)]
@@ -78,15 +78,23 @@ pub(crate) struct Connection {
 
 /// How often the server said that its tools changed, and how often it had when the list in use was asked for.
 #[derive(Default)]
-struct ListNews {
-    changes: AtomicU64,
+pub(crate) struct ListNews {
+    pub changes: AtomicU64,
     listed: AtomicU64,
-    told: Notify,
+    pub told: Notify,
 }
 
-struct Outgoing {
-    line: Vec<u8>,
+/// A line on its way to the server.
+pub(crate) struct Outgoing {
+    pub line: Vec<u8>,
     gate: Option<Arc<Gate>>,
+}
+
+impl Outgoing {
+    /// One that is written in any case.
+    pub(crate) fn plain(message: &Value) -> Self {
+        Self { line: message.to_string().into_bytes(), gate: None }
+    }
 }
 
 /// Decides, once, whether a call is written: the writer opens it just before the first byte, or the caller revokes it.
@@ -108,25 +116,56 @@ impl Gate {
 }
 
 /// Who waits for which answer; `None` once there will be no more answers.
-struct Pending(Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>);
+pub(crate) struct Pending(Mutex<Option<HashMap<u64, Awaiting>>>);
+
+/// Whoever waits for an answer; for a call also how its news are taken.
+struct Awaiting {
+    answer: oneshot::Sender<Answer>,
+    call: Option<Listening>,
+}
 
 impl Pending {
-    fn with<T>(&self, act: impl FnOnce(&mut Option<HashMap<u64, oneshot::Sender<Answer>>>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut Option<HashMap<u64, Awaiting>>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn add(&self, id: u64) -> Option<oneshot::Receiver<Answer>> {
-        let (sender, receiver) = oneshot::channel();
-        self.with(|waiting| waiting.as_mut().map(|waiting| waiting.insert(id, sender))).map(|_| receiver)
+    fn add(&self, id: u64, call: Option<Listening>) -> Option<oneshot::Receiver<Answer>> {
+        let (answer, receiver) = oneshot::channel();
+        self.with(|waiting| waiting.as_mut().map(|waiting| waiting.insert(id, Awaiting { answer, call })))
+            .map(|_| receiver)
     }
 
-    fn take(&self, id: u64) -> Option<oneshot::Sender<Answer>> {
-        self.with(|waiting| waiting.as_mut().and_then(|waiting| waiting.remove(&id)))
+    pub(crate) fn take(&self, id: u64) -> Option<oneshot::Sender<Answer>> {
+        self.with(|waiting| waiting.as_mut().and_then(|waiting| waiting.remove(&id))).map(|awaiting| awaiting.answer)
     }
 
-    fn close(&self) {
+    /// How news of a call are taken; `None` when nobody waits for it.
+    pub(crate) fn listening(&self, id: u64) -> Option<Listening> {
+        self.with(|waiting| waiting.as_ref()?.get(&id)?.call.clone())
+    }
+
+    /// The same for the one call there is; `None` where there are several, and nobody knows which is meant.
+    pub(crate) fn only_call(&self) -> Option<Listening> {
+        self.with(|waiting| {
+            let mut calls = waiting.as_ref()?.values().filter_map(|awaiting| awaiting.call.as_ref());
+            let first = calls.next()?.clone();
+            calls.next().is_none().then_some(first)
+        })
+    }
+
+    pub(crate) fn close(&self) {
         self.with(|waiting| *waiting = None);
     }
+}
+
+/// How long a call may last, and whoever takes its news.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    /// Without a sign of progress, and without the time in which a person is asked.
+    pub limit: Duration,
+    /// In any case.
+    pub hard: Duration,
+    pub news: Option<mpsc::Sender<CallNews>>,
 }
 
 impl Connection {
@@ -134,7 +173,7 @@ impl Connection {
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
         message_bytes: usize,
-        mark: Option<String>,
+        (mark, roots): (Option<String>, Value),
         log: LogSink,
     ) -> Self {
         let (outbox, queue) = mpsc::channel(OUTBOX);
@@ -142,7 +181,7 @@ impl Connection {
         let (input, ended, drained) = (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let news = Arc::new(ListNews::default());
         let writer = tokio::spawn(write_all(stdin, queue, input.clone(), ended.clone()));
-        let reader = Reader { pending: pending.clone(), outbox: outbox.clone(), news: news.clone(), mark, log };
+        let reader = Reader::new(pending.clone(), outbox.clone(), news.clone(), (mark, roots), log);
         let reader = tokio::spawn(reader.run(Lines::new(stdout, message_bytes), ended.clone(), drained.clone()));
         Self { outbox, pending, next_id: AtomicU64::new(1), input, ended, drained, news, tasks: [writer, reader] }
     }
@@ -150,7 +189,7 @@ impl Connection {
     /// A request of our own: not a call, so it does not matter whether it arrived when there is no answer.
     pub(crate) async fn request(&self, method: &str, params: Value, limit: Duration) -> Result<Value, RequestError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let receiver = self.pending.add(id).ok_or(RequestError::Closed)?;
+        let receiver = self.pending.add(id, None).ok_or(RequestError::Closed)?;
         let line = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string().into_bytes();
         let exchange = async {
             self.outbox.send(Outgoing { line, gate: None }).await.map_err(|_| RequestError::Closed)?;
@@ -172,20 +211,23 @@ impl Connection {
     }
 
     /// Calls a tool once. `arguments` is the frozen text, fit for one line, and is sent as it stands.
-    pub(crate) async fn call(&self, tool: &str, arguments: &str, limit: Duration) -> Result<Answer, CallError> {
+    pub(crate) async fn call(&self, tool: &str, arguments: &str, waiting: Waiting) -> Result<Answer, CallError> {
         const GONE: &str = "the server stopped before the call was handed over. Try again when it runs.";
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let Waiting { limit, hard, news } = waiting;
+        let patience = Arc::new(Patience::new(limit, hard));
+        let listening = Listening { news, patience: patience.clone() };
         let receiver = match self.pending.with(|waiting| waiting.as_ref().map(HashMap::len)) {
             None => return Err(CallError::not_started(GONE)),
             Some(in_flight) if in_flight >= MAX_IN_FLIGHT => {
                 let reason = format!("the server already works on {in_flight} calls. Try again when they are done.");
                 return Err(CallError::not_started(reason));
             }
-            Some(_) => self.pending.add(id).ok_or_else(|| CallError::not_started(GONE))?,
+            Some(_) => self.pending.add(id, Some(listening)).ok_or_else(|| CallError::not_started(GONE))?,
         };
         let name = Value::from(tool);
         let line = format!(
-            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":{name},"arguments":{arguments}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":{name},"arguments":{arguments},"_meta":{{"progressToken":{id}}}}}}}"#
         );
         let gate = Arc::new(Gate(AtomicU8::new(WAITING)));
         let mut call = InFlight { connection: self, id, gate: gate.clone(), answered: false };
@@ -193,13 +235,17 @@ impl Connection {
             self.outbox.send(Outgoing { line: line.into_bytes(), gate: Some(gate) }).await.map_err(|_| ())?;
             receiver.await.map_err(|_| ())
         };
-        let outcome = tokio::time::timeout(limit, exchange).await;
+        let outcome = tokio::select! {
+            biased;
+            outcome = exchange => Some(outcome),
+            () = patience.over() => None,
+        };
         let never_sent = call.gate.revoke();
         match outcome {
-            Ok(Ok(_)) if never_sent => {
+            Some(Ok(_)) if never_sent => {
                 Err(CallError::not_started("the server answered before it was asked. Have its owner look at it."))
             }
-            Ok(Ok(answer)) => {
+            Some(Ok(answer)) => {
                 call.answered = true;
                 match answer {
                     Answer::Lost { was_sent: false, reason } => Err(CallError::not_started(format!("{reason}."))),
@@ -209,15 +255,15 @@ impl Connection {
                     answer => Ok(answer),
                 }
             }
-            Ok(Err(())) if never_sent => Err(CallError::not_started(GONE)),
-            Ok(Err(())) => {
+            Some(Err(())) if never_sent => Err(CallError::not_started(GONE)),
+            Some(Err(())) => {
                 Err(CallError::unknown("the server stopped before it answered. Look whether the effect took place."))
             }
-            Err(_) if never_sent => {
+            None if never_sent => {
                 let reason = format!("the server took in nothing for {} s. Try again later.", limit.as_secs_f32());
                 Err(CallError::not_started(reason))
             }
-            Err(_) => {
+            None => {
                 let seconds = limit.as_secs_f32();
                 let reason =
                     format!("the server did not answer within {seconds} s. Look whether the effect took place.");
@@ -296,7 +342,7 @@ impl Drop for InFlight<'_> {
             let params = json!({"requestId": self.id, "reason": "no longer awaited"});
             let line = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
             // A courtesy: when the server does not read, it would not read this either.
-            let _ = self.connection.outbox.try_send(Outgoing { line: line.to_string().into_bytes(), gate: None });
+            let _ = self.connection.outbox.try_send(Outgoing::plain(&line));
         }
     }
 }
@@ -332,114 +378,4 @@ async fn write_all(
         }
     }
     // Here stdin closes, which is what tells the server to leave.
-}
-
-struct Reader {
-    pending: Arc<Pending>,
-    outbox: mpsc::Sender<Outgoing>,
-    news: Arc<ListNews>,
-    /// What lines bear that are not the server's: see [`crate::remote`].
-    mark: Option<String>,
-    log: LogSink,
-}
-
-impl Reader {
-    async fn run<R: AsyncRead + Unpin>(
-        self,
-        mut lines: Lines<R>,
-        ended: CancellationToken,
-        drained: CancellationToken,
-    ) {
-        while let Ok(Some(line)) = lines.next().await {
-            match line {
-                Line::Whole(bytes) if bytes.is_empty() => {}
-                Line::Whole(bytes) => self.take(bytes).await,
-                Line::Oversized(over) => match over.id.and_then(|id| self.pending.take(id)) {
-                    Some(waiting) => drop(waiting.send(Answer::Oversized(over))),
-                    None => self.log.push(format!("(a message of {} bytes was left out)", over.size).as_bytes()),
-                },
-            }
-        }
-        self.pending.close();
-        drained.cancel();
-        ended.cancel();
-    }
-
-    async fn take(&self, bytes: Vec<u8>) {
-        let size = bytes.len();
-        let parsed = if size > LARGE_MESSAGE {
-            let parse = move || serde_json::from_slice::<Value>(&bytes).map_err(|_| bytes);
-            tokio::task::spawn_blocking(parse).await.unwrap_or_else(|_| Err(Vec::new()))
-        } else {
-            serde_json::from_slice::<Value>(&bytes).map_err(|_| bytes)
-        };
-        match parsed {
-            // The revision of March 2025 let servers gather messages in one array.
-            Ok(Value::Array(batch)) => batch.into_iter().for_each(|message| self.dispatch(message, size)),
-            Ok(message) => self.dispatch(message, size),
-            Err(bytes) => self.garbage(&bytes),
-        }
-    }
-
-    fn dispatch(&self, mut message: Value, size: usize) {
-        let id = message.get("id").cloned().unwrap_or(Value::Null);
-        match (message.get("method").and_then(Value::as_str), id) {
-            (Some(method), Value::Null) => self.notification(method, &message),
-            (Some(method), id) => self.request(method, &id),
-            (None, id) => {
-                // Some servers send the number back as text.
-                let id = id.as_u64().or_else(|| id.as_str().and_then(|text| text.parse().ok()));
-                let Some(waiting) = id.and_then(|id| self.pending.take(id)) else {
-                    // An answer to what nobody awaits any more is no garbage.
-                    if id.is_none() {
-                        self.garbage(message.to_string().as_bytes());
-                    }
-                    return;
-                };
-                let is_ours = self.mark.as_deref().is_some_and(|mark| message["lost"] == mark);
-                let answer = match message.get_mut("result").map(Value::take) {
-                    _ if is_ours => Answer::Lost {
-                        was_sent: message["was_sent"] != false,
-                        reason: message["reason"].as_str().unwrap_or_default().to_owned(),
-                    },
-                    Some(value) => Answer::Result { value, size },
-                    None => error_answer(&message["error"]),
-                };
-                drop(waiting.send(answer));
-            }
-        }
-    }
-
-    fn notification(&self, method: &str, message: &Value) {
-        match method {
-            "notifications/tools/list_changed" => {
-                self.news.changes.fetch_add(1, Ordering::SeqCst);
-                self.news.told.notify_one();
-            }
-            "notifications/message" => self.log.push(message["params"]["data"].to_string().as_bytes()),
-            _ => {}
-        }
-    }
-
-    /// Steward offers servers nothing: no sampling, no roots, no questions to people. It only says that it is there.
-    fn request(&self, method: &str, id: &Value) {
-        let reply = if method == "ping" {
-            json!({"jsonrpc": "2.0", "id": id, "result": {}})
-        } else {
-            let error = json!({"code": ErrorCode::METHOD_NOT_FOUND.0, "message": "Steward does not offer this"});
-            json!({"jsonrpc": "2.0", "id": id, "error": error})
-        };
-        // A server that asks faster than it reads gets no answer, rather than memory without bound.
-        let _ = self.outbox.try_send(Outgoing { line: reply.to_string().into_bytes(), gate: None });
-    }
-
-    fn garbage(&self, bytes: &[u8]) {
-        self.log.push(&[b"(stdout) ".as_slice(), bytes].concat());
-    }
-}
-
-fn error_answer(error: &Value) -> Answer {
-    let code = error["code"].as_i64().unwrap_or(i64::from(ErrorCode::INTERNAL_ERROR.0));
-    let message = error["message"].as_str().unwrap_or("no reason given").chars().take(2000).collect();
-    Answer::Error { code, message }
 }

@@ -5,22 +5,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
+    connection::Waiting,
     definition::ToolDefinition,
     error::CallError,
     frozen,
     limits::Limits,
+    news::CallNews,
+    resources::{self, Resource},
     result::{self, CallResult},
     secrets::Secrets,
     supervisor::{Running, State},
 };
-
-/// The longest a call may be given, whatever the caller asks for.
-const LONGEST_CALL: Duration = Duration::from_secs(3600);
 
 /// One call, as it was decided.
 #[derive(Debug, Clone, Copy)]
@@ -32,8 +32,11 @@ pub struct ToolCall<'a> {
     pub definition_sha256: Option<&'a str>,
     /// The frozen arguments: a JSON object, sent as it stands.
     pub arguments: &'a str,
-    /// How long to wait for the answer, at most one hour; `Limits::call_timeout` when not set.
+    /// How long to wait for the answer without a sign of progress; `Limits::call_timeout` when not set, and never longer
+    /// than `Limits::longest_call`.
     pub timeout: Option<Duration>,
+    /// Who is told how far it is, and whom it may ask; nobody when not set. A channel that is full is told nothing.
+    pub news: Option<&'a mpsc::Sender<CallNews>>,
 }
 
 /// A supervised server. Clones speak of the same one; dropping them stops nothing.
@@ -85,9 +88,20 @@ impl ServerHandle {
             );
             return Err(CallError::not_started(reason));
         }
-        let limit = call.timeout.unwrap_or(self.limits.call_timeout).min(LONGEST_CALL);
-        let answer = connection.call(tool, &arguments, limit).await?;
+        let hard = self.limits.longest_call;
+        let limit = call.timeout.unwrap_or(self.limits.call_timeout).min(hard);
+        let answer = connection.call(tool, &arguments, Waiting { limit, hard, news: call.news.cloned() }).await?;
         self.secrets.taken_out(result::from_answer(answer, self.limits.max_result_bytes))
+    }
+
+    /// Reads a resource that the server named in a result: its parts, together at most `Limits::resource_bytes`.
+    pub async fn read_resource(&self, uri: &str) -> Result<Vec<Resource>, String> {
+        let Running { connection, .. } = self.running()?;
+        let mut found = resources::read(&connection, uri, &self.limits).await?;
+        for part in &mut found {
+            part.bytes = self.secrets.taken_out_of(std::mem::take(&mut part.bytes));
+        }
+        Ok(found)
     }
 
     /// Starts a server at once that waits for its next start or was given up.

@@ -10,6 +10,9 @@
 //!
 //! [`own`] is the other direction: Steward's own server, for other people's agents.
 
+mod asking;
+mod authorize;
+mod bearer;
 pub mod builtin;
 mod connection;
 mod definition;
@@ -21,24 +24,33 @@ mod handle;
 mod leftovers;
 mod limits;
 mod lines;
+mod link;
+mod news;
 pub mod own;
 mod peer;
 mod process;
+mod reader;
 mod registry;
 mod remote;
+mod resources;
 mod result;
 mod secrets;
 mod session;
 mod spec;
 mod supervisor;
 
+pub use asking::{Asks, Question};
+pub use authorize::{Authorization, ClientIdentity, Grant, challenge};
+pub use bearer::{GrantKeeper, Granted};
 pub use definition::{ToolDefinition, canonical_json};
 pub use error::{CallError, StartError};
 pub use events::{EventKind, ServerEvent};
 pub use handle::{ServerHandle, ToolCall};
 pub use leftovers::reap_leftovers;
 pub use limits::Limits;
+pub use news::{CallNews, Progress};
 pub use registry::Supervisors;
+pub use resources::{Resource, ResourceLink, links, resources_in};
 pub use result::CallResult;
 pub use session::probe;
 pub use spec::ServerSpec;

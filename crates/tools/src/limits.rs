@@ -7,8 +7,13 @@ use std::time::Duration;
 pub struct Limits {
     /// From the start of the process to the end of its first list of tools. `npx` may have to fetch a package.
     pub start_timeout: Duration,
-    /// How long a call may take when the caller names no time of its own.
+    /// How long a call may take when the caller names no time of its own. A sign of progress gives it that time anew, and
+    /// while a person is asked it does not count.
     pub call_timeout: Duration,
+    /// How long a call may take in any case.
+    pub longest_call: Duration,
+    /// What may be read of one resource, in bytes.
+    pub resource_bytes: usize,
     /// Between the answer to one ping and the next.
     pub ping_interval: Duration,
     /// How long a ping may stay unanswered before the server is killed. While a call is in flight a ping may stay
@@ -39,6 +44,8 @@ impl Default for Limits {
         Self {
             start_timeout: Duration::from_secs(60),
             call_timeout: Duration::from_secs(120),
+            longest_call: Duration::from_secs(3600),
+            resource_bytes: 4 * 1024 * 1024,
             ping_interval: Duration::from_secs(15),
             ping_timeout: Duration::from_secs(10),
             relist_interval: Duration::from_secs(300),
@@ -64,7 +71,8 @@ impl Limits {
     /// The longest message that is read whole: lists of tools may be longer than results.
     pub(crate) fn message_bytes(&self) -> usize {
         const ROOM: usize = 4 * 1024 * 1024;
-        self.max_result_bytes.saturating_mul(2).max(ROOM)
+        // A resource comes as text of the base64 kind.
+        self.max_result_bytes.saturating_mul(2).max(self.resource_bytes.saturating_mul(3) / 2).max(ROOM)
     }
 }
 

@@ -83,8 +83,8 @@ fn finish(mut kept: Vec<u8>, over: Option<(Scanner, usize)>) -> Line {
 }
 
 /// Follows a JSON-RPC message without keeping it, and catches `id` and `result.isError` wherever they stand.
-#[derive(Default)]
-struct Scanner {
+#[derive(Debug, Default)]
+pub(crate) struct Scanner {
     depth: usize,
     in_string: bool,
     escaped: bool,
@@ -94,10 +94,25 @@ struct Scanner {
     keys: [Vec<u8>; 2],
     id: Option<u64>,
     is_error: bool,
+    speech: Speech,
+}
+
+/// What a message is.
+#[derive(Debug, Default, PartialEq)]
+enum Speech {
+    #[default]
+    Answers,
+    /// It has a `method`, and so answers nothing.
+    Asks,
 }
 
 impl Scanner {
-    fn feed(&mut self, bytes: &[u8]) {
+    /// What the message answers; nothing as long as it is not whole.
+    pub(crate) fn answers(&self) -> Option<u64> {
+        self.id.filter(|_| self.speech == Speech::Answers && self.depth == 0)
+    }
+
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.step(*byte);
         }
@@ -129,6 +144,9 @@ impl Scanner {
             b':' => {
                 if let Some(key) = self.depth.checked_sub(1).and_then(|level| self.keys.get_mut(level)) {
                     *key = std::mem::take(&mut self.token);
+                    if self.depth == 1 && key == b"method" {
+                        self.speech = Speech::Asks;
+                    }
                 }
                 self.token.clear();
             }

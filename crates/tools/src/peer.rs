@@ -37,16 +37,18 @@ impl Peer {
         let bytes = limits.message_bytes();
         if builtin::kind_of(&spec.command).is_some() {
             let (server, ends) = Builtin::open(spec, bytes)?;
-            let connection = Connection::open(ends.stdin, ends.stdout, bytes, Some(ends.mark), log.clone());
+            let connection =
+                Connection::open(ends.stdin, ends.stdout, bytes, (Some(ends.mark), serde_json::json!([])), log.clone());
             return Ok((Self::Builtin(server), connection));
         }
+        let roots = spec.roots().await;
         if is_address(&spec.command) {
             let (remote, ends) = Remote::open(spec, bytes, log.clone())?;
-            let connection = Connection::open(ends.stdin, ends.stdout, bytes, Some(ends.mark), log.clone());
+            let connection = Connection::open(ends.stdin, ends.stdout, bytes, (Some(ends.mark), roots), log.clone());
             return Ok((Self::Remote(Arc::new(remote)), connection));
         }
         let (process, pipes) = Process::spawn(spec, run_dir).await?;
-        let connection = Connection::open(pipes.stdin, pipes.stdout, bytes, None, log.clone());
+        let connection = Connection::open(pipes.stdin, pipes.stdout, bytes, (None, roots), log.clone());
         let stderr = tokio::spawn(drain_stderr(pipes.stderr, log.clone()));
         Ok((Self::Local { process: Box::new(process), stderr }, connection))
     }

@@ -73,6 +73,20 @@ impl Secrets {
         }
     }
 
+    /// A content without them, where it is text.
+    pub fn taken_out_of(&self, content: Vec<u8>) -> Vec<u8> {
+        if self.0.is_empty() {
+            return content;
+        }
+        match String::from_utf8(content) {
+            Ok(mut text) => {
+                self.blank(&mut text);
+                text.into_bytes()
+            }
+            Err(other) => other.into_bytes(),
+        }
+    }
+
     fn within(&self, value: &mut Value) {
         match value {
             Value::String(text) => self.blank(text),

@@ -135,7 +135,10 @@ async fn greet(connection: &Connection, agreed: impl FnOnce(&str)) -> Result<Gre
     let us = Implementation::new("steward", env!("CARGO_PKG_VERSION"));
     let hello = InitializeRequestParams::new(ClientCapabilities::default(), us)
         .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE);
-    let hello = serde_json::to_value(hello).map_err(|error| protocol(format!("no greeting could be made: {error}")))?;
+    let mut hello =
+        serde_json::to_value(hello).map_err(|error| protocol(format!("no greeting could be made: {error}")))?;
+    // What `reader` does for servers.
+    hello["capabilities"] = json!({"elicitation": {"form": {}, "url": {}}, "roots": {}});
     let answer = connection.request("initialize", hello, STEP).await.map_err(|error| failed("initialize", &error))?;
     let version = answer["protocolVersion"].as_str().unwrap_or("no version");
     let is_known =

@@ -7,9 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use http_client::Url;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 use store::Store;
 use uuid::Uuid;
+
+use crate::bearer::Granted;
 
 /// Tells a server's process, and whatever it starts, from any other: see [`crate::reap_leftovers`].
 pub(crate) const MARKER: &str = "STEWARD_SERVER_ID";
@@ -33,6 +37,8 @@ pub struct ServerSpec {
     pub directory: Option<PathBuf>,
     /// Where a built-in server makes tasks and reminders; none where it is only asked what it offers.
     pub store: Option<Store>,
+    /// What a person let Steward do at a server elsewhere.
+    pub granted: Option<Granted>,
 }
 
 impl fmt::Debug for ServerSpec {
@@ -52,8 +58,9 @@ impl PartialEq for ServerSpec {
         let values = |spec: &Self| -> Vec<(String, String)> {
             spec.environment.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
         };
-        (self.id, &self.name, &self.command, &self.args, &self.directory)
-            == (other.id, &other.name, &other.command, &other.args, &other.directory)
+        let authorized = |spec: &Self| spec.granted.as_ref().map(|granted| granted.authorized_at.clone());
+        (self.id, &self.name, &self.command, &self.args, &self.directory, authorized(self))
+            == (other.id, &other.name, &other.command, &other.args, &other.directory, authorized(other))
             && values(self) == values(other)
     }
 }
@@ -65,6 +72,27 @@ impl ServerSpec {
 
     pub(crate) fn arguments(&self) -> Vec<OsString> {
         self.args.iter().map(|arg| expand_home(arg).into_os_string()).collect()
+    }
+
+    /// The folders that its owner named among its arguments, as `roots/list` answers them. Nothing else is a server told
+    /// that it may look at; a server elsewhere is told of none.
+    pub(crate) async fn roots(&self) -> Value {
+        let mut roots = Vec::new();
+        let mut after_flag = false;
+        for arg in &self.args {
+            // What follows a flag is a setting of the program's, such as where it is installed.
+            let is_setting = std::mem::replace(&mut after_flag, arg.starts_with('-'));
+            let path = expand_home(arg);
+            if is_setting || !path.is_absolute() || !tokio::fs::metadata(&path).await.is_ok_and(|facts| facts.is_dir())
+            {
+                continue;
+            }
+            if let Ok(url) = Url::from_file_path(&path) {
+                let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                roots.push(json!({"uri": url.as_str(), "name": name}));
+            }
+        }
+        Value::Array(roots)
     }
 
     pub(crate) fn working_directory(&self) -> Option<PathBuf> {
@@ -153,6 +181,7 @@ mod tests {
             environment: BTreeMap::from([("TOKEN".to_owned(), SecretString::from("hunter2hunter2"))]),
             directory: None,
             store: None,
+            granted: None,
         }
     }
 
@@ -184,6 +213,28 @@ mod tests {
         let home = std::env::var("HOME").unwrap();
         let expected = ["-y".into(), OsString::from(format!("{home}/steward")), "not~/this".into()];
         assert_eq!(spec().arguments(), expected);
+    }
+
+    #[tokio::test]
+    async fn its_roots_are_the_folders_among_its_arguments_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let [folder, install] = ["my files", "install"].map(|name| dir.path().join(name));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::create_dir(&install).unwrap();
+        std::fs::write(dir.path().join("index.js"), "").unwrap();
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let mut spec = spec();
+        spec.args = vec![
+            "-y".into(),
+            text(&dir.path().join("index.js")),
+            "--prefix".into(),
+            text(&install),
+            text(&folder),
+            "relative".into(),
+            text(&dir.path().join("missing")),
+        ];
+        let expected = format!("file://{}/my%20files", dir.path().display());
+        assert_eq!(spec.roots().await, json!([{"uri": expected, "name": "my files"}]));
     }
 
     #[test]

@@ -85,7 +85,13 @@ async fn what_is_wrong_before_the_call_is_never_sent() {
     assert!(not_started(server.call("no_such_tool", "{}").await).contains("does not offer"));
     let offered = server.handle.tools().unwrap();
     let append = offered.iter().find(|tool| tool.name == "append").unwrap();
-    let call = |sha256| ToolCall { tool: "append", definition_sha256: Some(sha256), arguments: "{}", timeout: None };
+    let call = |sha256| ToolCall {
+        tool: "append",
+        definition_sha256: Some(sha256),
+        arguments: "{}",
+        timeout: None,
+        news: None,
+    };
     assert!(not_started(server.handle.call(call("0000")).await).contains("approve it again"));
     server.handle.call(call(&append.sha256)).await.unwrap();
     server.handle.stop().await;
@@ -100,7 +106,7 @@ async fn a_call_that_hangs_is_unknown_and_cancelled() {
     let args = ["--hang-on", "append", "--capture", capture.to_str().unwrap()];
     let (server, effects) = ready(&args, limits()).await;
     let timeout = Some(Duration::from_millis(300));
-    let call = ToolCall { tool: "append", definition_sha256: None, arguments: r#"{"line":"x"}"#, timeout };
+    let call = ToolCall { tool: "append", definition_sha256: None, arguments: r#"{"line":"x"}"#, timeout, news: None };
     assert!(unknown(server.handle.call(call).await).contains("within 0.3 s"));
     eventually("it acts all the same", || lines(&effects.path().join("effects")).len() == 1).await;
     eventually("the cancellation arrives", || lines(&capture).iter().any(|l| l.contains("notifications/cancelled")))
@@ -140,7 +146,9 @@ async fn a_call_no_byte_of_which_was_written_is_not_started() {
     let (server, _dir) = ready(&["--block-on", "append"], limits()).await;
     let filler = format!(r#"{{"line":"{}"}}"#, "x".repeat(900_000));
     let timeout = Some(Duration::from_millis(500));
-    let call = |arguments| server.handle.call(ToolCall { tool: "append", definition_sha256: None, arguments, timeout });
+    let call = |arguments| {
+        server.handle.call(ToolCall { tool: "append", definition_sha256: None, arguments, timeout, news: None })
+    };
     let (first, second, third) = tokio::join!(call("{}"), call(&filler), call("{}"));
     unknown(first);
     unknown(second);
@@ -218,7 +226,8 @@ async fn a_changed_tool_is_refused_from_the_moment_it_is_announced() {
     };
     let decided = sha256(&before);
     let call = || {
-        let tool = ToolCall { tool: "append", definition_sha256: Some(&decided), arguments: "{}", timeout: None };
+        let tool =
+            ToolCall { tool: "append", definition_sha256: Some(&decided), arguments: "{}", timeout: None, news: None };
         server.handle.call(tool)
     };
     call().await.unwrap();
@@ -229,7 +238,8 @@ async fn a_changed_tool_is_refused_from_the_moment_it_is_announced() {
         // The announcement came after the answer, so one more may have passed before it; never after it.
         let changed = server.until(|kind| matches!(kind, EventKind::ToolsChanged { .. })).await;
         assert!(matches!(changed, EventKind::ToolsChanged { .. }));
-        let tool = ToolCall { tool: "append", definition_sha256: Some(&decided), arguments: "{}", timeout: None };
+        let tool =
+            ToolCall { tool: "append", definition_sha256: Some(&decided), arguments: "{}", timeout: None, news: None };
         third = server.handle.call(tool).await;
     } else {
         server.until(|kind| matches!(kind, EventKind::ToolsChanged { .. })).await;

@@ -79,7 +79,7 @@ async fn a_long_call_is_no_missed_ping_but_what_hangs_after_it_is() {
     let mut server = watch(spec("files", &["--block-on", "append"]), limits);
     server.running().await;
     let timeout = Some(Duration::from_secs(2));
-    let call = tools::ToolCall { tool: "append", definition_sha256: None, arguments: "{}", timeout };
+    let call = tools::ToolCall { tool: "append", definition_sha256: None, arguments: "{}", timeout, news: None };
     let started = Instant::now();
     let error = server.handle.call(call).await.unwrap_err();
     assert!(matches!(error, CallError::OutcomeUnknown { .. }), "{error}");

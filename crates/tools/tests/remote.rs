@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use common::{Watched, eventually, limits, watch};
+use common::{Watched, eventually, limits, request, watch};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     sync::Notify,
 };
@@ -31,6 +31,8 @@ enum Manner {
     EndsEarly,
     /// Breaks off within the message.
     BreaksWithin,
+    /// Ends a stream whose events have names, and gives the answer to whoever takes it up again.
+    EndsNamed,
     Status(u16),
     /// Has forgotten the session.
     Forgets,
@@ -46,6 +48,8 @@ struct Shared {
     /// Each request: its head in lower case, and its body.
     seen: Mutex<Vec<(String, String)>>,
     tools: Mutex<Vec<&'static str>>,
+    /// The answer that is kept for whoever takes the stream up again.
+    kept: Mutex<Value>,
     changed: Notify,
     wants: Option<&'static str>,
     stop: Notify,
@@ -59,6 +63,7 @@ impl Script {
             manner: Mutex::new(Manner::Json),
             seen: Mutex::default(),
             tools: Mutex::new(vec!["pay"]),
+            kept: Mutex::default(),
             changed: Notify::new(),
             wants,
             stop: Notify::new(),
@@ -97,6 +102,7 @@ impl Script {
             environment: headers.iter().map(|(n, v)| ((*n).to_owned(), SecretString::from(*v))).collect(),
             directory: None,
             store: None,
+            granted: None,
         }
     }
 
@@ -109,23 +115,7 @@ impl Script {
     /// One request a connection.
     async fn answer(self, stream: TcpStream) {
         let mut stream = BufReader::new(stream);
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
-                return;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; length];
-        stream.read_exact(&mut body).await.unwrap();
-        let body = String::from_utf8(body).unwrap();
+        let Some((head, body)) = request(&mut stream).await else { return };
         let head = head.to_ascii_lowercase();
         self.0.seen.lock().unwrap().push((head.clone(), body.clone()));
         let stream = stream.get_mut();
@@ -134,6 +124,11 @@ impl Script {
         {
             return reply(stream, "401 Unauthorized", "WWW-Authenticate: Bearer\r\n", "text/plain", "who are you?")
                 .await;
+        }
+        if head.contains("last-event-id: e-1\r\n") {
+            let kept = self.0.kept.lock().unwrap().clone();
+            let body = format!("id: e-2\ndata: {kept}\n\n");
+            return reply(stream, "200 OK", "", "text/event-stream", &body).await;
         }
         if head.starts_with("get ") {
             return self.listen(stream).await;
@@ -190,6 +185,10 @@ impl Script {
                 reply(stream, "200 OK", "", "text/event-stream", &body).await;
             }
             Manner::HangsUp => {}
+            Manner::EndsNamed => {
+                *self.0.kept.lock().unwrap() = answer;
+                reply(stream, "200 OK", "", "text/event-stream", "id: e-1\nretry: 60\ndata: \n\n").await;
+            }
             Manner::EndsEarly => reply(stream, "200 OK", "", "text/event-stream", ": soon\n\n").await,
             Manner::BreaksWithin => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\n";
@@ -277,6 +276,17 @@ async fn of_a_call_without_an_answer_it_is_known_whether_it_may_have_acted() {
     }
     let error = error.expect("it is gone");
     assert!(matches!(&error, CallError::NotStarted { reason } if reason.contains("connection failed")), "{error}");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_before_its_answer_is_taken_up_again() {
+    let script = Script::start(None).await;
+    let server = script.running().await;
+    script.becomes(Manner::EndsNamed);
+    let result = server.call("pay", "{}").await.unwrap();
+    assert_eq!(result.text, "paid\nin full");
+    assert_eq!(script.heads("tools/call").len(), 1, "the call is not made again");
+    assert_eq!(script.heads("last-event-id: e-1").len(), 1);
 }
 
 #[tokio::test]

@@ -256,6 +256,9 @@ impl From<store::Error> for Fault {
     fn from(e: store::Error) -> Self {
         use store::Error as E;
         let text = e.to_string();
+        if e.is_internal() {
+            return Self::internal(text);
+        }
         match e {
             E::Refused { .. } => Self::new(StatusCode::FORBIDDEN, "refused", text).advice("Nothing was changed."),
             E::Constraint { constraint, message } => match constraint.as_str() {
@@ -277,7 +280,8 @@ impl From<store::Error> for Fault {
             E::Damaged(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "damaged", text)
                 .advice("The administrators know; the file comes back from a backup."),
             E::Schema(_) => Self::busy(text, "schema", 60),
-            E::Decode { .. } | E::Vault(_) | E::Config(_) | E::RolledBack | E::Database { .. } => Self::internal(text),
+            // Looked at above.
+            _ => Self::internal(text),
         }
     }
 }

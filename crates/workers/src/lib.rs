@@ -8,6 +8,7 @@ pub mod employee;
 pub mod error;
 mod folder_intake;
 pub mod folder_preview;
+pub mod grants;
 pub mod housekeeping;
 pub mod jobs;
 pub mod library;

@@ -12,13 +12,18 @@ use store::{
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tools::{EventKind, Limits, ServerEvent, ServerSpec, Supervisors, ToolDefinition};
+use tools::{EventKind, Granted, Limits, ServerEvent, ServerSpec, Supervisors, ToolDefinition};
 use uuid::Uuid;
 
-use crate::{Error, Result, logs::LogQueue, waiting};
+use crate::{
+    Error, Result,
+    grants::{self, Standing},
+    logs::LogQueue,
+    waiting,
+};
 
 /// What a server is started with.
-fn spec(store: &Store, vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec> {
+fn spec(store: &Store, vault: &Vault, launch: ServerLaunch, granted: Option<Granted>) -> Result<ServerSpec> {
     let environment = match launch.environment {
         None => BTreeMap::new(),
         Some(sealed) => {
@@ -39,6 +44,7 @@ fn spec(store: &Store, vault: &Vault, launch: ServerLaunch) -> Result<ServerSpec
         environment,
         directory: None,
         store: Some(store.clone()),
+        granted,
     })
 }
 
@@ -59,7 +65,13 @@ pub async fn keep_running(
                 let mut wanted = Vec::new();
                 for launch in launches {
                     let (id, name) = (launch.id, launch.name.clone());
-                    match spec(&store, &vault, launch) {
+                    let spec = match grants::of(&store, &vault, &launch).await {
+                        Ok(Standing::Ready(granted)) => spec(&store, &vault, launch, granted),
+                        // Whoever can authorize it again was told when it ended.
+                        Ok(Standing::Over) => continue,
+                        Err(e) => Err(e),
+                    };
+                    match spec {
                         Ok(spec) => wanted.push(spec),
                         Err(e) => {
                             logs.push("error", &format!("server:{name}"), &e.to_string(), None);
@@ -188,7 +200,15 @@ pub async fn list_now(store: &Store, vault: &Vault, name: &str) -> Result<usize>
     let launch = mcp_servers::launches(&Actor::service(), store).await?.into_iter().find(|l| l.name == name);
     let launch = launch.ok_or_else(|| domain::Error::NotFound(format!("active server {name}")))?;
     let id = launch.id;
-    let found = tools::probe(&spec(store, vault, launch)?, &Limits::default())
+    let granted = match grants::of(store, vault, &launch).await? {
+        Standing::Ready(granted) => granted,
+        Standing::Over => {
+            let reason = format!("its authorization is over; run: steward server authorize {name}");
+            return Err(Error::Server { name: name.to_owned(), reason });
+        }
+    };
+    let spec = spec(store, vault, launch, granted)?;
+    let found = Box::pin(tools::probe(&spec, &Limits::default()))
         .await
         .map_err(|e| Error::Server { name: name.to_owned(), reason: e.to_string() })?;
     offer(store, id, &found).await?;

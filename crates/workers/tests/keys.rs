@@ -22,7 +22,7 @@ use std::{
 
 use domain::{
     files::{self, IsStopped, NewFile},
-    master_key, second_factor,
+    master_key, second_factor, server_grants,
     servers::{self, NewServer},
     watchers as rules, web_push,
 };
@@ -57,6 +57,11 @@ async fn sealed_world(postgres: bool) -> World {
     web_push::key(store, vault, || Ok("s3cret".to_owned().into())).await.unwrap();
     let browser = json!({ "endpoint": "https://push.example.org/s3cret" });
     web_push::subscribe(store, vault, ada, "phone", ("https://push.example.org/s3cret", &browser)).await.unwrap();
+    let address = "https://shop.example.org/mcp".to_owned();
+    let new = NewServer { name: "shop".to_owned(), command: address, args: Vec::new(), environment: BTreeMap::new() };
+    let (shop, _) = servers::add(store, vault, ada, new).await.unwrap();
+    let shop = servers::find(store, ada, shop).await.unwrap();
+    server_grants::keep(store, vault, ada, &shop, &json!({ "token": "s3cret" })).await.unwrap();
     let service = Actor::service();
     assert!(idempotency_keys::begin(&service, store, me, "k:1", &"a".repeat(64)).await.unwrap());
     let answer = vault.seal_json(&Purpose::request_answer(me, "k:1"), &json!({ "body": "s3cret" })).unwrap();

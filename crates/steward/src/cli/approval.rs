@@ -2,7 +2,7 @@
 
 use domain::{
     decide::{self, Decision, apply_edits},
-    requests, rules,
+    requests, rules, server_questions,
     work::Seen,
 };
 use jiff::SignedDuration;
@@ -199,6 +199,10 @@ async fn edited(place: &Place, id: Uuid, edits: &[(String, String)]) -> Result<O
     let asked = place.approval(id).await?;
     match asked.approval.action_type.as_str() {
         OUTCOME_UNKNOWN => return Ok(Some(apply_edits(&json!({}), None, edits)?)),
+        server_questions::ACTION_TYPE => {
+            let form = asked.approval.details.as_ref().and_then(|d| d.get("schema")).filter(|form| form.is_object());
+            return Ok(Some(apply_edits(&asked_arguments(&asked.approval), form, edits)?));
+        }
         requests::ACTION_TYPE => return Ok(Some(apply_edits(&asked_arguments(&asked.approval), None, edits)?)),
         _ => {}
     }
@@ -229,6 +233,12 @@ async fn decide(place: &Place, id: Uuid, decision: Decision, json: bool) -> Resu
         ("approved", _) if is_unknown && retries => "Noted: the call is made again.".to_owned(),
         ("approved", _) if is_unknown => "Noted: the call happened, and the work goes on.".to_owned(),
         ("rejected", _) if is_unknown => "Noted: the call failed.".to_owned(),
+        ("approved", _) if decided.action_type == server_questions::ACTION_TYPE => {
+            "Answered: the server gets it, and its call goes on.".to_owned()
+        }
+        ("rejected", _) if decided.action_type == server_questions::ACTION_TYPE => {
+            "Noted: the server hears that you do not answer.".to_owned()
+        }
         ("approved", false) => "Approved: the call runs exactly as it was shown.".to_owned(),
         ("approved", true) => {
             let lines: Vec<String> = pretty(&set).lines().map(output::safe).collect();
@@ -290,7 +300,7 @@ async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
         });
         return output::json(&Whole { approval: &approval, call, edited_arguments: edited });
     }
-    let is_request = approval.action_type == requests::ACTION_TYPE;
+    let is_request = [requests::ACTION_TYPE, server_questions::ACTION_TYPE].contains(&approval.action_type.as_str());
     let arguments = arguments.or_else(|| is_request.then(|| asked_arguments(&approval)));
     let votes = match place.here() {
         Ok(ctx) => approvals::votes(&ctx.actor, &ctx.store, id).await?,
@@ -314,6 +324,8 @@ async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
         ("asked", output::time(approval.created_at)),
         ("until", output::maybe_time(approval.expires_at)),
         ("why", text("reason")),
+        ("it says", output::safe(&text("message"))),
+        ("to be opened", output::safe(&text("url"))),
         ("outside", if outside { "the work is on content from outside".to_owned() } else { String::new() }),
         ("tool", frozen.as_ref().map(|f| format!("{}/{}", f.server, f.tool)).unwrap_or_default()),
         ("arguments", arguments.as_ref().map(pretty).unwrap_or_default()),

@@ -34,6 +34,7 @@ mod policy;
 mod policy_more;
 mod schedule;
 mod server;
+mod server_authorize;
 mod server_tools;
 mod setup;
 mod status;
@@ -322,7 +323,7 @@ async fn act(place: &Place, command: Acting) -> Result<()> {
         Acting::Key(command) => key::run(place.here()?, command).await,
         Acting::Approval(command) => approval::run(place, command).await,
         Acting::Watcher(command) => watcher::run(place, command).await,
-        Acting::Server(command) => server::run(place, command).await,
+        Acting::Server(command) => Box::pin(server::run(place, command)).await,
         Acting::Policy(command) => policy::run(place, command).await,
         Acting::Contact(command) => contact::run(place.here()?, command).await,
         Acting::Schedule(command) => schedule::run(place, command).await,

@@ -8,7 +8,7 @@ use std::{
 use domain::servers::{self, NewServer};
 use store::mcp_servers::{self, Server};
 
-use super::{Context, Json, Place, blocking, folders::Made, server_tools};
+use super::{Context, Json, Place, blocking, folders::Made, server_authorize, server_tools};
 use crate::{Error, Result, config::expand_home, output};
 
 /// The largest file of environment variables, in bytes.
@@ -47,6 +47,8 @@ pub(super) enum Command {
         #[command(flatten)]
         json: Json,
     },
+    /// Let Steward use a server elsewhere, in the browser (OAuth)
+    Authorize(server_authorize::Args),
     /// Stop a server until it is resumed
     Pause {
         server: String,
@@ -122,6 +124,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
                 names.join(", ")
             ))
         }
+        Command::Authorize(args) => Box::pin(server_authorize::run(place.here()?, args)).await,
         Command::Pause { server, json } => set_active(place, &server, false, json.json).await,
         Command::Resume { server, json } => set_active(place, &server, true, json.json).await,
         Command::Remove { server } => {

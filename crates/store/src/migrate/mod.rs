@@ -91,6 +91,7 @@ migrations! {
     40 "notifications_user_ways" "0040_notifications_user_ways",
     41 "playbooks" "0041_playbooks",
     42 "memories" "0042_memories",
+    43 "server_grants" "0043_server_grants",
 }
 
 /// A migration that stands in a database.

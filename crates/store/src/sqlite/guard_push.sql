@@ -1,4 +1,4 @@
--- What an actor may write of pushes to browsers, on SQLite (see guard_writes.sql).
+-- What an actor may write of pushes to browsers and of grants, on SQLite (see guard_writes.sql).
 CREATE TEMP TRIGGER guard_push_keys_insert BEFORE INSERT ON main.push_keys
 BEGIN
     SELECT RAISE(ABORT, 'refused: push_keys') WHERE NOT is_service();
@@ -23,4 +23,20 @@ WHEN NOT is_service() AND NOT (OLD.user_id IS NOT NULL AND NOT EXISTS (SELECT 1 
 BEGIN
     SELECT RAISE(IGNORE)
     WHERE (OLD.user_id = current_user_id() AND has_permission(current_user_id(), 'sign_in')) IS NOT TRUE;
+END;
+
+-- And of what servers elsewhere let Steward do. A server takes its own along when it goes.
+CREATE TEMP TRIGGER guard_server_grants_insert BEFORE INSERT ON main.server_grants
+BEGIN
+    SELECT RAISE(ABORT, 'refused: server_grants')
+    WHERE NOT is_service() AND (NOT has_permission(current_user_id(), 'server_admin') OR NEW.renewing_until IS NOT NULL);
+END;
+CREATE TEMP TRIGGER guard_server_grants_key BEFORE UPDATE OF server_id, created_at ON main.server_grants
+BEGIN SELECT RAISE(ABORT, 'refused: server_grants'); END;
+CREATE TEMP TRIGGER guard_server_grants_columns BEFORE UPDATE ON main.server_grants
+BEGIN SELECT RAISE(ABORT, 'refused: server_grants') WHERE NOT is_service(); END;
+CREATE TEMP TRIGGER guard_server_grants_delete BEFORE DELETE ON main.server_grants
+BEGIN
+    SELECT RAISE(IGNORE) WHERE NOT is_service() AND NOT has_permission(current_user_id(), 'server_admin')
+        AND EXISTS (SELECT 1 FROM main.mcp_servers s WHERE s.id = OLD.server_id);
 END;

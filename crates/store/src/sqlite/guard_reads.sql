@@ -228,6 +228,12 @@ SELECT id, secret, created_at
 FROM main.push_keys
 WHERE CASE WHEN is_service() THEN 1 ELSE refuse('push_keys') END;
 
+CREATE TEMP VIEW server_grants AS
+SELECT server_id, CASE WHEN is_service() THEN secret END AS secret, CASE WHEN is_service() THEN renewing_until END AS renewing_until,
+       created_at
+FROM main.server_grants
+WHERE is_service() OR has_permission(current_user_id(), 'server_admin');
+
 CREATE TEMP VIEW push_subscriptions AS
 SELECT id, user_id, name, CASE WHEN is_service() THEN endpoint_sha256 END AS endpoint_sha256,
        CASE WHEN is_service() THEN secret END AS secret, created_at

@@ -262,6 +262,14 @@ async fn lists(db: &Db) {
     {
         assert_eq!(approvals::waiting(actor, on, most).await.unwrap(), count, "{actor:?}");
     }
+    for (actor, kind, most, count) in [
+        (&db.employee, "tool_call", 100, 4),
+        (&db.employee, "tool_call", 2, 2),
+        (&db.employee, "request", 100, 0),
+        (&db.bob, "tool_call", 100, 0),
+    ] {
+        assert_eq!(approvals::open_of(actor, on, kind, most).await.unwrap(), count, "{actor:?} {kind}");
+    }
     let last = approvals::get(&db.bob, on, made[3]).await.unwrap().unwrap();
     assert_eq!(ids(&db.employee, None, None, Some((last.created_at, last.id)), 2).await, newest[2..4]);
 }

@@ -89,6 +89,7 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("schedules", "name = 'cleanup-sessions'", &[("name", "raw")]),
     ("schema_migrations", "version = 1", &[("version", "9999")]),
     ("second_factors", "user_id = '{creator}'", &[("user_id", "{other}")]),
+    ("server_grants", "server_id = '{server}'", &[("server_id", "{new}")]),
     ("server_tools", "server_id = '{server}' AND name = 'move_file'", &[("name", "raw")]),
     ("sessions", "id = '{session}'", &[("id", "{new}"), ("token", "{hex}")]),
     ("setup_links", "token = '{link}'", &[("token", "{hex}")]),

@@ -4,7 +4,7 @@ use serde_json::json;
 use store::{
     Result, Transaction, activity, approvals, audit_trail, events, file_attachments, log_keeping, mcp_servers,
     policies::{self, Asking},
-    runs, schedules, system_logs, task_queue,
+    runs, schedules, server_grants, system_logs, task_queue,
     tasks::{self, NewTask},
     users, watchers,
 };
@@ -45,7 +45,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "contacts" => Box::pin(trust::contacts(verb, tx, w)).await,
         "model_turns" | "handbook" | "memories" | "playbooks" => Box::pin(thinking::attempt(verb, tx, w)).await,
         "approvals" | "runs" | "file_attachments" => Box::pin(of_work(verb, tx, w)).await,
-        "watchers" | "mcp_servers" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
+        "watchers" | "mcp_servers" | "server_grants" | "policies" => Box::pin(of_surroundings(verb, tx, w)).await,
         "api_tokens" | "login_tries" | "passkeys" | "push_subscriptions" | "second_factors" | "sessions" => {
             Box::pin(access::attempt(verb, tx, w)).await
         }
@@ -150,6 +150,7 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
             seen(approvals::list(me, tx, None, Some(task), None, 10).await?.iter().any(|a| a.id == w.approval))
         }
         "approvals.waiting" => seen(approvals::waiting(me, tx, 10).await? > 0),
+        "approvals.open_of" => seen(approvals::open_of(me, tx, "tool_call", 10).await? > 0),
         "approvals.approve" => done(approvals::approve(me, tx, w.approval, None).await?),
         "approvals.approve (expired)" => done(approvals::approve(me, tx, w.expired, None).await?),
         "approvals.reject" => done(approvals::reject(me, tx, w.approval, None).await?),
@@ -221,6 +222,14 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
         "watchers.cursor" => seen(watchers::cursor(me, tx, w.watcher).await?.is_some()),
 
         "mcp_servers.create" => mcp_servers::create(me, tx, "new", "c", vec![], None).await.map(|_| done(true))?,
+        "server_grants.give" => {
+            let new = mcp_servers::named(me, tx, "bare").await?.map_or(w.server, |bare| bare.id);
+            server_grants::give(me, tx, new, json!({})).await.map(|()| done(true))?
+        }
+        "server_grants.put" => done(server_grants::put(me, tx, w.server, json!({}), in_seconds(0)).await?),
+        "server_grants.hold" => done(server_grants::hold(me, tx, w.server, jiff::SignedDuration::from_secs(1)).await?),
+        "server_grants.get" => seen(server_grants::get(me, tx, w.server).await?.is_some()),
+        "server_grants.remove" => done(server_grants::remove(me, tx, w.server).await?),
         "mcp_servers.list" => seen(!mcp_servers::list(me, tx).await?.is_empty()),
         "mcp_servers.named" => seen(mcp_servers::named(me, tx, "files").await?.is_some()),
         "mcp_servers.launches" => seen(mcp_servers::launches(me, tx).await?.iter().any(|l| l.environment.is_some())),

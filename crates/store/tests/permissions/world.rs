@@ -20,7 +20,7 @@ use store::{
     policies::NewPolicy,
     push_subscriptions, runs,
     runs::NewStep,
-    second_factors, sessions, system_logs,
+    second_factors, server_grants, sessions, system_logs,
     system_logs::NewLogLine,
     task_queue,
     task_queue::Lease,
@@ -233,6 +233,8 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     let on = &db.store;
     let server =
         mcp_servers::create(&db.ada, on, "files", "npx", vec![], Some(json!({ "K": "s3cret" }))).await.unwrap();
+    server_grants::give(&db.service, on, server, json!({})).await.unwrap();
+    mcp_servers::create(&db.ada, on, "bare", "https://x.example.org", vec![], None).await.unwrap();
     mcp_servers::see_tool(&db.service, on, server, "move_file", None, &json!({}), "h").await.unwrap();
     let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
     handbook::save(&db.ada, on, 1, "Be kind.").await.unwrap();

@@ -43,11 +43,8 @@ pub(super) type Answer = Result<Json, Refusal>;
 impl Refusal {
     /// The sentence for the caller. What only the log may know goes there.
     fn said(&self) -> String {
-        use store::Error as E;
         match self {
-            Self::Domain(domain::Error::Store(
-                e @ (E::Decode { .. } | E::Vault(_) | E::Config(_) | E::RolledBack | E::Database { .. } | E::Schema(_)),
-            )) => {
+            Self::Domain(domain::Error::Store(e)) if e.is_internal() || matches!(e, store::Error::Schema(_)) => {
                 tracing::error!(cause = %e, "a request over MCP failed");
                 Self::Internal(String::new()).to_string()
             }

@@ -9,7 +9,11 @@ use std::{
 };
 
 use secrecy::SecretString;
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    net::TcpStream,
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 use tools::{CallError, CallResult, Context, EventKind, Limits, ServerEvent, ServerHandle, ServerSpec, ToolCall};
 use uuid::Uuid;
@@ -36,6 +40,7 @@ pub fn spec(name: &str, args: &[&str]) -> ServerSpec {
         environment: BTreeMap::new(),
         directory: None,
         store: None,
+        granted: None,
     }
 }
 
@@ -101,9 +106,30 @@ impl Watched {
     }
 
     pub async fn call(&self, tool: &str, arguments: &str) -> Result<CallResult, CallError> {
-        let call = ToolCall { tool, definition_sha256: None, arguments, timeout: None };
+        let call = ToolCall { tool, definition_sha256: None, arguments, timeout: None, news: None };
         tokio::time::timeout(PATIENCE, self.handle.call(call)).await.expect("the call has a limit of its own")
     }
+}
+
+/// Head and body of the one request of a connection, as it came; none where it went away.
+pub async fn request(stream: &mut BufReader<TcpStream>) -> Option<(String, String)> {
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    Some((head, String::from_utf8(body).unwrap()))
 }
 
 pub fn lines(file: &Path) -> Vec<String> {

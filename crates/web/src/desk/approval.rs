@@ -71,6 +71,8 @@ pub(super) enum Kind {
     Question,
     /// Whether work may go on beyond a limit.
     Budget,
+    /// What a server wants to know while it works on a call: a form to be filled in, or an address to be opened.
+    Form,
 }
 
 impl View {
@@ -79,6 +81,7 @@ impl View {
             "outcome_unknown" => Kind::Outcome,
             "question" => Kind::Question,
             "budget" => Kind::Budget,
+            domain::server_questions::ACTION_TYPE => Kind::Form,
             _ => Kind::Call,
         }
     }
@@ -107,7 +110,8 @@ async fn load(app: &App, me: &Signed, id: Uuid) -> Result<View> {
         }
         None => approval.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default(),
     };
-    let form = ArgumentForm::new(tool.as_ref().map(|t| &t.input_schema), asked);
+    let fields = approval.details.as_ref().and_then(|d| d.get("schema")).filter(|schema| schema.is_object());
+    let form = ArgumentForm::new(tool.as_ref().map(|t| &t.input_schema).or(fields), asked);
     let agreed: Vec<Uuid> = if approvers_of(&approval) > 1 {
         approvals::votes(actor, on, id).await?.into_iter().map(|v| v.user_id).collect()
     } else {
@@ -232,6 +236,10 @@ fn read_decision(view: &View, sent: &Fields) -> Result<Decision> {
             Err(Fault::invalid("note", "write the answer first; nothing was sent"))
         }
         ("approve", Kind::Question | Kind::Budget) => with(true, None),
+        ("approve", Kind::Form) => {
+            let entered = view.form.read(sent)?;
+            with(true, entered.filter(|answer| !view.form.is_original(answer)))
+        }
         ("approve", Kind::Call) => {
             let entered = view.form.read(sent)?;
             if entered.is_some_and(|a| !view.form.is_original(&a)) {
@@ -283,7 +291,7 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
             p.meta {
                 (badge(approval, view.now))
                 @if let Some((risk, why)) = words::risk_of(approval) { " " (words::risk_mark(risk)) ": " (why) "." }
-                @if view.provenance.as_ref().map_or_else(|| is_outside(approval), |p| p.outside) { " " (outside_mark()) }
+                @if kind == Kind::Form || view.provenance.as_ref().map_or_else(|| is_outside(approval), |p| p.outside) { " " (outside_mark()) }
                 @if let Some(end) = approval.expires_at.filter(|_| approval.status == "pending") {
                     " Decide " (when(end, view.now)) " (" (time(end)) "). No decision means no."
                 }
@@ -300,12 +308,13 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
             div.cols {
                 div {
                     section #decided data-live="" aria-labelledby="decision" {
-                        h2 #decision { @if kind == Kind::Question { "The answer" } @else { "The decision" } }
+                        h2 #decision { @if matches!(kind, Kind::Question | Kind::Form) { "The answer" } @else { "The decision" } }
                         @if let Some(name) = asked { div.notice.good role="status" { p { strong { (say(name)) } " was asked to decide. It stays open for you too." } } }
                         @if let Some(words) = detail(approval, "changes") { div.notice { p { "Asked for again, after somebody wanted it otherwise:" } blockquote { (visible(words)) } } }
                         @if view.can_decide { (deciding::form(me, view, entered, is_editing)) } @else { (deciding::outcome(me, view)) }
                     }
                     @if view.can_decide { (deciding::others(me, view)) }
+                    @if kind == Kind::Form { (deciding::whose_question(view)) }
                     @if matches!(kind, Kind::Call | Kind::Outcome) {
                         section aria-labelledby="call" { h2 #call { "The exact call" } (exact_call(view)) }
                     }

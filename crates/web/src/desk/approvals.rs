@@ -180,11 +180,12 @@ fn batch(me: &Reader) -> Markup {
 }
 
 /// What is asked where no call waits, and the head of its group.
-const ASKED: [(&str, &str); 4] = [
+const ASKED: [(&str, &str); 5] = [
     ("outcome_unknown", "Did it happen?"),
     ("question", "Questions"),
     ("budget", "May it go on?"),
     (domain::requests::ACTION_TYPE, "Asked by other programs"),
+    (domain::server_questions::ACTION_TYPE, "Asked by servers at work"),
 ];
 
 /// The rows under their heads, in the order of their first.

@@ -10,7 +10,7 @@ use super::{
     approval::{Kind, View},
     approvals::{detail, shown_state},
     layout::token,
-    parts::{name_of, time, visible, when},
+    parts::{name_of, say, time, visible, when},
     passkeys,
 };
 use crate::{body::Fields, session::Signed};
@@ -41,7 +41,11 @@ pub(super) fn form(me: &Signed, view: &View, entered: Option<&Fields>, is_editin
                     button type="submit" name="decision" value="change" { "Approve with these changes" }
                 }
             }
-            (note_field(kind, note))
+            @if kind == Kind::Form {
+                (asked_by_server(view))
+                @if view.form.is_open() && detail(&view.approval, "url").is_none() { (view.form.render(entered)) }
+            }
+            @if kind != Kind::Form { (note_field(kind, note)) }
             @if needs_password(me, &view.approval) {
                 div.field {
                     label for="password" { "Your password, once more" }
@@ -61,6 +65,12 @@ pub(super) fn form(me: &Signed, view: &View, entered: Option<&Fields>, is_editin
                         button.primary type="submit" name="decision" value="approve" { "Send the answer" }
                         button.danger type="submit" name="decision" value="reject" data-press="reject" { "Refuse to answer" }
                     }
+                    Kind::Form => {
+                        button.primary type="submit" name="decision" value="approve" {
+                            @if detail(&view.approval, "url").is_some() { "I have done it there" } @else { "Send the answer" }
+                        }
+                        button.danger type="submit" name="decision" value="reject" data-press="reject" { "Refuse to answer" }
+                    }
                     Kind::Budget => {
                         button.primary type="submit" name="decision" value="approve" data-press="approve" { "Grant as much again" }
                         button.danger type="submit" name="decision" value="reject" data-press="reject" { "End the task" }
@@ -72,6 +82,39 @@ pub(super) fn form(me: &Signed, view: &View, entered: Option<&Fields>, is_editin
                     }
                 }
             }
+        }
+    }
+}
+
+/// What a server wants to know, in its words, and the address it names. The address is text: nothing here opens it.
+fn asked_by_server(view: &View) -> Markup {
+    let a = &view.approval;
+    html! {
+        blockquote { (visible(detail(a, "message").unwrap_or_default())) }
+        @if let Some(url) = detail(a, "url") {
+            div.notice {
+                p { strong { "It asks you to open an address in your browser." } " Look at where it leads before you copy it; Steward opens nothing." }
+                p { code { (visible(url)) } }
+            }
+        } @else {
+            p.soft.small { "The server gets exactly what you enter, and nobody checks what it does with that. Enter no password and no key." }
+        }
+    }
+}
+
+/// Which server asks, and in the course of what.
+pub(super) fn whose_question(view: &View) -> Markup {
+    let a = &view.approval;
+    html! {
+        section aria-labelledby="whose" {
+            h2 #whose { "Who asks" }
+            dl.facts {
+                dt { "Server" }
+                dd { (say(detail(a, "of_server").unwrap_or("?"))) }
+                dt { "While it works on" }
+                dd { code { (say(detail(a, "of_tool").unwrap_or("?"))) } }
+            }
+            p.soft { "The call waits for the answer. Refused, the server goes on without it, or gives up." }
         }
     }
 }
@@ -141,16 +184,17 @@ pub(super) fn outcome(me: &Signed, view: &View) -> Markup {
         div.notice {
             @match (shown_state(a, view.now).as_str(), a.approved_by.or(a.rejected_by)) {
                 ("pending", _) => p { "You may look at this, " (me.session.username) ", but not decide it: that is for whoever made the task, and for administrators." },
+                ("expired", _) if view.kind() == Kind::Form => p { "Nobody answered in time, and the server was told so." },
                 ("expired", _) => p { "Nobody decided in time, which means no. The call does not run." },
                 (status, by) => {
                     p {
                         strong { (name_of(&view.names, by)) }
                         @match (status, view.kind()) {
                             (_, _) if view.is_sent_back() => " asked for changes",
-                            ("approved", Kind::Question) => " answered",
+                            ("approved", Kind::Question | Kind::Form) => " answered",
                             ("approved", Kind::Budget) => " granted as much again",
                             ("approved", _) => " approved this",
-                            (_, Kind::Question) => " refused to answer",
+                            (_, Kind::Question | Kind::Form) => " refused to answer",
                             (_, Kind::Budget) => " ended the task",
                             _ => " rejected this",
                         }
@@ -173,6 +217,7 @@ fn answered(view: &View) -> Markup {
     match (view.approval.action_type.as_str(), resolution.as_deref()) {
         ("outcome_unknown", Some("done")) => html! { ": it happened" },
         ("outcome_unknown", Some("retry")) => html! { ": do it again" },
+        (domain::server_questions::ACTION_TYPE, _) => html! {},
         _ => html! { ", with changed arguments" },
     }
 }

@@ -102,6 +102,37 @@ async fn a_question_is_answered_in_words_and_a_limit_is_granted() {
 }
 
 #[tokio::test]
+async fn what_a_server_asks_is_filled_in_and_an_address_is_only_shown() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let id = house.server_question(ada, None).await;
+    let page = browser.get(&format!("/approvals/{id}")).await.text;
+    for part in ["Which room shall it be?", "name=\"arg.room\"", "name=\"arg.beds\"", "Send the answer", "outside"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("The exact call") && !page.contains("Ask for changes"), "{page}");
+    assert!(browser.get("/approvals").await.text.contains("Asked by servers at work"));
+    let path = format!("/approvals/{id}/decision");
+    let answer = |beds| [("decision", "approve"), ("arg.room", "=red"), ("arg.beds", beds)];
+    let wrong = browser.post(&path, &answer("0")).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", wrong.text);
+    assert!(wrong.text.contains("does not fit the form"), "{}", wrong.text);
+    assert_eq!(browser.post(&path, &answer("2")).await.status, StatusCode::SEE_OTHER);
+    let row = approvals::get(&actor, &house.store, id).await.unwrap().unwrap();
+    let said = domain::server_questions::answer(&actor, &house.store, &row).await.unwrap();
+    assert_eq!((row.status.as_str(), said), ("approved", json!({"room": "red", "beds": 2})));
+    domain::tasks::set_status(&house.store, &actor, row.task_id.unwrap(), "cancelled", None).await.unwrap();
+    let id = house.server_question(ada, Some("https://pay.example.org/sign-in?x=1")).await;
+    let page = browser.get(&format!("/approvals/{id}")).await.text;
+    assert!(page.contains("https://pay.example.org/sign-in?x=1") && page.contains("Steward opens nothing"), "{page}");
+    assert!(!page.contains("href=\"https://pay"), "nothing to be clicked by accident");
+    let path = format!("/approvals/{id}/decision");
+    assert_eq!(browser.post(&path, &[("decision", "reject")]).await.status, StatusCode::SEE_OTHER);
+    let row = approvals::get(&actor, &house.store, id).await.unwrap().unwrap();
+    assert_eq!(row.status, "rejected");
+}
+
+#[tokio::test]
 async fn somebody_else_is_asked_to_decide() {
     let (house, ada) = House::with_ada().await;
     let bob = house.add_user(ada, "bob", "user").await;

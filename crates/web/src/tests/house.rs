@@ -9,6 +9,7 @@ use axum::{
 };
 use domain::{
     policy::{Effect, Verdict},
+    server_questions::NewServerQuestion,
     work::{self, PlannedCall, Question, Work, Worker},
 };
 use jiff::SignedDuration;
@@ -354,6 +355,25 @@ impl House {
             arguments: json!({"question": "Which of the two?"}),
         };
         worker.ask_person(&self.store, &work, question).await.unwrap()
+    }
+
+    /// A question of the server whose tool is being called: a form, or an address. Answers the approval.
+    pub async fn server_question(&self, owner: Uuid, url: Option<&str>) -> Uuid {
+        let (worker, work) = self.at_work(owner).await;
+        let (store, call) = (&self.store, move_call());
+        let verdict = Verdict { effect: Effect::Allow, rule: None, reason: String::new(), approval_ttl_minutes: 60 };
+        let step = worker.journal_allowed(store, &work, call.clone(), &verdict).await.unwrap();
+        worker.start(store, &work.lease, step, call.arguments, call.arguments_sha256, None).await.unwrap();
+        let work = work::reopen(&worker, store, &work.lease).await.unwrap().unwrap();
+        let fields = json!({"room": {"type": "string", "enum": ["blue", "red"], "default": "blue"}, "beds": {"type": "integer", "minimum": 1}});
+        let question = NewServerQuestion {
+            message: "Which room shall it be?".to_owned(),
+            schema: url.is_none().then(|| json!({"type": "object", "properties": fields, "required": ["room"]})),
+            defaults: if url.is_none() { json!({"room": "blue"}) } else { json!({}) },
+            url: url.map(str::to_owned),
+            patience: SignedDuration::from_mins(30),
+        };
+        worker.ask_for_server(store, &work, &work.steps[0], question).await.unwrap()
     }
 
     async fn at_work(&self, owner: Uuid) -> (Worker, Work) {

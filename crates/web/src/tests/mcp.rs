@@ -4,6 +4,10 @@ use axum::{
     body::Body,
     http::{Method, StatusCode, header},
 };
+use domain::{
+    decide::{Decision, decide},
+    requests::{self, NewRequest},
+};
 use serde_json::{Value as Json, json};
 use store::{Actor, audit_trail, notifications, tasks};
 use uuid::Uuid;
@@ -261,4 +265,32 @@ async fn wrong_words_change_nothing_and_are_told_how_to_be_right() {
     let large = "x".repeat(300 * 1024);
     let refused = send(&program, &json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"x": large}})).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_program_has_only_so_many_questions_open() {
+    let (house, ada) = House::with_ada().await;
+    let actor = Actor::user(ada);
+    let task = tasks::create(&actor, &house.store, &tasks::NewTask::titled("many questions")).await.unwrap();
+    let ask = async || {
+        let new = NewRequest {
+            task_id: Some(task),
+            summary: "May I?".to_owned(),
+            arguments: serde_json::Map::new(),
+            reason: None,
+            risk: "normal".to_owned(),
+            minutes: 5,
+            via: "mcp",
+        };
+        requests::ask(&house.store, &actor, new).await
+    };
+    let mut first = None;
+    for _ in 0..requests::MOST_OPEN {
+        first = Some(ask().await.unwrap().id);
+    }
+    let refused = ask().await.unwrap_err().to_string();
+    assert!(refused.contains("100 questions of yours wait"), "{refused}");
+    let yes = Decision { approve: true, note: None, arguments: None };
+    decide(&house.store, &actor, first.unwrap(), yes).await.unwrap();
+    ask().await.expect("one was decided");
 }

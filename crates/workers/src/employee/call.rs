@@ -9,7 +9,7 @@ use domain::{
 };
 use serde_json::Value as Json;
 use store::{approvals, mcp_servers::ServerTool, runs::Step};
-use tools::{CallError, ServerHandle, ToolCall};
+use tools::CallError;
 
 use super::{Employee, SERVER_PATIENCE, SERVER_RETRY, Turn, gate::case};
 use crate::{Error, Result, checkpoint};
@@ -51,8 +51,9 @@ impl Employee {
             }
         }
         checkpoint::reached("step started");
-        let outcome = self.call(worker, work, &handle, tool, &step.tool, &arguments).await;
+        let outcome = self.call(worker, work, step, (&handle, tool), &arguments).await?;
         checkpoint::reached("call answered");
+        let mut brought = None;
         let (state, result, error) = match outcome {
             Ok(result) => {
                 let mut json = result.json.to_string();
@@ -63,6 +64,7 @@ impl Employee {
                     let said: String = result.text.chars().take(2000).collect();
                     ("failed", Some(json), Some(format!("the tool answered with an error: {said}")))
                 } else {
+                    brought = Some(result);
                     ("succeeded", Some(json), None)
                 }
             }
@@ -95,6 +97,9 @@ impl Employee {
         };
         self.insist(|| worker.end(&self.store, &work.lease, step.id, state, result.clone(), error.clone())).await?;
         checkpoint::reached("step ended");
+        if let Some(result) = brought {
+            self.take_files(worker, work, step, &handle, &result).await;
+        }
         Ok(Turn::Again)
     }
 
@@ -117,39 +122,6 @@ impl Employee {
             tracing::warn!(error = %error, "what came of a call could not be written down; it is tried again");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
-        }
-    }
-
-    /// Sends the call, renewing the lease while it lasts.
-    async fn call(
-        &self,
-        worker: &Worker,
-        work: &Work,
-        handle: &ServerHandle,
-        tool: &ServerTool,
-        name: &str,
-        arguments: &str,
-    ) -> std::result::Result<tools::CallResult, CallError> {
-        let call = handle.call(ToolCall {
-            tool: name,
-            definition_sha256: Some(&tool.definition_sha256),
-            arguments,
-            timeout: None,
-        });
-        tokio::pin!(call);
-        let third = self.lease.unsigned_abs() / 3;
-        let mut renewal = tokio::time::interval(third.max(Duration::from_millis(200)));
-        renewal.tick().await;
-        loop {
-            tokio::select! {
-                outcome = &mut call => return outcome,
-                _ = renewal.tick() => {
-                    if let Err(e) = worker.renew(&self.store, &work.lease).await {
-                        // The call can't be unsent. If the lease is lost, the writing of its outcome is refused.
-                        tracing::warn!(error = %e, "a lease could not be renewed during a call");
-                    }
-                }
-            }
         }
     }
 

@@ -7,6 +7,7 @@ mod call;
 mod choose;
 mod files;
 mod gate;
+mod meanwhile;
 mod mind;
 pub mod rethink;
 mod think;
@@ -21,7 +22,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use store::{
-    Actor, Store, sessions,
+    Actor, Store, Vault, sessions,
     signals::{Receiver, Signal, Topic},
     task_queue::Lease,
     users,
@@ -52,6 +53,8 @@ pub struct Employee {
     pub library: Library,
     /// The language models, where the owner set some up.
     pub brains: Option<Brains>,
+    /// Where files that tools give away are kept.
+    pub vault: Vault,
     /// Where its log lines go.
     pub logs: LogQueue,
     /// Name of this node, kept over restarts.

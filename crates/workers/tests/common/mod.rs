@@ -145,6 +145,7 @@ impl Steward {
             supervisors: Arc::clone(&supervisors),
             library: Library::open(&self.dir.path().join("playbooks")),
             brains: self.brains.clone(),
+            vault: self.vault.clone(),
             logs: logs.clone(),
             node: "test".into(),
             lease: SignedDuration::from_secs(30),

@@ -1,0 +1,1 @@
+SELECT {columns} FROM server_grants WHERE server_id = $1

@@ -1,0 +1,1 @@
+DELETE FROM server_grants WHERE server_id = $1
