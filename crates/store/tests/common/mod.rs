@@ -22,7 +22,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 /// Far longer than any test needs on a busy machine; a test that hangs is named by it.
-pub const TIME_LIMIT: Duration = Duration::from_secs(60);
+pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// The two engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
