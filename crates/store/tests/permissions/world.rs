@@ -234,6 +234,7 @@ pub async fn every(db: &Db) -> BTreeMap<(&'static str, &'static str), World> {
     let server =
         mcp_servers::create(&db.ada, on, "files", "npx", vec![], Some(json!({ "K": "s3cret" }))).await.unwrap();
     server_grants::give(&db.service, on, server, json!({})).await.unwrap();
+    assert!(server_grants::hold(&db.service, on, server, seconds(600)).await.unwrap());
     mcp_servers::create(&db.ada, on, "bare", "https://x.example.org", vec![], None).await.unwrap();
     mcp_servers::see_tool(&db.service, on, server, "move_file", None, &json!({}), "h").await.unwrap();
     let policy = policies::create(&db.ada, on, &new_policy("first")).await.unwrap();
