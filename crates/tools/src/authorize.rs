@@ -45,6 +45,8 @@ pub struct Grant {
     pub(crate) address: String,
     pub(crate) issuer: Option<String>,
     pub(crate) token_endpoint: String,
+    /// What the server said when it was asked without a token: some say there alone who authorizes.
+    pub(crate) challenge: String,
     pub(crate) credentials: StoredCredentials,
     /// When a person gave it; it stays the same while it is renewed.
     pub authorized_at: String,
@@ -75,6 +77,7 @@ pub struct Authorization {
     address: String,
     issuer: Option<String>,
     token_endpoint: String,
+    challenge: String,
 }
 
 impl std::fmt::Debug for Authorization {
@@ -162,7 +165,15 @@ impl Authorization {
             request = request.with_scopes(wanted);
         }
         let session = AuthorizationSession::new(manager, request).await.map_err(|(_, e)| told(&e))?;
-        Ok(Self { session, memory, client: (id, secret), address: address.to_owned(), issuer, token_endpoint })
+        Ok(Self {
+            session,
+            memory,
+            client: (id, secret),
+            address: address.to_owned(),
+            issuer,
+            token_endpoint,
+            challenge: challenge.unwrap_or_default().to_owned(),
+        })
     }
 
     /// What the person is to open in the browser.
@@ -185,6 +196,7 @@ impl Authorization {
             address,
             issuer,
             token_endpoint,
+            challenge: self.challenge,
             credentials,
             authorized_at,
             is_over: false,

@@ -163,7 +163,8 @@ impl Bearer {
         let memory = InMemoryCredentialStore::new();
         memory.save(grant.credentials.clone()).await.map_err(|e| told(&e))?;
         let mut manager = manager(&self.address, &memory).await?;
-        let found = manager.resolve_metadata().await.map_err(|e| told(&e))?.metadata;
+        let said = Some(grant.challenge.as_str()).filter(|said| !said.is_empty());
+        let found = manager.resolve_metadata_from_challenge(said).await.map_err(|e| told(&e))?.metadata;
         // Who may see what renews it was settled when the person said yes.
         if (&found.issuer, &found.token_endpoint) != (&grant.issuer, &grant.token_endpoint) {
             return Err(format!(
