@@ -32,6 +32,8 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(3700);
 /// How long until the server is listened to again after its stream ended, where it does not say.
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+/// How long the first request waits until the server can be heard.
+const OPENING: Duration = Duration::from_secs(2);
 /// How long until an answer is taken up again, where the server does not say …
 const TAKE_UP_AGAIN: Duration = Duration::from_secs(1);
 /// … and within which bounds it may.
@@ -138,6 +140,8 @@ pub(crate) struct Link {
     /// Requests whose answers are still coming; cancelled when nobody wants them any more.
     pub running: Mutex<HashMap<u64, CancellationToken>>,
     pub listens: AtomicBool,
+    /// Cancelled when the server can say something unasked, or it is known that it will not.
+    pub can_hear: CancellationToken,
     pub is_forgotten: AtomicBool,
     pub ended: CancellationToken,
     pub exchanges: TaskTracker,
@@ -164,6 +168,9 @@ impl Link {
     /// One line, and whatever the server has to say to it.
     pub(crate) async fn exchange(&self, line: Vec<u8>, head: Head) {
         let id = head.asks;
+        if id.is_some() {
+            self.until_it_is_heard().await;
+        }
         let unwanted = CancellationToken::new();
         if let Some(id) = id {
             self.running().insert(id, unwanted.clone());
@@ -388,7 +395,9 @@ impl Link {
         let mut mark = Mark::default();
         while self.listens.load(Ordering::SeqCst) {
             let stream = async {
-                match self.listen_from(&mark).await {
+                let answer = self.listen_from(&mark).await;
+                self.can_hear.cancel();
+                match answer {
                     Some(answer) if answer.status().is_success() => {
                         let mut further = mark.clone();
                         (self.pass_on(answer, None, &mut further).await.is_ok(), further)
@@ -412,6 +421,17 @@ impl Link {
                 () = tokio::time::sleep(mark.retry.unwrap_or(LISTEN_AGAIN).clamp(PAUSES.0, PAUSES.1)) => {}
                 () = self.ended.cancelled() => return,
             }
+        }
+    }
+}
+
+impl Link {
+    /// Lets the server be heard before it is asked for something about which it may ask back. Some answer only when they
+    /// have something to say: these are waited for once.
+    async fn until_it_is_heard(&self) {
+        if self.listens.load(Ordering::SeqCst) {
+            drop(tokio::time::timeout(OPENING, self.can_hear.cancelled()).await);
+            self.can_hear.cancel();
         }
     }
 }

@@ -94,6 +94,7 @@ impl Remote {
             out: tokio::sync::Mutex::new(Some(Out::new(out, mark.clone()))),
             running: Mutex::new(HashMap::new()),
             listens: AtomicBool::new(false),
+            can_hear: CancellationToken::new(),
             is_forgotten: AtomicBool::new(false),
             ended: CancellationToken::new(),
             exchanges: TaskTracker::new(),
