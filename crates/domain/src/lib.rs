@@ -19,6 +19,7 @@ pub mod intake;
 pub mod judging;
 pub mod master_key;
 pub mod memory;
+pub mod own_places;
 pub mod passkeys;
 pub mod passwords;
 pub mod playbook;

@@ -12,7 +12,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Result, brain::OWN_SERVER, rules};
+use crate::{Error, Result, brain::OWN_SERVER, own_places, rules};
 
 /// A server to be added.
 #[derive(Debug, Clone)]
@@ -169,6 +169,9 @@ pub async fn find(on: impl store::Run, actor: &Actor, id: Uuid) -> Result<Server
 }
 
 fn check_command(command: &str, args: &[String]) -> Result<()> {
+    if kind_of(command) == "stdio" {
+        args.iter().try_for_each(|argument| own_places::check("args", argument))?;
+    }
     if is_address(command) && !args.is_empty() {
         return Err(Error::invalid(
             "args",

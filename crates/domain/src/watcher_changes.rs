@@ -6,7 +6,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Error, Result, watchers as watchers_rules};
 
 fn check_name(name: &str) -> Result<()> {
     let good =
@@ -31,8 +31,11 @@ pub async fn change(
             Box::pin(async move {
                 let unknown = || Error::NotFound(format!("watcher {id}"));
                 let before = watchers::get(&actor, tx, id).await?.ok_or_else(unknown)?;
-                let name = before.name.clone();
+                let (name, config) = (before.name.clone(), before.config.clone());
                 let after = change(before)?;
+                if let Some(wanted) = after.config.as_ref().filter(|wanted| Some(*wanted) != config.as_ref()) {
+                    watchers_rules::check_place(&actor, tx, &after.watcher_type, wanted).await?;
+                }
                 if after.name != name {
                     check_name(&after.name)?;
                     if watchers::list(&actor, tx).await?.iter().any(|w| w.name == after.name) {

@@ -3,14 +3,14 @@
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
-    Actor, Store, Vault,
+    Actor, Run, Store, Vault,
     sealed::Purpose,
     users,
     watchers::{self, Watcher},
 };
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Error, Result, own_places};
 
 /// Where in the settings sealed credentials stand.
 pub const CREDENTIALS: &str = "credentials";
@@ -20,8 +20,8 @@ pub const SILENT_AFTER_H: &str = "silent_after_h";
 pub const ALLOW_PRIVATE: &str = "allow_private";
 /// Where in a vault's settings the person stands whose word a moved note is.
 pub const DECIDES: &str = "decides";
-/// The kind that also writes: an administrator's.
-const VAULT: &str = "vault";
+/// The kinds that watch what lies on this machine's disks: an administrator's.
+const OF_THE_MACHINE: [&str; 3] = ["folder", "csv", "vault"];
 /// Hours of silence that may be waited for: a year.
 const MOST_SILENT_H: u64 = 8784;
 /// Characters of the settings.
@@ -55,12 +55,7 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewWatcher) -
         )));
     }
     check(store, actor, &new.config).await?;
-    if new.watcher_type == VAULT && !may_reach_private(store, actor).await? {
-        return Err(Error::invalid(
-            "watcher_type",
-            "only an administrator may set up a vault: it writes on the machine's disk",
-        ));
-    }
+    check_place(actor, store, &new.watcher_type, &new.config).await?;
     let (vault, actor) = (vault.clone(), actor.clone());
     store
         .transaction(move |tx| {
@@ -120,6 +115,20 @@ pub fn silent_after(config: Option<&Json>) -> Option<SignedDuration> {
 /// Whether whoever made the watcher may have it reach into the private net.
 pub async fn may_reach_private(store: &Store, actor: &Actor) -> Result<bool> {
     Ok(users::allowed(actor, store, "watcher_admin").await?)
+}
+
+/// Refuses what only an administrator may have watched, any file of the machine, and what nobody may: Steward's own.
+pub async fn check_place(actor: &Actor, on: impl Run, kind: &str, config: &Json) -> Result<()> {
+    let text = |name: &str| config.get(name).and_then(Json::as_str);
+    let local = text("calendar").filter(|place| !place.contains("://"));
+    if !OF_THE_MACHINE.contains(&kind) && local.is_none() {
+        return Ok(());
+    }
+    if !users::allowed(actor, on, "watcher_admin").await? {
+        let what = "only administrators have this machine's folders and files watched".to_owned();
+        return Err(store::Error::Refused { what }.into());
+    }
+    [text("path"), local].into_iter().flatten().try_for_each(|place| own_places::check("config", place))
 }
 
 /// Refuses settings that no watcher may have, or that only an administrator gives.

@@ -145,8 +145,8 @@ impl Config {
     /// Reads all settings. Nothing is made or changed.
     pub fn load(flags: &Flags, file: Option<&Path>) -> Result<Self> {
         let config = Sources { flags, env: std::env::vars_os().collect(), home: std::env::home_dir() }.load(file)?;
-        // Whatever of this process starts servers: none gets at what Steward itself keeps.
-        tools::builtin::keep_off([config.data_dir.clone(), config.master_key_file.clone()]);
+        // Whatever of this process starts servers and watchers: none gets at what Steward itself keeps.
+        domain::own_places::keep_off([config.data_dir.clone(), config.master_key_file.clone()]);
         Ok(config)
     }
 

@@ -127,3 +127,20 @@ fn the_example_for_events_is_a_playbook() {
     let whole = Desk::empty().json(&["playbook", "check", file]);
     assert_eq!(whole["steps"][1]["tool"], "write_file");
 }
+
+#[test]
+fn nobody_has_steward_s_own_files_watched_or_handed_to_a_tool() {
+    let desk = Desk::set_up();
+    let data = desk.data().display().to_string();
+    let above = desk.data().parent().unwrap().display().to_string();
+    for place in [&data, &above] {
+        let config = json!({ "path": place, "playbook": "file-away" }).to_string();
+        let line = desk.run(&["watcher", "add", "own", "--type", "folder", "--config", &config]).refused();
+        assert!(line.contains("where Steward keeps its own data"), "{line}");
+        let line = desk.run(&["server", "add", "own", "--command", "sh", "--arg", place]).refused();
+        assert!(line.contains("where Steward keeps its own data"), "{line}");
+        let config = json!({ "folders": [place] }).to_string();
+        let line = desk.run(&["server", "add", "own", "--builtin", "files", "--config", &config]).refused();
+        assert!(line.contains("where Steward keeps its own data"), "{line}");
+    }
+}

@@ -6,7 +6,6 @@ use std::{
     io,
     os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Component, Path, PathBuf},
-    sync::OnceLock,
 };
 
 use nix::{
@@ -80,15 +79,6 @@ pub(super) struct Entry {
     pub modified_s: i64,
 }
 
-/// Steward's own files: no tool reads or writes its database, its key or its attachments.
-static OWN: OnceLock<Vec<PathBuf>> = OnceLock::new();
-
-/// Names the places where Steward keeps its own, once, before any server starts.
-pub(super) fn keep_off(places: impl IntoIterator<Item = PathBuf>) {
-    let real = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
-    drop(OWN.set(places.into_iter().map(real).collect()));
-}
-
 impl Folder {
     /// Reads a folder's path as its owner wrote it; `~/` is the home folder.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -102,10 +92,7 @@ impl Folder {
         if climbs || !path.is_absolute() || text.contains('\0') {
             return Err(format!("the folder {text:?} must be a whole path that begins with / or ~/, without .. in it"));
         }
-        // The folder itself may be a link, and be made later.
-        let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-        let own = OWN.get().into_iter().flatten().find(|own| own.starts_with(&real) || real.starts_with(own));
-        if let Some(own) = own {
+        if let Some(own) = domain::own_places::reached_from(&path) {
             return Err(format!(
                 "the folder {text:?} reaches {}, where Steward keeps its own data; name narrower folders",
                 own.display()

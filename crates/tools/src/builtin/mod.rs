@@ -68,12 +68,6 @@ pub fn folders(command: &str, args: &[String]) -> Vec<String> {
     }
 }
 
-/// Names the places where Steward keeps its own (data folder, key): no built-in server gets a folder that reaches one of them.
-/// Once, before any server starts.
-pub fn keep_off(places: impl IntoIterator<Item = std::path::PathBuf>) {
-    confined::keep_off(places);
-}
-
 /// Whether a built-in server can be used with these settings; the error is for its owner. Of other servers it says nothing.
 pub fn check(command: &str, args: &[String], environment: &BTreeMap<String, String>) -> Result<(), String> {
     if kind_of(command).is_none() {

@@ -74,6 +74,7 @@ pub(super) struct NewWatcher {
     responses((status = 201, description = "The new watcher", body = Watcher)))]
 async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewWatcher>) -> Result<Response> {
     let NewWatcher { name, watcher_type, config, credentials } = new;
+    domain::watchers::check_place(&me.actor, app.store(), &watcher_type, &config).await?;
     checked(&app, &me, &watcher_type, &config, credentials.as_ref()).await?;
     let new = domain::watchers::NewWatcher { name, watcher_type, config, credentials };
     let id = domain::watchers::add(app.store(), &app.state.vault, &me.actor, new).await?;

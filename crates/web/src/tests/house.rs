@@ -465,6 +465,11 @@ impl Browser<'_> {
         let builder = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
         self.house.send(builder.body(Body::from(body.to_string())).unwrap()).await
     }
+
+    pub async fn patch_json(&self, path: &str, body: &Json) -> Answer {
+        let builder = self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/merge-patch+json");
+        self.house.send(builder.body(Body::from(body.to_string())).unwrap()).await
+    }
 }
 
 fn encode(text: &str) -> String {

@@ -50,6 +50,31 @@ async fn a_folder_is_watched_by_form() {
     assert!(watchers::list(&actor, &house.store).await.unwrap().is_empty());
 }
 
+/// A folder watcher hangs what it finds on its owner's tasks: with it anybody could read any file of the machine.
+#[tokio::test]
+async fn only_an_administrator_has_the_machine_s_files_watched_by_the_api_too() {
+    let (house, ada) = House::with_ada().await;
+    let eve = house.add_user(ada, "eve", "user").await;
+    let at_eve = house.browser(eve).await;
+    for (kind, config) in [
+        ("folder", json!({"path": "/etc", "playbook": "file-away"})),
+        ("csv", json!({"path": "/etc/passwd", "playbook": "file-away"})),
+        ("vault", json!({"path": "/etc", "playbook": "file-away"})),
+        ("schedule", json!({"calendar": "/etc/passwd", "playbook": "file-away"})),
+    ] {
+        let new = json!({"name": kind, "watcher_type": kind, "config": config});
+        assert_eq!(at_eve.post_json("/v1/watchers", &new).await.status, StatusCode::FORBIDDEN, "{kind}");
+    }
+    let hourly = json!({"cron": "0 * * * *", "title": "x", "playbook": "file-away"});
+    let hourly = json!({"name": "hourly", "watcher_type": "schedule", "config": hourly});
+    let made = at_eve.post_json("/v1/watchers", &hourly).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+    let row = watchers::list(&Actor::user(eve), &house.store).await.unwrap().pop().unwrap();
+    let changed = json!({"config": {"cron": null, "title": null, "calendar": "/etc/passwd"}});
+    let said = at_eve.patch_json(&format!("/v1/watchers/{}", row.id), &changed).await;
+    assert_eq!(said.status, StatusCode::FORBIDDEN, "{}", said.text);
+}
+
 #[tokio::test]
 async fn credentials_go_in_and_never_come_out() {
     let (house, ada) = House::with_ada().await;
