@@ -1,6 +1,6 @@
 //! Servers that need no other program: files within folders, the web within hosts, mail, notes, tasks and reminders.
 //!
-//! Each is spoken to like any other server ([`server`] speaks the protocol within this process), and is bound by the same
+//! Each is spoken to like any other server (`server` speaks the protocol within this process), and is bound by the same
 //! approval of its tools, the same rules, journal and outcomes. What one may touch stands in its settings, which are the one
 //! argument of its command `builtin:KIND`; what is secret stands sealed in its environment.
 
