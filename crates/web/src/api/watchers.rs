@@ -164,6 +164,7 @@ async fn changed(app: &App, me: &Signed, id: Uuid, wanted: Wanted) -> Result<Wat
             settings.remove(CREDENTIALS);
         }
         domain::watchers::check(app.store(), &me.actor, &config).await?;
+        domain::watchers::check_place(&me.actor, app.store(), &after.watcher_type, &config).await?;
         checked(app, me, &after.watcher_type, &config, credentials.as_ref()).await?;
     }
     let changed = domain::watcher_changes::change(app.store(), &me.actor, id, move |watcher| {

@@ -66,12 +66,9 @@ async fn only_an_administrator_has_the_machine_s_files_watched_by_the_api_too() 
         assert_eq!(at_eve.post_json("/v1/watchers", &new).await.status, StatusCode::FORBIDDEN, "{kind}");
     }
     let hourly = json!({"cron": "0 * * * *", "title": "x", "playbook": "file-away"});
-    let hourly = json!({"name": "hourly", "watcher_type": "schedule", "config": hourly});
-    let made = at_eve.post_json("/v1/watchers", &hourly).await;
-    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
-    let row = watchers::list(&Actor::user(eve), &house.store).await.unwrap().pop().unwrap();
+    let id = watchers::create(&Actor::user(eve), &house.store, "hourly", "schedule", hourly).await.unwrap();
     let changed = json!({"config": {"cron": null, "title": null, "calendar": "/etc/passwd"}});
-    let said = at_eve.patch_json(&format!("/v1/watchers/{}", row.id), &changed).await;
+    let said = at_eve.patch_json(&format!("/v1/watchers/{id}"), &changed).await;
     assert_eq!(said.status, StatusCode::FORBIDDEN, "{}", said.text);
 }
 
