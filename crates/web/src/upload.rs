@@ -113,7 +113,7 @@ async fn rest_of(mut form: Multipart) {
 }
 
 fn unreadable(e: impl std::fmt::Display) -> Fault {
-    Fault::malformed(format!("the form can't be read: {e}"))
+    Fault::invalid("file", format!("the form can't be read: {e}"))
 }
 
 /// Reads a form. A file that was taken in before something else was refused stays in `file`.

@@ -163,7 +163,7 @@ async fn what_is_refused_leaves_nothing() {
         ("no choice", &path, FORM, form_of(&[("file", Some(""), b"")]), 422, "invalid"),
         ("two files", &path, FORM, form_of(&[("file", Some("a"), b"1"), ("file", Some("b"), b"2")]), 422, "invalid"),
         ("unknown field", &path, FORM, form_of(&[("file", Some("a"), b"1"), ("x", None, b"2")]), 422, "invalid"),
-        ("no form", &path, FORM, Body::from("nonsense"), 400, "malformed"),
+        ("no form", &path, FORM, Body::from("nonsense"), 422, "invalid"),
         ("cut form", &path, FORM, Body::from(form(&[("file", Some("a"), b"1")])[..90].to_vec()), 400, "malformed"),
     ] {
         let answer = post(&browser, address, kind, body).await;
