@@ -68,7 +68,7 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
     if new.name.eq_ignore_ascii_case(OWN_SERVER) {
         return Err(Error::invalid("name", format!("{OWN_SERVER} is Steward's own name; give the server another one")));
     }
-    check_command(&new.command, &new.args)?;
+    check_launch(&new.command, &new.args).await?;
     let environment = if new.environment.is_empty() {
         None
     } else {
@@ -104,22 +104,30 @@ pub struct ServerChange {
     pub is_active: Option<bool>,
 }
 
-/// Changes a server: `change` is given the row and answers what shall become of it.
+/// Changes a server: `change` is given the row and answers what shall become of it; it is asked once beforehand, as a
+/// transaction waits for no disk, and once within.
 pub async fn change(
     store: &Store,
     vault: &Vault,
     actor: &Actor,
     id: Uuid,
-    change: impl FnOnce(&Server) -> Result<ServerChange> + Send + 'static,
+    change: impl Fn(&Server) -> Result<ServerChange> + Send + 'static,
 ) -> Result<Server> {
+    let looked_at = change(&find(store, actor, id).await?)?.launch;
+    if let Some((command, args)) = &looked_at {
+        check_launch(command, args).await?;
+    }
     let (actor, vault) = (actor.clone(), vault.clone());
     store
         .transaction(move |tx| {
             Box::pin(async move {
                 let mut server = find(tx, &actor, id).await?;
                 let wanted = change(&server)?;
+                if wanted.launch != looked_at {
+                    let name = server.name;
+                    return Err(Error::Conflict(format!("{name} was changed by somebody else meanwhile; look at it, and try again")));
+                }
                 if let Some((command, args)) = wanted.launch {
-                    check_command(&command, &args)?;
                     if kind_of(&command) != kind_of(&server.command) {
                         return Err(Error::invalid(
                             "command",
@@ -168,10 +176,16 @@ pub async fn find(on: impl store::Run, actor: &Actor, id: Uuid) -> Result<Server
     all.into_iter().find(|server| server.id == id).ok_or_else(|| Error::NotFound(format!("server {id}")))
 }
 
-fn check_command(command: &str, args: &[String]) -> Result<()> {
+async fn check_launch(command: &str, args: &[String]) -> Result<()> {
+    check_command(command, args)?;
+    // What a built-in one may touch it checks itself.
     if kind_of(command) == "stdio" {
-        args.iter().try_for_each(|argument| own_places::check("args", argument))?;
+        own_places::check_arguments("args", args.to_vec()).await?;
     }
+    Ok(())
+}
+
+fn check_command(command: &str, args: &[String]) -> Result<()> {
     if is_address(command) && !args.is_empty() {
         return Err(Error::invalid(
             "args",

@@ -6,7 +6,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Result, watchers as watchers_rules};
+use crate::{Error, Result, watchers as rules};
 
 fn check_name(name: &str) -> Result<()> {
     let good =
@@ -18,23 +18,32 @@ fn taken(name: &str) -> Error {
     Error::Conflict(format!("there is a watcher called {name} already; choose another name, or remove that one first"))
 }
 
-/// Changes a watcher: `change` is given the row and answers it as it shall be.
+/// Changes a watcher: `change` is given the row and answers it as it shall be. It is asked once beforehand, as a transaction
+/// waits for no disk, and once within.
 pub async fn change(
     store: &Store,
     actor: &Actor,
     id: Uuid,
-    change: impl FnOnce(Watcher) -> Result<Watcher> + Send + 'static,
+    change: impl Fn(Watcher) -> Result<Watcher> + Send + 'static,
 ) -> Result<Watcher> {
+    let unknown = move || Error::NotFound(format!("watcher {id}"));
+    let seen = watchers::get(actor, store, id).await?.ok_or_else(unknown)?;
+    let stood = seen.config.clone();
+    let looked_at = change(seen)?;
+    if let Some(wanted) = looked_at.config.as_ref().filter(|wanted| Some(*wanted) != stood.as_ref()) {
+        rules::check_place(actor, store, &looked_at.watcher_type, wanted).await?;
+    }
     let actor = actor.clone();
     store
         .transaction(move |tx| {
             Box::pin(async move {
-                let unknown = || Error::NotFound(format!("watcher {id}"));
                 let before = watchers::get(&actor, tx, id).await?.ok_or_else(unknown)?;
                 let (name, config) = (before.name.clone(), before.config.clone());
                 let after = change(before)?;
-                if let Some(wanted) = after.config.as_ref().filter(|wanted| Some(*wanted) != config.as_ref()) {
-                    watchers_rules::check_place(&actor, tx, &after.watcher_type, wanted).await?;
+                if after.config != config && after.config != looked_at.config {
+                    return Err(Error::Conflict(format!(
+                        "{name} was changed by somebody else meanwhile; look at it, and try again"
+                    )));
                 }
                 if after.name != name {
                     check_name(&after.name)?;

@@ -10,7 +10,7 @@ use store::{
 };
 use uuid::Uuid;
 
-use crate::{Error, Result, own_places};
+use crate::{Error, Result, intake::acting_for, own_places};
 
 /// Where in the settings sealed credentials stand.
 pub const CREDENTIALS: &str = "credentials";
@@ -117,18 +117,30 @@ pub async fn may_reach_private(store: &Store, actor: &Actor) -> Result<bool> {
     Ok(users::allowed(actor, store, "watcher_admin").await?)
 }
 
+/// What a watcher has of this machine's own disks: a folder, or a file. None: it has nothing of them.
+fn of_the_machine<'a>(kind: &str, config: &'a Json) -> Option<Vec<&'a str>> {
+    let text = |name: &str| config.get(name).and_then(Json::as_str);
+    let calendar = text("calendar").filter(|place| !place.contains("://"));
+    (OF_THE_MACHINE.contains(&kind) || calendar.is_some()).then(|| text("path").into_iter().chain(calendar).collect())
+}
+
 /// Refuses what only an administrator may have watched, any file of the machine, and what nobody may: Steward's own.
 pub async fn check_place(actor: &Actor, on: impl Run, kind: &str, config: &Json) -> Result<()> {
-    let text = |name: &str| config.get(name).and_then(Json::as_str);
-    let local = text("calendar").filter(|place| !place.contains("://"));
-    if !OF_THE_MACHINE.contains(&kind) && local.is_none() {
-        return Ok(());
-    }
+    let Some(places) = of_the_machine(kind, config) else { return Ok(()) };
     if !users::allowed(actor, on, "watcher_admin").await? {
         let what = "only administrators have this machine's folders and files watched".to_owned();
         return Err(store::Error::Refused { what }.into());
     }
-    [text("path"), local].into_iter().flatten().try_for_each(|place| own_places::check("config", place))
+    own_places::check_paths("config", places.into_iter().map(str::to_owned).collect()).await
+}
+
+/// Whether a watcher's owner may have watched what it watches as things are now: a right that is gone counts at once.
+pub async fn may_go_on(store: &Store, watcher: &Watcher) -> Result<bool> {
+    let config = watcher.config.as_ref().unwrap_or(&Json::Null);
+    if of_the_machine(&watcher.watcher_type, config).is_none() {
+        return Ok(true);
+    }
+    may_reach_private(store, &acting_for(watcher)?).await
 }
 
 /// Refuses settings that no watcher may have, or that only an administrator gives.

@@ -146,7 +146,13 @@ impl Config {
     pub fn load(flags: &Flags, file: Option<&Path>) -> Result<Self> {
         let config = Sources { flags, env: std::env::vars_os().collect(), home: std::env::home_dir() }.load(file)?;
         // Whatever of this process starts servers and watchers: none gets at what Steward itself keeps.
-        domain::own_places::keep_off([config.data_dir.clone(), config.master_key_file.clone()]);
+        let mut own = vec![config.data_dir.clone(), config.master_key_file.clone()];
+        own.extend(config.sqlite_file().map(Path::to_owned));
+        own.extend(config.tls.as_ref().map(|tls| tls.key.clone()));
+        if !config.backups.target.contains("://") {
+            own.push(config.backups.target.clone().into());
+        }
+        domain::own_places::keep_off(own);
         Ok(config)
     }
 

@@ -93,8 +93,10 @@ impl Intake for Dry {
 /// What would be taken, at most `most`; nothing is changed, and content that is known under another name is not seen.
 pub async fn preview(store: &Store, actor: &Actor, watcher: &Watcher, most: usize) -> Result<Vec<Item>> {
     let said = |why: String| Error::Outside(outside::Trouble::lasting(why));
-    let config =
-        folder::parse(watcher.config.as_ref().unwrap_or(&serde_json::Value::Null)).map_err(|e| said(e.to_string()))?;
+    let settings = watcher.config.as_ref().unwrap_or(&serde_json::Value::Null);
+    let owner = domain::intake::acting_for(watcher)?;
+    domain::watchers::check_place(&owner, store, &watcher.watcher_type, settings).await?;
+    let config = folder::parse(settings).map_err(|e| said(e.to_string()))?;
     let longest = PATIENCE + Duration::from_millis(config.settle_ms * 3);
     let dry = Arc::new(Dry {
         store: store.clone(),

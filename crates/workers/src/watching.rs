@@ -22,9 +22,13 @@ use crate::{
     },
 };
 
+const NO_ADMINISTRATOR: &str = "only administrators have this machine's folders and files watched, and its owner is none: an administrator can add it anew";
+
 struct Running {
     name: String,
     config: Option<Json>,
+    /// Whether its owner may have it watched; what may not stands here without a task.
+    may_go_on: bool,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -56,10 +60,27 @@ async fn reconcile(
     logs: &LogQueue,
     shutdown: &CancellationToken,
 ) {
-    let wanted: Vec<Watcher> = list.into_iter().filter(|w| w.is_active).collect();
+    let mut wanted = Vec::new();
+    for watcher in list.into_iter().filter(|w| w.is_active) {
+        let may_go_on = match domain::watchers::may_go_on(store, &watcher).await {
+            Ok(may) => Some(may),
+            Err(e) => {
+                tracing::warn!(watcher = %watcher.name, error = %e, "whether a watcher may go on is not known; it is looked at again");
+                None
+            }
+        };
+        wanted.push((watcher, may_go_on));
+    }
     let unwanted: Vec<Uuid> = running
         .iter()
-        .filter(|(id, one)| !wanted.iter().any(|w| w.id == **id && w.name == one.name && w.config == one.config))
+        .filter(|(id, one)| {
+            !wanted.iter().any(|(w, may)| {
+                w.id == **id
+                    && w.name == one.name
+                    && w.config == one.config
+                    && may.is_none_or(|may| may == one.may_go_on)
+            })
+        })
         .map(|(id, _)| *id)
         .collect();
     for id in unwanted {
@@ -67,14 +88,17 @@ async fn reconcile(
             end(one).await;
         }
     }
-    for watcher in wanted {
-        if running.contains_key(&watcher.id) {
-            continue;
-        }
+    for (watcher, may_go_on) in wanted {
+        let Some(may_go_on) = may_go_on.filter(|_| !running.contains_key(&watcher.id)) else { continue };
         let stop = shutdown.child_token();
         let (name, config) = (watcher.name.clone(), watcher.config.clone());
         let id = watcher.id;
-        let task = match start(watcher, store, vault, logs, &stop).await {
+        let started = if may_go_on {
+            start(watcher, store, vault, logs, &stop).await
+        } else {
+            Err(Unstarted::Wrong(NO_ADMINISTRATOR.to_owned()))
+        };
+        let task = match started {
             Ok(task) => task,
             Err(Unstarted::Later(e)) => {
                 tracing::warn!(watcher = %name, error = %e, "a watcher could not be started; it is tried again");
@@ -87,7 +111,7 @@ async fn reconcile(
                 None
             }
         };
-        running.insert(id, Running { name, config, stop, task });
+        running.insert(id, Running { name, config, may_go_on, stop, task });
     }
 }
 
@@ -108,6 +132,13 @@ async fn start(
     stop: &CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, Unstarted> {
     let config = watcher.config.clone().unwrap_or(Json::Null);
+    if let Ok(owner) = domain::intake::acting_for(&watcher) {
+        // What its path leads to may be another place than when it was added.
+        domain::watchers::check_place(&owner, store, &watcher.watcher_type, &config).await.map_err(|e| match e {
+            domain::Error::Invalid { .. } => Unstarted::Wrong(e.to_string()),
+            e => Unstarted::Later(e),
+        })?;
+    }
     match watcher.watcher_type.as_str() {
         // Whoever serves the web receives for it.
         "webhook" => Ok(None),

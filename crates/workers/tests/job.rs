@@ -5,11 +5,14 @@ mod common;
 
 use common::Steward;
 use domain::{
+    accounts,
     decide::{Decision, decide},
     servers as server_rules,
 };
 use serde_json::json;
-use store::{Actor, approvals, audit_trail, file_attachments, notifications, runs, tasks, tasks::NewTask, users};
+use store::{
+    Actor, approvals, audit_trail, file_attachments, notifications, runs, tasks, tasks::NewTask, users, watchers,
+};
 
 on_both!(
     an_approved_move_happens_exactly_once,
@@ -19,12 +22,44 @@ on_both!(
     an_expired_approval_means_no,
     unapproved_tools_are_not_called,
     the_same_content_twice_is_one_task,
+    the_machine_s_folders_are_watched_for_administrators_alone,
     a_file_that_changed_after_the_question_stays_where_it_is,
     a_server_added_anew_under_the_name_is_not_the_one_asked_about,
 );
 
 fn yes() -> Decision {
     Decision { approve: true, note: None, arguments: None }
+}
+
+/// Also where a watcher was written past the rules, or its owner is no administrator any more: that counts at once.
+async fn the_machine_s_folders_are_watched_for_administrators_alone(postgres: bool) {
+    let s = Steward::start(postgres).await;
+    let bob = accounts::add_user(&s.store, &s.ada, "bob", "bob@example.org", "user", "four other words fit".into());
+    let bob = bob.await.unwrap();
+    let place = s.home().join("bobs");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("first.txt"), b"first").unwrap();
+    let config = json!({ "path": place, "playbook": "file-away", "settle_ms": 200 });
+    let id = watchers::create(&Actor::user(bob), &s.store, "bobs", "folder", config).await.unwrap();
+    let refused = async |s: &Steward| {
+        let error = watchers::get(&s.ada, &s.store, id).await.unwrap().unwrap().last_error;
+        error.filter(|e| e.contains("only administrators")).map(drop)
+    };
+    let taken = async |s: &Steward, name: &str| s.tasks().await.iter().any(|t| t.title.contains(name)).then_some(());
+    s.until("it is refused", refused).await;
+    let watcher = watchers::get(&s.ada, &s.store, id).await.unwrap().unwrap();
+    let looked = workers::folder_preview::preview(&s.store, &s.ada, &watcher, 10).await;
+    assert!(looked.is_err(), "nor is it looked at for a test");
+    assert!(taken(&s, "first.txt").await.is_none());
+    assert!(users::set_role(&s.ada, &s.store, bob, "admin").await.unwrap());
+    s.until("its file is taken", async |s| taken(s, "first.txt").await).await;
+    assert!(users::set_role(&s.ada, &s.store, bob, "user").await.unwrap());
+    s.until("it is refused again", refused).await;
+    std::fs::write(place.join("second.txt"), b"second").unwrap();
+    s.drop_file("third.txt", b"third");
+    s.until("another's goes on", async |s| taken(s, "third.txt").await).await;
+    assert!(taken(&s, "second.txt").await.is_none());
+    s.stop().await;
 }
 
 async fn an_approved_move_happens_exactly_once(postgres: bool) {

@@ -165,12 +165,7 @@ impl Edited {
         {
             return Err(Fault::invalid("assign_to", format!("there is no user {person}")));
         }
-        // Any folder of the machine may be named here, so that it takes more than the right to make a watcher.
-        let is_local = config.get("calendar").and_then(Json::as_str).is_some_and(|c| !c.contains("://"));
-        if (self.kind.is_of_the_machine || is_local) && !is_admin {
-            let what = "only administrators watch this machine's folders and files".to_owned();
-            return Err(Fault::from(store::Error::Refused { what }));
-        }
+        domain::watchers::check_place(&me.actor, app.store(), self.kind.name, &config).await?;
         if self.kind.is_of_the_machine {
             let path = config.get("path").and_then(Json::as_str).unwrap_or_default();
             if !(path.starts_with('/') || path == "~" || path.starts_with("~/")) || path.contains('\0') {
@@ -258,13 +253,13 @@ async fn change(app: &App, me: &Signed, watcher: &Watcher, edited: &Edited, sent
     let sealed = domain::watchers::credentials(&app.state.vault, watcher)?;
     let (name, config, entered) = edited.read(app, me, sent, sealed).await?;
     let changed = domain::watcher_changes::change(app.store(), &me.actor, watcher.id, move |row| {
-        let mut config = config;
+        let mut config = config.clone();
         // The seal stays where it is, as it stands now.
         if let (Some(seal), Some(map)) = (row.config.as_ref().and_then(|c| c.get(CREDENTIALS)), config.as_object_mut())
         {
             map.insert(CREDENTIALS.to_owned(), seal.clone());
         }
-        Ok(Watcher { name, config: Some(config), ..row })
+        Ok(Watcher { name: name.clone(), config: Some(config), ..row })
     });
     let changed = changed.await.map_err(by_name)?;
     if let Some(secret) = entered {

@@ -185,8 +185,10 @@ pub fn open(
 pub async fn preview(store: &Store, vault: &Vault, actor: &Actor, watcher: &Watcher, most: usize) -> Result<Vec<Item>> {
     let cursor = store::watchers::cursor(actor, store, watcher.id).await?;
     let secret = domain::watchers::credentials(vault, watcher)?;
-    let allowed = domain::watchers::may_reach_private(store, &domain::intake::acting_for(watcher)?).await?;
+    let owner = domain::intake::acting_for(watcher)?;
+    let allowed = domain::watchers::may_reach_private(store, &owner).await?;
     let config = watcher.config.clone().unwrap_or_default();
+    domain::watchers::check_place(&owner, store, &watcher.watcher_type, &config).await?;
     let said = |t: Trouble| Error::Outside(t);
     let (_, mut source) = open(&watcher.watcher_type, &config, secret.as_ref(), allowed).map_err(said)?;
     let state = cursor.as_ref().and_then(|c| c.get("state"));

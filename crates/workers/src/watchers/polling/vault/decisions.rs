@@ -1,10 +1,11 @@
 //! A moved note as a person's word. It counts only if the note is letter by letter the one that Steward wrote for a question
 //! that is still open, nobody else could have moved it, and the vault is its owner's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use domain::{
     decide::{self, Decision},
+    own_places,
     playbook::{canonical_json, sha256_hex},
     requests,
     work::Seen,
@@ -246,7 +247,7 @@ async fn not_its_owner(
 
 /// Why a server may move notes: then the employee, with such a tool, would decide for itself. None: it can't.
 fn reaches(server: &Server, root: &Path, trusts: &[String]) -> Option<String> {
-    let root = disk::real(root);
+    let root = own_places::real(root);
     let kind = mcp_servers::kind_of(&server.command);
     let texts: Vec<String> = match kind {
         "builtin" => tools::builtin::folders(&server.command, &server.args),
@@ -254,12 +255,8 @@ fn reaches(server: &Server, root: &Path, trusts: &[String]) -> Option<String> {
         "http" => return None,
         _ => server.args.clone(),
     };
-    // Also within a longer text, as a shell is given one.
-    let words = texts.iter().flat_map(|text| {
-        text.split(|c: char| "=,:;&|<>()\"'`".contains(c) || c.is_whitespace()).chain([text.as_str()])
-    });
-    let place =
-        words.flat_map(places).map(|at| disk::real(&at)).find(|at| at.starts_with(&root) || root.starts_with(at));
+    let mut places = texts.iter().flat_map(|text| own_places::named_in(text)).map(|at| own_places::real(&at));
+    let place = places.find(|at| at.starts_with(&root) || root.starts_with(at));
     if let Some(place) = place {
         return Some(format!(
             "the server {} may write into the vault ({}), so that it need not have been a person who moved it",
@@ -275,19 +272,4 @@ fn reaches(server: &Server, root: &Path, trusts: &[String]) -> Option<String> {
             server.name
         )
     })
-}
-
-/// Where a word may lead: itself, or from the home folder, in which servers run.
-fn places(word: &str) -> Vec<PathBuf> {
-    let home = std::env::home_dir();
-    match (word.strip_prefix("~/").or((word == "~").then_some("")), home) {
-        (Some(rest), Some(home)) => vec![home.join(rest)],
-        _ if word.starts_with('/') => vec![word.into()],
-        // A word that is the name of nothing leads nowhere.
-        (_, home) if !word.is_empty() => {
-            let from = home.into_iter().chain(std::env::current_dir());
-            from.map(|at| at.join(word)).filter(|at| at.exists()).collect()
-        }
-        _ => Vec::new(),
-    }
 }

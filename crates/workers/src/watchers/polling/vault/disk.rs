@@ -221,12 +221,20 @@ pub(super) fn hand_on(root: &Path, (from, note): (&str, &Note), to: &str, text: 
     put(&target, text)?;
     // Written on since it was read: it stays, and is a note of its own.
     let is_as_read = fs::symlink_metadata(&from).is_ok_and(|facts| stamp(&facts) == note.stamp);
-    if is_as_read { fs::remove_file(&from).map_err(|e| fail(&from, &e)) } else { Ok(()) }
+    if is_as_read { remove(&from) } else { Ok(()) }
 }
 
 /// Writes a note anew where it lies.
 pub(super) fn rewrite(root: &Path, name: &str, note: &Note, text: &str) -> Result<(), Trouble> {
     put(&folder(root, name)?.join(&note.name), text)
+}
+
+/// Removes a note; somebody may have been faster.
+fn remove(path: &Path) -> Result<(), Trouble> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(fail(path, &e)),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a folder hold just these notes of ours; a person's own stay.
@@ -239,21 +247,10 @@ pub(super) fn mirror(root: &Path, name: &str, wanted: &BTreeMap<String, String>)
         if let Some(note) = read(&path, name).map_err(|e| fail(&path, &e))?
             && text::field(&note.text, text::APPROVAL).is_some()
         {
-            let gone = path.join(&note.name);
-            fs::remove_file(&gone).map_err(|e| fail(&gone, &e))?;
+            remove(&path.join(&note.name))?;
         }
     }
     Ok(())
-}
-
-/// A path without links, as far as it exists.
-pub(super) fn real(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let (Ok(real), Ok(rest)) = (fs::canonicalize(ancestor), path.strip_prefix(ancestor)) {
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-        }
-    }
-    path.to_owned()
 }
 
 /// Why a note in a folder may have been put there by somebody else than the vault's owner; none: it was not. Whoever may
