@@ -12,6 +12,7 @@ use crate::{
     Error, Result,
     decide::{CHANGES, lock_open, why_not},
     playbook::sha256_hex,
+    server_questions,
 };
 
 /// How far from now the end of an approval can be put.
@@ -56,6 +57,12 @@ pub async fn extend(store: &Store, actor: &Actor, id: Uuid, until: Timestamp) ->
         .transaction(move |tx| {
             Box::pin(async move {
                 let open = lock_open(&actor, tx, id).await?;
+                if open.action_type == server_questions::ACTION_TYPE {
+                    return Err(Error::invalid(
+                        "expires_at",
+                        "the server that asks this waits no longer than it said; answer it, or let it end",
+                    ));
+                }
                 if open.expires_at.is_none_or(|end| end >= until) {
                     return Err(Error::invalid("expires_at", "there is as much time already; name a later moment"));
                 }

@@ -63,7 +63,8 @@ pub async fn over(
     grant: &Json,
     reason: &str,
 ) -> Result<()> {
-    if !renewed(store, vault, id, given, grant).await? {
+    let stands = server_grants::get(&Actor::service(), store, id).await?;
+    if stands.is_none_or(|kept| kept.created_at != given) {
         // A person gave another meanwhile.
         return Ok(());
     }
@@ -71,5 +72,7 @@ pub async fn over(
     let message = format!(
         "The server {name} no longer accepts Steward's authorization ({reason}). It rests until somebody authorizes it again: steward server authorize {name}"
     );
-    Ok(alarms::tell_admins(store, "servers", &format!("{name} must be authorized again"), &message).await?)
+    alarms::tell_admins(store, "servers", &format!("{name} must be authorized again"), &message).await?;
+    // Marked last: broken off before this, it is told once more.
+    renewed(store, vault, id, given, grant).await.map(drop)
 }

@@ -80,8 +80,12 @@ impl Worker {
 /// The answer of a decided question: what the person put into the form, or left as it was.
 pub async fn answer(actor: &Actor, on: &Store, approval: &Approval) -> Result<Json> {
     let edited = approvals::edit(actor, on, approval.id).await?;
-    let edited = edited.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(edited.unwrap_or_else(|| detail(approval, "arguments")))
+    match edited {
+        // What a person gave is sent, or nothing is.
+        Some(text) => serde_json::from_str(&text)
+            .map_err(|e| Error::Conflict(format!("the answer that was given can't be read ({e}); nothing was sent"))),
+        None => Ok(detail(approval, "arguments")),
+    }
 }
 
 /// Refuses a yes that the server could not use: the form is not filled in as it must be, or the call is over.

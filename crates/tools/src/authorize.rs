@@ -118,6 +118,13 @@ pub async fn challenge(address: &str) -> Result<Option<String>, String> {
     Ok(None)
 }
 
+fn guarded(place: &str) -> Result<(), String> {
+    if is_guarded(place) {
+        return Ok(());
+    }
+    Err(format!("{place} is not encrypted, and what is granted would be read on the way; use https"))
+}
+
 impl Authorization {
     /// Finds out who authorizes for the server, makes Steward known there, and answers what a person is to open. `scopes` are
     /// asked for beside those that the server names.
@@ -128,6 +135,7 @@ impl Authorization {
         challenge: Option<&str>,
         scopes: &[String],
     ) -> Result<Self, String> {
+        guarded(address)?;
         let memory = InMemoryCredentialStore::new();
         let mut manager = manager(address, &memory).await?;
         let found = manager.resolve_metadata_from_challenge(challenge.filter(|said| !said.is_empty())).await;
@@ -136,9 +144,13 @@ impl Authorization {
             .additional_fields
             .get("client_id_metadata_document_supported")
             .and_then(serde_json::Value::as_bool);
-        for place in [&metadata.authorization_endpoint, &metadata.token_endpoint] {
+        // The token goes to the server with each request, and a secret comes back where Steward is made known.
+        let places = [address, &metadata.authorization_endpoint, &metadata.token_endpoint];
+        for place in places.into_iter().chain(metadata.registration_endpoint.as_deref()) {
             if !is_guarded(place) {
-                return Err(format!("who authorizes for it is at {place}, which is not encrypted"));
+                return Err(format!(
+                    "{place} is not encrypted, and what is granted would be read on the way; use https"
+                ));
             }
         }
         let (issuer, token_endpoint) = (metadata.issuer.clone(), metadata.token_endpoint.clone());

@@ -300,3 +300,16 @@ async fn without_a_grant_it_says_what_to_do() {
     assert!(reason.contains("steward server authorize"), "{reason}");
     server.handle.stop().await;
 }
+
+#[tokio::test]
+async fn a_server_that_is_not_encrypted_is_authorized_by_nobody() {
+    let begun = Authorization::begin(
+        "http://intranet.example.org/mcp",
+        "http://127.0.0.1:9/callback",
+        ClientIdentity::default(),
+        None,
+        &[],
+    );
+    let said = begun.await.err().unwrap();
+    assert!(said.contains("intranet.example.org"), "{said}");
+}

@@ -95,13 +95,36 @@ impl<T: DeserializeOwned> FromRequest<App> for OpenJson<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self> {
         let (mut parts, body) = request.into_parts();
         let client = Client::from_request_parts(&mut parts, app).await?;
-        origin::check_api(&parts.headers)?;
-        let headers = parts.headers.clone();
-        let bytes = Bytes::from_request(Request::from_parts(parts, body), &()).await.map_err(|e| match e.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            _ => Fault::malformed(format!("the body can't be read: {e}")),
-        })?;
+        let (headers, bytes) = whole(Request::from_parts(parts, body)).await?;
         Ok(Self(client, read_json(&headers, &bytes)?))
+    }
+}
+
+/// The body of a request to the API.
+async fn whole(request: Request) -> Result<(HeaderMap, Bytes)> {
+    origin::check_api(request.headers())?;
+    let headers = request.headers().clone();
+    let bytes = Bytes::from_request(request, &()).await.map_err(|e| match e.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+        _ => Fault::malformed(format!("the body can't be read: {e}")),
+    })?;
+    Ok((headers, bytes))
+}
+
+/// What shall be changed, sent by somebody logged in. A change of nothing is `{}`; no body at all is a mistake.
+#[derive(Debug)]
+pub(crate) struct SignedPatch(pub Signed, pub serde_json::Value);
+
+impl FromRequest<App> for SignedPatch {
+    type Rejection = Fault;
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        let (mut parts, body) = request.into_parts();
+        let me = Signed::from_request_parts(&mut parts, app).await?;
+        let (headers, bytes) = whole(Request::from_parts(parts, body)).await?;
+        if bytes.is_empty() {
+            return Err(Fault::malformed("the change is missing: send a JSON object"));
+        }
+        Ok(Self(me, read_json(&headers, &bytes)?))
     }
 }
 

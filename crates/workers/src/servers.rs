@@ -61,14 +61,18 @@ pub async fn keep_running(
     loop {
         match mcp_servers::launches(&Actor::service(), &store).await {
             Ok(launches) => {
-                failing = false;
-                let mut wanted = Vec::new();
+                let (mut wanted, mut unknown) = (Vec::new(), None);
                 for launch in launches {
                     let (id, name) = (launch.id, launch.name.clone());
                     let spec = match grants::of(&store, &vault, &launch).await {
                         Ok(Standing::Ready(granted)) => spec(&store, &vault, launch, granted),
                         // Whoever can authorize it again was told when it ended.
                         Ok(Standing::Over) => continue,
+                        // A database that does not answer stops nothing that runs.
+                        Err(e) if e.is_transient() => {
+                            unknown = Some(e);
+                            break;
+                        }
                         Err(e) => Err(e),
                     };
                     match spec {
@@ -79,13 +83,15 @@ pub async fn keep_running(
                         }
                     }
                 }
-                supervisors.set_wanted(wanted).await;
+                match unknown {
+                    None => {
+                        failing = false;
+                        supervisors.set_wanted(wanted).await;
+                    }
+                    Some(e) => untold(&mut failing, &e),
+                }
             }
-            Err(e) if !failing => {
-                failing = true;
-                tracing::warn!(error = %e, "the list of servers can't be read; those that run go on");
-            }
-            Err(_) => {}
+            Err(e) => untold(&mut failing, &e),
         }
         tokio::select! {
             () = shutdown.cancelled() => break,
@@ -93,6 +99,13 @@ pub async fn keep_running(
         }
     }
     supervisors.shutdown().await;
+}
+
+/// Says once that it is not known which servers are wanted.
+fn untold(failing: &mut bool, e: &dyn std::fmt::Display) {
+    if !std::mem::replace(failing, true) {
+        tracing::warn!(error = %e, "the list of servers can't be read; those that run go on");
+    }
 }
 
 /// Writes down the news of servers until their senders are gone or `shutdown`.

@@ -17,7 +17,13 @@ use domain::{
 };
 use model_server::{ModelServer, Play, call};
 use serde_json::json;
-use store::{approvals, handbook, model_turns, runs, tasks, tasks::NewTask, users};
+use store::{
+    approvals, handbook, model_turns,
+    policies::{self, NewPolicy},
+    runs, tasks,
+    tasks::NewTask,
+    users,
+};
 use workers::brains::Brains;
 
 on_both!(
@@ -28,6 +34,21 @@ on_both!(
     another_model_is_asked_when_one_refuses,
     wrong_calls_are_told_to_the_model,
 );
+
+/// Moving is allowed on what is the house's own, and on nothing from outside.
+async fn allow_moves_at_home(s: &Steward) {
+    let rule = NewPolicy {
+        position: 1,
+        name: "moves at home".to_owned(),
+        server: "files".to_owned(),
+        tool: "move_file".to_owned(),
+        condition: None,
+        outside: false,
+        effect: "allow".to_owned(),
+        approval_ttl_minutes: 60,
+    };
+    policies::create(&s.ada, &s.store, &rule).await.unwrap();
+}
 
 async fn with_model(postgres: bool, server: &ModelServer, more: &str, limits: &str) -> Steward {
     let text = format!("{}{limits}", server.settings("anthropic", more));

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     app::App,
-    body::SignedJson,
+    body::SignedPatch,
     fault::{Fault, Result},
     params::Id,
     session::Signed,
@@ -42,7 +42,7 @@ impl FromRequest<App> for Change {
         let (mut parts, body) = request.into_parts();
         let Id(id) = Id::from_request_parts(&mut parts, app).await?;
         let expected = IfMatch::of(&parts.headers);
-        let SignedJson(me, body) = SignedJson::from_request(Request::from_parts(parts, body), app).await?;
+        let SignedPatch(me, body) = SignedPatch::from_request(Request::from_parts(parts, body), app).await?;
         Ok(Self(me, id, Wanted { patch: Patch::of(body)?, expected: expected? }))
     }
 }

@@ -1,20 +1,15 @@
 //! How you want to be told, and a test of each way.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, header::CONTENT_TYPE},
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use domain::telling::{self, WAYS};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{answer, patch::Patch};
 use crate::{
     app::App,
-    body::SignedJson,
+    body::{SignedJson, SignedPatch},
     desk,
     fault::{Fault, Result},
     hands::Told,
@@ -37,15 +32,7 @@ async fn show(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
 /// Change how you want to be told
 #[utoipa::path(patch, path = "/notifications/wishes", tag = "Notifications", request_body = Object,
     responses((status = 200, description = "Your wishes as they stand now", body = Object)))]
-async fn change(
-    State(app): State<App>,
-    headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
-) -> Result<Response> {
-    // A change of nothing is `{}`; no body at all is a mistake.
-    if !headers.contains_key(CONTENT_TYPE) {
-        return Err(Fault::malformed("the change is missing: send a JSON object"));
-    }
+async fn change(State(app): State<App>, SignedPatch(me, body): SignedPatch) -> Result<Response> {
     let patch = Patch::of(body)?;
     let wishes = patch.apply(&telling::wishes(app.store(), &me.actor).await?)?;
     let wishes = serde_json::to_value(wishes).map_err(|e| Fault::internal(e.to_string()))?;

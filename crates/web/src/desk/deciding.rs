@@ -141,7 +141,9 @@ fn note_field(kind: Kind, note: &str) -> Markup {
 pub(super) fn others(me: &Signed, view: &View) -> Markup {
     let end = view.approval.expires_at;
     let later = |hours: i64| end.is_some_and(|end| view.now + SignedDuration::from_hours(hours) > end);
-    let times: Vec<_> = TIMES.iter().filter(|(hours, _)| later(*hours)).collect();
+    // A server that asks waits no longer than it said.
+    let may_last = view.approval.action_type != domain::server_questions::ACTION_TYPE;
+    let times: Vec<_> = TIMES.iter().filter(|(hours, _)| may_last && later(*hours)).collect();
     html! {
         @if !times.is_empty() {
             details {

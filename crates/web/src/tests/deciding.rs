@@ -106,6 +106,9 @@ async fn what_a_server_asks_is_filled_in_and_an_address_is_only_shown() {
     let (house, ada) = House::with_ada().await;
     let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
     let id = house.server_question(ada, None).await;
+    // The server waits no longer than it said, so there is no more time to give.
+    let later = store::now() + jiff::SignedDuration::from_hours(48);
+    assert!(domain::reconsider::extend(&house.store, &Actor::user(ada), id, later).await.is_err());
     let page = browser.get(&format!("/approvals/{id}")).await.text;
     for part in ["Which room shall it be?", "name=\"arg.room\"", "name=\"arg.beds\"", "Send the answer", "outside"] {
         assert!(page.contains(part), "{part}: {page}");

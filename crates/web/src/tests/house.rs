@@ -466,6 +466,11 @@ impl Browser<'_> {
         self.house.send(builder.body(Body::from(body.to_string())).unwrap()).await
     }
 
+    pub async fn patch_nothing(&self, path: &str) -> Answer {
+        let builder = self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/json");
+        self.house.send(builder.body(Body::empty()).unwrap()).await
+    }
+
     pub async fn patch_json(&self, path: &str, body: &Json) -> Answer {
         let builder = self.request(Method::PATCH, path).header(header::CONTENT_TYPE, "application/merge-patch+json");
         self.house.send(builder.body(Body::from(body.to_string())).unwrap()).await

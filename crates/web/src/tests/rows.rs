@@ -49,6 +49,19 @@ async fn a_row_is_read_in_part_and_not_again_while_it_stands() {
 }
 
 #[tokio::test]
+async fn a_change_of_nothing_is_one_and_no_body_is_none() {
+    let (house, ada) = House::with_ada().await;
+    let client = house.browser(ada).await;
+    let made = client.post_json("/v1/tasks", &json!({"title": "Call"})).await;
+    for path in [made.header("location"), "/v1/notifications/wishes"] {
+        assert_eq!(client.patch_json(path, &json!({})).await.status, StatusCode::OK, "{path}");
+        // Whatever its head says.
+        let empty = client.patch_nothing(path).await;
+        assert_eq!((empty.status, &empty.json()["code"]), (StatusCode::BAD_REQUEST, &json!("malformed")), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_change_is_a_merge_patch_and_meets_the_row_that_was_read() {
     let (house, ada) = House::with_ada().await;
     let client = house.browser(ada).await;

@@ -98,7 +98,8 @@ impl Employee {
         self.insist(|| worker.end(&self.store, &work.lease, step.id, state, result.clone(), error.clone())).await?;
         checkpoint::reached("step ended");
         if let Some(result) = brought {
-            self.take_files(worker, work, step, &handle, &result).await;
+            let taking = Box::pin(self.take_files(worker, work, step, &handle, &result));
+            self.renewing(worker, work, taking).await?;
         }
         Ok(Turn::Again)
     }

@@ -81,8 +81,7 @@ impl Employee {
             news: Some(&sender),
         });
         tokio::pin!(call);
-        let third = self.lease.unsigned_abs() / 3;
-        let mut renewal = tokio::time::interval(third.max(Duration::from_millis(200)));
+        let mut renewal = self.renewal();
         renewal.tick().await;
         let mut noting = Noting { next: Instant::now(), pause: NOTED };
         let mut asking: Asking<'_> = None;
@@ -101,14 +100,39 @@ impl Employee {
                         None => pending().await,
                     }
                 } => asking = None,
-                _ = renewal.tick() => match worker.renew(&self.store, &work.lease).await {
-                    Ok(()) => {}
-                    // Cancelled, or taken over: the server is told by dropping the call.
-                    Err(domain::Error::LeaseLost) => return Err(Error::Domain(domain::Error::LeaseLost)),
-                    // If the lease is lost meanwhile, the writing of the outcome is refused.
-                    Err(e) => tracing::warn!(error = %e, "a lease could not be renewed during a call"),
-                },
+                // With a lost lease the call is dropped, and so the server is told.
+                _ = renewal.tick() => self.renew(worker, work).await?,
             }
+        }
+    }
+
+    /// Does something that may take longer than a lease lasts; with the lease it ends.
+    pub(super) async fn renewing<T>(&self, worker: &Worker, work: &Work, what: impl Future<Output = T>) -> Result<T> {
+        tokio::pin!(what);
+        let mut renewal = self.renewal();
+        renewal.tick().await;
+        loop {
+            tokio::select! {
+                done = &mut what => return Ok(done),
+                _ = renewal.tick() => self.renew(worker, work).await?,
+            }
+        }
+    }
+
+    fn renewal(&self) -> tokio::time::Interval {
+        tokio::time::interval((self.lease.unsigned_abs() / 3).max(Duration::from_millis(200)))
+    }
+
+    async fn renew(&self, worker: &Worker, work: &Work) -> Result<()> {
+        match worker.renew(&self.store, &work.lease).await {
+            // Cancelled, or taken over.
+            Err(domain::Error::LeaseLost) => Err(Error::Domain(domain::Error::LeaseLost)),
+            // If the lease is lost meanwhile, the writing of the outcome is refused.
+            Err(e) => {
+                tracing::warn!(error = %e, "a lease could not be renewed");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -150,11 +174,16 @@ impl Employee {
             match approvals::get(&worker.actor, &self.store, asked).await {
                 Ok(Some(approval)) if approval.status == "pending" => {}
                 Ok(Some(approval)) if approval.status == "approved" => {
-                    let answer = server_questions::answer(&worker.actor, &self.store, &approval).await;
-                    if let Ok(Json::Object(content)) = answer {
-                        question.accept(content).await;
+                    match server_questions::answer(&worker.actor, &self.store, &approval).await {
+                        Ok(Json::Object(content)) => return question.accept(content).await,
+                        Ok(_) => {
+                            tracing::error!(approval = %asked, "an answer is no object; the server hears that nobody answered");
+                            return;
+                        }
+                        Err(e) => {
+                            tracing::warn!(approval = %asked, error = %e, "an answer could not be read; it is tried again");
+                        }
                     }
-                    return;
                 }
                 Ok(Some(approval)) if approval.status == "rejected" => return question.decline().await,
                 Ok(_) => return,

@@ -1,6 +1,7 @@
 //! Work that a model led becomes a playbook: tried on the past, kept switched off, and then done without the model.
 
 use super::{
+    allow_moves_at_home,
     common::Steward,
     give,
     model_server::{ModelServer, Play, call},
@@ -13,13 +14,7 @@ use domain::{
     rerun::{self, Span},
 };
 use serde_json::json;
-use store::{
-    approvals::Approval,
-    policies::{self, NewPolicy},
-    runs, tasks,
-    tasks::NewTask,
-    users, watchers,
-};
+use store::{approvals::Approval, runs, tasks, tasks::NewTask, users, watchers};
 use uuid::Uuid;
 use workers::{brains::Brains, employee::rethink::rethink};
 
@@ -153,17 +148,7 @@ async fn a_promoted_playbook_does_the_like_without_the_model(postgres: bool) {
 async fn what_tools_answer_stays_from_outside(postgres: bool) {
     let server = ModelServer::start([]).await;
     let s = with_model(postgres, &server, "", "").await;
-    let rule = NewPolicy {
-        position: 1,
-        name: "moves at home".to_owned(),
-        server: "files".to_owned(),
-        tool: "move_file".to_owned(),
-        condition: None,
-        outside: false,
-        effect: "allow".to_owned(),
-        approval_ttl_minutes: 60,
-    };
-    policies::create(&s.ada, &s.store, &rule).await.unwrap();
+    allow_moves_at_home(&s).await;
     let employee = users::agent(&store::Actor::service(), &s.store, domain::accounts::EMPLOYEE).await.unwrap();
     for (name, results) in [("careful", "results: outside\n"), ("plain", "")] {
         let (from, to) = (s.drop_elsewhere(name, b"x"), s.home().join(format!("{name}-moved")));

@@ -2,14 +2,10 @@
 
 use domain::{decide::decide, memory};
 use serde_json::json;
-use store::{
-    memories,
-    policies::{self, NewPolicy},
-    runs,
-};
+use store::{memories, runs};
 
 use super::{
-    give,
+    allow_moves_at_home, give,
     model_server::{ModelServer, Play, call},
     with_model, yes,
 };
@@ -23,17 +19,7 @@ fn own(tool: &str, name: &str, text: &str) -> Play {
 async fn what_is_learned_keeps_its_source(postgres: bool) {
     let server = ModelServer::start([]).await;
     let s = with_model(postgres, &server, "", "").await;
-    let rule = NewPolicy {
-        position: 1,
-        name: "moves at home".to_owned(),
-        server: "files".to_owned(),
-        tool: "move_file".to_owned(),
-        condition: None,
-        outside: false,
-        effect: "allow".to_owned(),
-        approval_ttl_minutes: 60,
-    };
-    policies::create(&s.ada, &s.store, &rule).await.unwrap();
+    allow_moves_at_home(&s).await;
     memory::add(&s.store, &s.ada, "Invoices belong into Taxes.", false).await.unwrap();
     let file = s.drop_elsewhere("a.txt", b"a");
     server.play([
