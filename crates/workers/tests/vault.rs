@@ -74,6 +74,8 @@ impl Vault {
         let mut names: Vec<String> = fs::read_dir(self.at(folder))
             .map(|all| all.map(|e| e.unwrap().file_name().into_string().unwrap()).collect())
             .unwrap_or_default();
+        // Nobody sees what is being written.
+        names.retain(|name| !name.starts_with('.'));
         names.sort();
         names
     }

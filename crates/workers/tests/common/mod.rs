@@ -193,8 +193,9 @@ impl Steward {
             return found;
         }
         panic!(
-            "not in time: {what}; tasks: {:#?}; watchers: {:#?}; logs: {:#?}",
+            "not in time: {what}; tasks: {:#?}; approvals: {:#?}; watchers: {:#?}; logs: {:#?}",
             self.tasks().await,
+            store::approvals::list(&self.ada, &self.store, None, None, None, 20).await,
             store::watchers::list(&self.ada, &self.store).await,
             store::system_logs::list(&Actor::service(), &self.store, None, None, None, 20).await,
         )
