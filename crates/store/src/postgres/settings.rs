@@ -9,11 +9,12 @@ use crate::{Error, Result};
 
 /// The target with what every session of ours needs. Of several hosts the one that takes writes is meant, which after a
 /// failover is another than before. A statement is planned once a connection: it is written so that one plan serves
-/// whatever its values, and planning one of many arms anew costs several times its run.
+/// whatever its values, and planning one of many arms anew costs several times its run. Nor is it compiled: that takes longer
+/// than any of ours runs.
 pub(crate) fn session_settings(target: &tokio_postgres::Config, connect_timeout: Duration) -> tokio_postgres::Config {
     let mut config = target.clone();
     let ours = "-c app.session=steward -c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000 -c idle_in_transaction_session_timeout=60000 \
-         -c plan_cache_mode=force_generic_plan";
+         -c plan_cache_mode=force_generic_plan -c jit=off";
     let options = config.get_options().map_or_else(|| ours.to_owned(), |given| format!("{ours} {given}"));
     config.options(options);
     steady(&mut config, connect_timeout);

@@ -191,7 +191,8 @@ impl Fresh {
                 let tag = Uuid::now_v7().simple().to_string();
                 let (database, role) = (format!("steward_test_{tag}"), format!("steward_runtime_{tag}"));
                 admin
-                    .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template}"))
+                    // Copied as files, and not page by page through the log.
+                    .batch_execute(&format!("CREATE DATABASE {database} TEMPLATE {template} STRATEGY file_copy"))
                     .await
                     .expect("CREATE DATABASE");
                 target(&mut owner).dbname(&database);
