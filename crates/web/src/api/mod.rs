@@ -68,36 +68,44 @@ struct Nothing {}
 #[openapi(components(schemas(Problem)))]
 struct Refusals;
 
-/// Every route with its description.
-fn described() -> (Router<App>, utoipa::openapi::OpenApi) {
-    let api = OpenApiRouter::new()
-        .merge(auth::routes())
-        .merge(second_factor::routes())
-        .merge(passkeys::routes())
-        .merge(tokens::routes())
-        .merge(events::routes())
-        .merge(tasks::routes())
-        .merge(task_moves::routes())
-        .merge(runs::routes())
-        .merge(attachments::routes())
-        .merge(approvals::routes())
-        .merge(watchers::routes())
-        .merge(servers::routes())
-        .merge(policies::routes())
-        .merge(playbooks::routes())
-        .merge(handbook::routes())
-        .merge(memories::routes())
-        .merge(notifications::routes())
-        .merge(wishes::routes())
-        .merge(push::routes())
-        .merge(users::routes())
-        .merge(schedules::routes())
-        .merge(logs::routes())
-        .merge(audit::routes())
-        .merge(status::routes())
-        .merge(briefing::routes())
-        .routes(routes!(description));
-    OpenApiRouter::with_openapi(<Refusals as utoipa::OpenApi>::openapi()).nest("/v1", api).split_for_parts()
+/// Its parts; each has its routes with their descriptions.
+const PARTS: [fn() -> OpenApiRouter<App>; 26] = [
+    auth::routes,
+    second_factor::routes,
+    passkeys::routes,
+    tokens::routes,
+    events::routes,
+    tasks::routes,
+    task_moves::routes,
+    runs::routes,
+    attachments::routes,
+    approvals::routes,
+    watchers::routes,
+    servers::routes,
+    policies::routes,
+    playbooks::routes,
+    handbook::routes,
+    memories::routes,
+    notifications::routes,
+    wishes::routes,
+    push::routes,
+    users::routes,
+    schedules::routes,
+    logs::routes,
+    audit::routes,
+    status::routes,
+    briefing::routes,
+    own_routes,
+];
+
+fn own_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(description))
+}
+
+/// The description of every route.
+fn described() -> utoipa::openapi::OpenApi {
+    let api = PARTS.iter().fold(OpenApiRouter::new(), |all, part| all.merge(part()));
+    OpenApiRouter::with_openapi(<Refusals as utoipa::OpenApi>::openapi()).nest("/v1", api).into_openapi()
 }
 
 /// The API's addresses.
@@ -106,8 +114,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
     let in_parts =
         |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| !headers.contains_key(header::ACCEPT_RANGES);
     let small = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES)).and(in_parts);
-    described()
-        .0
+    // Part by part, so that memory never holds the description of all of them: few ever ask for it.
+    let api = PARTS.iter().fold(Router::new(), |all, part| all.merge(part().split_for_parts().0));
+    Router::new()
+        .nest("/v1", api)
         .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
         .layer(middleware::from_fn(conditional::conditional))
         .layer(CompressionLayer::new().compress_when(small))

@@ -9,7 +9,7 @@ use super::facts::{FACTS, FILTERS, Fact};
 
 /// The whole description.
 pub(crate) static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| enrich(serde_json::to_value(super::described().1).unwrap_or_default()));
+    LazyLock::new(|| enrich(serde_json::to_value(super::described()).unwrap_or_default()));
 
 const ABOUT: &str = "\
 Steward's API: tasks, approvals, watchers, servers, policies, notifications, logs and the audit trail, under the same rights \
