@@ -10,7 +10,7 @@ use std::{
 };
 
 use backup::{
-    Engine, Place, Progress, Safe,
+    Attachments, Engine, Place, Progress, Safe,
     engine::SqliteEngine,
     keys::Recipients,
     place::Access,
@@ -69,7 +69,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let limits = Pace { large_log_bytes: large_log_bytes.parse()?, ..Pace::default() };
     say("ready");
-    ship::run(shipping, place, limits, |alarm| say(&format!("alarm {alarm:?}")), copy, CancellationToken::new()).await;
+    let attachments = Attachments::new(data.join("attachments"));
+    let alarm = |alarm| say(&format!("alarm {alarm:?}"));
+    ship::run(shipping, attachments, place, limits, alarm, copy, CancellationToken::new()).await;
     Ok(())
 }
 

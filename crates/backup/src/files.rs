@@ -1,6 +1,8 @@
 //! What belongs to a bundle beside the database: attachments, which are ciphertext already and are copied once for all
 //! bundles, and settings with playbooks, as one sealed tar.
 
+mod named;
+
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -12,8 +14,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use store::Vault;
 
+pub use self::named::Fetched;
+pub(crate) use self::named::fetch_named;
 use crate::{
-    Bundle, Error, Place, Result, Writer,
+    Bundle, Error, Place, Progress, Result, Writer,
     error::{back, joined},
     manifest::Attachments,
     place::pieces,
@@ -65,53 +69,75 @@ fn digest(mut source: impl Read) -> std::io::Result<(u64, String)> {
     Ok((digested.size_bytes, digested.sha256))
 }
 
-/// Copies what the place does not have yet, and adds the list. `folder` is the vault's.
-pub(crate) async fn add_attachments(
-    writer: &mut Writer,
-    place: &Place,
-    vault: &Vault,
-    folder: &Path,
-) -> Result<Attachments> {
-    let there: BTreeMap<String, u64> = place.list(FOLDER).await?.into_iter().map(|e| (e.name, e.size_bytes)).collect();
-    let kept = vault.clone();
-    let listed = tokio::task::spawn_blocking(move || Ok(kept.older_than(std::time::Duration::ZERO, MOST)));
-    let mut list = Vec::new();
-    let paths = joined(listed.await)?;
-    let of = paths.len();
-    for (path, number) in paths.into_iter().zip(1_usize..) {
-        if number == of || number.is_multiple_of(TOLD_EVERY) {
-            writer.progress().tell(format!("attachments kept: {number} of {of}"));
+/// The attachments of a bundle in the making. It is gathered before the database is copied and once more after it: a file
+/// that a row of the copy names was there at one of these times, even if it is removed while the copy is made.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered(BTreeMap<String, Kept>);
+
+impl Gathered {
+    /// Copies what the place does not have yet of what is in the vault, and notes it. `folder` is the vault's.
+    pub(crate) async fn gather(
+        &mut self,
+        place: &Place,
+        vault: &Vault,
+        folder: &Path,
+        progress: &Progress,
+    ) -> Result<()> {
+        let kept = vault.clone();
+        let listed = tokio::task::spawn_blocking(move || Ok(kept.older_than(std::time::Duration::ZERO, MOST)));
+        let mut paths = joined(listed.await)?;
+        paths.retain(|path| !self.0.contains_key(path));
+        if paths.is_empty() {
+            return Ok(());
         }
-        let file = folder.join(&path);
-        let hashing = file.clone();
-        let hashed = tokio::task::spawn_blocking(move || match File::open(&hashing).and_then(digest) {
-            Ok(found) => Ok(Some(found)),
-            // It was removed meanwhile.
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::file(format!("the attachment {} can't be read", hashing.display()), e)),
-        });
-        let Some((size_bytes, sha256)) = joined(hashed.await)? else { continue };
-        let name = format!("{FOLDER}/{path}");
-        if there.get(&name) != Some(&size_bytes) && !upload(place, &name, &file).await? {
-            continue;
-        }
-        list.push(Kept { path, size_bytes, sha256 });
-    }
-    let sum = Attachments { count: list.len() as u64, size_bytes: list.iter().map(|k| k.size_bytes).sum() };
-    writer
-        .add(LIST, move |out| {
-            for kept in &list {
-                let line = serde_json::to_string(kept).map_err(|e| Error::Internal(e.to_string()))?;
-                writeln!(out, "{line}").map_err(|e| back(e, "the list of attachments can't be kept"))?;
+        let there = sizes(place, FOLDER).await?;
+        let of = paths.len();
+        for (path, number) in paths.into_iter().zip(1_usize..) {
+            if number == of || number.is_multiple_of(TOLD_EVERY) {
+                progress.tell(format!("attachments kept: {number} of {of}"));
             }
-            Ok(())
-        })
-        .await?;
-    Ok(sum)
+            let file = folder.join(&path);
+            let hashing = file.clone();
+            let hashed = tokio::task::spawn_blocking(move || match File::open(&hashing).and_then(digest) {
+                Ok(found) => Ok(Some(found)),
+                // It was removed meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(e) => Err(Error::file(format!("the attachment {} can't be read", hashing.display()), e)),
+            });
+            let Some((size_bytes, sha256)) = joined(hashed.await)? else { continue };
+            let name = format!("{FOLDER}/{path}");
+            if there.get(&name) != Some(&size_bytes) && !upload(place, &name, &file).await? {
+                continue;
+            }
+            self.0.insert(path.clone(), Kept { path, size_bytes, sha256 });
+        }
+        Ok(())
+    }
+
+    /// Adds the list to the bundle.
+    pub(crate) async fn add(self, writer: &mut Writer) -> Result<Attachments> {
+        let list = self.0;
+        let sum = Attachments { count: list.len() as u64, size_bytes: list.values().map(|k| k.size_bytes).sum() };
+        writer
+            .add(LIST, move |out| {
+                for kept in list.values() {
+                    let line = serde_json::to_string(kept).map_err(|e| Error::Internal(e.to_string()))?;
+                    writeln!(out, "{line}").map_err(|e| back(e, "the list of attachments can't be kept"))?;
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(sum)
+    }
+}
+
+/// Names and sizes of what the place has below a folder.
+pub(crate) async fn sizes(place: &Place, folder: &str) -> Result<BTreeMap<String, u64>> {
+    Ok(place.list(folder).await?.into_iter().map(|e| (e.name, e.size_bytes)).collect())
 }
 
 /// False: the file is gone.
-async fn upload(place: &Place, name: &str, file: &Path) -> Result<bool> {
+pub(crate) async fn upload(place: &Place, name: &str, file: &Path) -> Result<bool> {
     let path = file.to_owned();
     let opened = tokio::task::spawn_blocking(move || match File::open(&path) {
         Ok(file) => Ok(Some(file)),
@@ -131,7 +157,8 @@ async fn upload(place: &Place, name: &str, file: &Path) -> Result<bool> {
     copied.map(|()| true)
 }
 
-async fn list(bundle: &Bundle) -> Result<Vec<Kept>> {
+/// The attachments that a bundle names.
+pub(crate) async fn list(bundle: &Bundle) -> Result<Vec<Kept>> {
     bundle
         .read(LIST, |source| {
             let mut list = Vec::new();

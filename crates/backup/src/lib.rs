@@ -3,9 +3,10 @@
 //! A **bundle** is one whole backup: parts (the database, settings, the list of attachments), each an encrypted stream
 //! bound to its bundle, name and place, and a manifest that names them all with size and SHA-256. It counts from the
 //! moment its clear table of contents stands, which is written last. Attachments are ciphertext under their own names
-//! already; they are copied once and shared by all bundles. A **place** is where bundles are kept: a directory or
+//! already; they are copied once, as they come ([`attachments`]) or with a bundle, and shared by all bundles. A **place** is where bundles are kept: a directory or
 //! S3-compatible storage. What a database gives and takes is the one thing in which the two engines differ.
 
+pub mod attachments;
 pub mod bundle;
 pub mod engine;
 pub mod error;
@@ -19,6 +20,7 @@ pub mod safe;
 pub mod sealed;
 pub mod ship;
 
+pub use attachments::Attachments;
 pub use bundle::{Bundle, Writer};
 pub use engine::{Engine, Server};
 pub use error::{Error, Result};

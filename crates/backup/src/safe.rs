@@ -1,6 +1,7 @@
 //! The safe: making bundles, looking at them, bringing them back, trying that out, and letting the old ones go.
 
 mod drill;
+mod look;
 mod restore;
 mod retention;
 
@@ -15,6 +16,7 @@ pub use self::{
     restore::{Restored, RestoredFiles, Wish},
     retention::Keep,
 };
+pub use crate::files::Fetched;
 use crate::{
     Bundle, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle, error::joined, files,
     keys::Recipients, manifest::Facts,
@@ -87,10 +89,12 @@ impl Safe {
         };
         let mut writer = Writer::begin(&self.place, recipients)?.telling(&self.progress);
         let scratch = Scratch::make(&self.scratch_dir.join(format!("making-{}", writer.id()))).await?;
+        let mut attachments = files::Gathered::default();
+        attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
         self.progress.tell("copying the database");
         let facts = self.engine.dump(&mut writer, &scratch.0).await?;
-        // After the database: a row's file is kept before the row is.
-        let attachments = files::add_attachments(&mut writer, &self.place, vault, &self.attachments_dir).await?;
+        attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
+        let attachments = attachments.add(&mut writer).await?;
         let with_key = recipients.are_people();
         let (data_dir, key) = (self.data_dir.clone(), with_key.then(|| self.master_key_file.clone()));
         let listed = tokio::task::spawn_blocking(move || settings_files(&data_dir, key));
@@ -159,7 +163,7 @@ impl Safe {
         let kept: Vec<&Contents> = found.bundles.iter().filter(|b| !gone.contains(&b.id)).collect();
         retention::sweep_log(&self.place, &kept, self.keep, now).await?;
         if !gone.is_empty() {
-            retention::sweep_files(&self.place, &kept, &self.opener()).await?;
+            retention::sweep_files(&self.place, &kept, self.keep, &self.opener()).await?;
         }
         Ok(gone.len())
     }

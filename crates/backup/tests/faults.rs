@@ -31,7 +31,7 @@ fn shipped(world: &World, pace: Pace) -> (tokio::sync::mpsc::UnboundedReceiver<A
     };
     let shipping = Arc::clone(world.shipping.as_ref().unwrap());
     let alarm = move |alarm| drop(tell.send(alarm));
-    tokio::spawn(ship::run(shipping, world.place(), pace, alarm, copy, stop.clone()));
+    tokio::spawn(ship::run(shipping, world.attachments(), world.place(), pace, alarm, copy, stop.clone()));
     (told, stop)
 }
 

@@ -1,6 +1,8 @@
 //! A SQLite database goes into the safe and comes back: whole, and as of any moment; whatever happened meanwhile.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on stops where it stands")]
 
+#[path = "sqlite/files.rs"]
+mod files;
 mod world;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
@@ -17,7 +19,7 @@ use world::{ROOM, World, config};
 async fn a_backup_comes_back_as_it_was() {
     let world = World::new(false).await;
     let first = world.write().await;
-    let stored = world.vault.store(&mut b"the invoice".as_slice(), 100).unwrap();
+    let (first_file, stored) = world.attach("the invoice").await;
     std::fs::create_dir(world.data().join("playbooks")).unwrap();
     std::fs::write(world.data().join("playbooks/file-away.yaml"), "name: file-away\n").unwrap();
     let made = world.safe().create().await.unwrap();
@@ -25,7 +27,7 @@ async fn a_backup_comes_back_as_it_was() {
     let verified = world.safe().verify(None, &world.opener()).await.unwrap();
     assert_eq!((verified.id.as_str(), verified.attachments), (made.id.as_str(), 1));
     let into = world.restore("back", None).await.unwrap();
-    assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id]));
+    assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id, first_file.id]));
     let mut content = Vec::new();
     let back = world.vault.at(&into.join("attachments"));
     let mut file = back.open_file(&stored.storage_path, Some(&stored.sealed_key)).unwrap();
@@ -39,7 +41,7 @@ async fn a_backup_comes_back_as_it_was() {
     world.safe().create().await.unwrap();
     let wish = Wish { id: None, to: None, into: into.clone(), replace: true };
     let again = world.safe().restore(&wish, &world.opener()).await.unwrap();
-    assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id, later.id]));
+    assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id, first_file.id, later.id]));
     assert!(again.set_aside.unwrap().join("steward.db").is_file());
 }
 

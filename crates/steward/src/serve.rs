@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use backup::{Engine, engine::SqliteEngine, ship::Shipping};
+use backup::{
+    Attachments, Engine, Place,
+    engine::SqliteEngine,
+    ship::{Pace, Shipping},
+};
 use domain::accounts;
 use store::{Actor, Store, Vault, migrate, task_queue};
 use tokio::{
@@ -88,6 +92,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     let logs_end = CancellationToken::new();
     let log_writer = tokio::spawn(logs.clone().write(store.clone(), logs_end.clone()));
 
+    start_files(&mut parts, &store, &config, &shutdown)?;
     if only != Some(Only::Web) {
         start_work(&mut parts, &store, &vault, &config, &node, &logs, &shutdown).await?;
     }
@@ -141,6 +146,23 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
     store.close().await;
     if broken {
         return Err(Error::Internal("see the log; start it again, and work goes on where it stood".to_owned()));
+    }
+    Ok(())
+}
+
+/// Beside PostgreSQL's archive attachments go to the place of the backups by themselves: whichever parts run here, what is
+/// brought to this node lies on this node's disk.
+fn start_files(
+    parts: &mut JoinSet<()>,
+    store: &Store,
+    config: &Config,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    if config.sqlite_file().is_none() && config.backups.ships_log {
+        let place = Place::open(&config.backups.target, &config.backups.access)?;
+        let attachments = Attachments::new(config.attachments_dir());
+        let patience = Pace::default().patience;
+        parts.spawn(safekeeping::ship_files(store.clone(), place, attachments, patience, shutdown.clone()));
     }
     Ok(())
 }

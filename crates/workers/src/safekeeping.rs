@@ -7,7 +7,7 @@ use std::{
 };
 
 use backup::{
-    Progress, Safe,
+    Attachments, Place, Progress, Safe,
     ship::{self, Alarm, Shipping},
 };
 use domain::{
@@ -141,9 +141,9 @@ pub async fn tell_trouble(store: &Store, since: Timestamp, now: Timestamp) -> Re
     Ok(told)
 }
 
-/// Ships the database's log until `shutdown`, and tells the admins of trouble.
+/// Ships the database's log and the attachments until `shutdown`, and tells the admins of trouble.
 pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, shutdown: CancellationToken) {
-    let place = safe.place.clone();
+    let (place, attachments_dir) = (safe.place.clone(), safe.attachments_dir.clone());
     let alarm = move |alarm: Alarm| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -181,5 +181,61 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
         let safe = safe.clone();
         async move { safe.create().await.map(drop) }
     };
-    ship::run(shipping, place, ship::Pace::default(), alarm, copy, shutdown).await;
+    let attachments = Attachments::new(attachments_dir);
+    ship::run(shipping, attachments, place, ship::Pace::default(), alarm, copy, shutdown).await;
+}
+
+/// How often it is looked whether the vault took in a file that the place lacks, where no log is shipped.
+pub const FILES: Duration = Duration::from_secs(5);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Brings attachments to the place of the backups until `shutdown`: where the database's log goes to an archive of its own
+/// (PostgreSQL), so that any moment of it finds its files. The admins are told when the place is away for longer than
+/// `patience`, and when it answers again; what came meanwhile is sent then.
+pub async fn ship_files(
+    store: Store,
+    place: Place,
+    mut attachments: Attachments,
+    patience: Duration,
+    shutdown: CancellationToken,
+) {
+    let (mut pause, mut failing_since, mut told) = (FILES, None, false);
+    loop {
+        let sent = tokio::select! {
+            () = shutdown.cancelled() => return,
+            sent = attachments.send(&place) => sent,
+        };
+        match sent {
+            Ok(_) => {
+                if told {
+                    tell_admins(
+                        &store,
+                        "Attachments are kept again",
+                        "The place of the backups answers, and what waited has been sent.",
+                    )
+                    .await;
+                }
+                (pause, failing_since, told) = (FILES, None, false);
+            }
+            Err(e) => {
+                let since = *failing_since.get_or_insert_with(tokio::time::Instant::now);
+                if pause == FILES {
+                    tracing::warn!(error = %e, "attachments could not be sent to the place of the backups; it is tried again");
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                if since.elapsed() >= patience && !told {
+                    told = true;
+                    let message = format!(
+                        "{e}. New attachments lie on this machine's disk alone; they are sent when the place answers."
+                    );
+                    tell_admins(&store, "Attachments wait for the place of the backups", &message).await;
+                }
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
 }

@@ -136,3 +136,33 @@ async fn a_job_under_way_says_how_far_it_has_come() {
     assert_eq!((fire.state.as_str(), fire.result.as_deref()), ("done", Some("all of it")));
     store.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attachments_go_to_the_place_by_themselves_and_that_they_cannot_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_database, store, vault, ada) = house(dir.path(), true).await;
+    let kept = dir.path().join("kept");
+    std::fs::write(&kept, "no directory").unwrap();
+    let stored = tokio::task::spawn_blocking(move || vault.store(&mut b"the invoice".as_slice(), 100)).await.unwrap();
+    let path = kept.join("files").join(&stored.unwrap().storage_path);
+    let place = backup::Place::open(kept.to_str().unwrap(), &backup::place::Access::default()).unwrap();
+    let attachments = backup::Attachments::new(dir.path().join("attachments"));
+    let stop = CancellationToken::new();
+    let shipping =
+        tokio::spawn(safekeeping::ship_files(store.clone(), place, attachments, Duration::ZERO, stop.clone()));
+    let told = async |title: &str| {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        let seen = async {
+            while !notifications::list(&ada, &store, None, 50).await.unwrap().iter().any(|n| n.title == title) {
+                tick.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("{title}: nobody was told"));
+    };
+    told("Attachments wait for the place of the backups").await;
+    std::fs::remove_file(&kept).unwrap();
+    told("Attachments are kept again").await;
+    assert!(path.is_file());
+    stop.cancel();
+    shipping.await.unwrap();
+}

@@ -131,7 +131,8 @@ impl Directory {
                     self.walk(&entry.path(), &name, depth - 1, found)?;
                 }
             } else {
-                found.push(Entry { name, size_bytes: kind.len() });
+                let put_at = kind.modified().ok().and_then(|at| at.try_into().ok());
+                found.push(Entry { name, size_bytes: kind.len(), put_at });
             }
         }
         Ok(())

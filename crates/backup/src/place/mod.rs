@@ -20,6 +20,8 @@ pub struct Entry {
     pub name: String,
     /// Bytes.
     pub size_bytes: u64,
+    /// When it was put there, by the place's clock; none where the place does not say.
+    pub put_at: Option<jiff::Timestamp>,
 }
 
 /// How to reach a place, beside its URL.

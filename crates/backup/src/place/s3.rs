@@ -187,7 +187,8 @@ impl S3 {
             let meta = next.map_err(|e| self.refused(e, prefix))?;
             let full = meta.location.as_ref();
             let name = full.strip_prefix(self.prefix.as_str()).unwrap_or(full).trim_start_matches('/');
-            found.push(Entry { name: name.to_owned(), size_bytes: meta.size });
+            let put_at = jiff::Timestamp::from_millisecond(meta.last_modified.timestamp_millis()).ok();
+            found.push(Entry { name: name.to_owned(), size_bytes: meta.size, put_at });
         }
         Ok(found)
     }

@@ -261,7 +261,9 @@ impl Sftp {
                         folders.push((name, depth + 1));
                     }
                 } else {
-                    found.push(Entry { name, size_bytes: entry.metadata().size.unwrap_or_default() });
+                    let meta = entry.metadata();
+                    let put_at = meta.mtime.and_then(|s| jiff::Timestamp::from_second(s.into()).ok());
+                    found.push(Entry { name, size_bytes: meta.size.unwrap_or_default(), put_at });
                 }
             }
         }

@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{Config, Store, Target};
+use store::Config;
 use tokio_util::sync::CancellationToken;
 
 use super::{Safe, Scratch};
-use crate::{Bundle, Engine, Error, Opener, Result, engine::SQLITE_FILE, files, postgres};
+use crate::{Bundle, Engine, Error, Opener, Result, files, postgres};
 
 /// How a drill went.
 #[derive(Debug, Clone, Serialize)]
@@ -45,20 +45,31 @@ impl Safe {
         }
         // The bundle itself is compared with its manifest on the way, and then brought to the newest moment.
         let verdict = self.stage(&bundle, None, opener, &scratch.0, false).await?;
-        let attachments = files::fetch_attachments(&bundle, &self.place, Some(&scratch.0.join("attachments"))).await?;
-        let looked = self.look(&scratch).await;
+        let looked = self.look(&bundle, &scratch.0).await;
         let recovery_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         scratch.remove().await;
-        let checks = looked?;
+        let looked = looked?;
+        if let Some(first) = looked.fetched.missing.first() {
+            let count = looked.fetched.missing_count;
+            return Err(Error::refused(format!("attachments would be missing ({count} in all), first: {first}")));
+        }
+        if let Some(first) = looked.findings.first() {
+            return Err(Error::refused(format!(
+                "the restored database is not as it should be ({} in all), first: {} {}",
+                looked.findings.len(),
+                first.place,
+                first.what
+            )));
+        }
         Ok(Drilled {
             bundle: id,
             as_of: verdict.as_of,
             recovery_ms,
             age_ms: i64::try_from(began_at.duration_since(verdict.as_of).as_millis()).unwrap_or(i64::MAX).max(0),
-            checks,
+            checks: looked.checks,
             rows: verdict.facts.tables.values().sum(),
             audit_links: verdict.facts.audit.links,
-            attachments,
+            attachments: looked.fetched.attachments,
         })
     }
 
@@ -91,28 +102,5 @@ impl Safe {
             audit_links: facts.audit.links,
             attachments,
         })
-    }
-
-    /// Opens what was restored as Steward does, and has it verified: pages, constraints, schema, files, the audit chain.
-    async fn look(&self, scratch: &Scratch) -> Result<usize> {
-        let path = scratch.0.join(SQLITE_FILE);
-        let config = Config { target: Target::Sqlite(path.clone()), ..Config::from_url("sqlite://steward.db")? };
-        // A backup of before an upgrade comes up as it would on the day.
-        store::migrate::migrate(&config).await?;
-        let store = Store::open(&config).await?;
-        let vault = self.vault.as_ref().map(|vault| vault.at(&scratch.0.join("attachments")));
-        let tell = |check: &str| self.progress.tell(format!("verifying: {check}"));
-        let report = store::verify::run(&config, &store, vault.as_ref(), &tell).await;
-        store.close().await;
-        let report = report?;
-        match report.findings.first() {
-            None => Ok(report.checks.len()),
-            Some(first) => Err(Error::refused(format!(
-                "the restored database is not as it should be ({} in all), first: {} {}",
-                report.findings.len(),
-                first.place,
-                first.what
-            ))),
-        }
     }
 }

@@ -38,6 +38,14 @@ pub struct Restored {
     pub audit_links: i64,
     /// Attachments.
     pub attachments: u64,
+    /// Attachments whose files are not at the place; a hundred at most.
+    pub missing: Vec<String>,
+    /// How many attachments are missing.
+    pub missing_count: u64,
+    /// Checks that were made on it, from pages to audit chain.
+    pub checks: usize,
+    /// What they found wrong.
+    pub wrong: Vec<String>,
     /// Where what had been there lies now.
     pub set_aside: Option<PathBuf>,
     /// Whether the folder still lacks the master key.
@@ -143,8 +151,18 @@ impl Safe {
                 verdict.as_of
             )));
         }
-        let attachments = files::fetch_attachments(bundle, &self.place, Some(&staging.0.join("attachments"))).await?;
         files::fetch_settings(bundle, &staging.0).await?;
+        let looked = self.look(bundle, &staging.0).await?;
+        let wrong = looked.wrong();
+        let target = wish.into.clone();
+        if let Some(first) = wrong.first()
+            && joined(tokio::task::spawn_blocking(move || Ok(is_used(&target))).await)?
+        {
+            return Err(Error::refused(format!(
+                "what was restored is not as it should be ({} in all), first: {first}; it takes the place of nothing, and nothing was changed; restore it into a new folder to look at it, or name another moment",
+                wrong.len()
+            )));
+        }
         let (from, into) = (staging.0.clone(), wish.into.clone());
         let set_aside = joined(tokio::task::spawn_blocking(move || put_in_place(&from, &into)).await)?;
         staging.remove().await;
@@ -153,7 +171,11 @@ impl Safe {
             as_of: verdict.as_of,
             rows: verdict.facts.tables.values().sum(),
             audit_links: verdict.facts.audit.links,
-            attachments,
+            attachments: looked.fetched.attachments,
+            missing: looked.fetched.missing,
+            missing_count: looked.fetched.missing_count,
+            checks: looked.checks,
+            wrong,
             set_aside,
             wants_master_key: !wish.into.join("master.key").exists(),
         })
@@ -253,8 +275,7 @@ impl Claimed {
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(fail(e)),
         }
-        let is_used = folder.join(SQLITE_FILE).exists() || folder.join("attachments").exists();
-        if is_used && !replace {
+        if is_used(folder) && !replace {
             this.end(true);
             return Err(Error::refused(format!(
                 "{} holds a Steward's data; restore into another folder, or say twice that it may be set aside: --replace --force; nothing was changed",
@@ -278,6 +299,11 @@ impl Claimed {
         }
         drop(self.lock);
     }
+}
+
+/// Whether a folder holds a Steward's data. Blocking.
+fn is_used(folder: &Path) -> bool {
+    folder.join(SQLITE_FILE).exists() || folder.join("attachments").exists()
 }
 
 /// Everything that is restored takes its place; what was there goes into a folder beside it. Settings that are there

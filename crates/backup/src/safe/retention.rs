@@ -7,6 +7,9 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{Bundle, Contents, Opener, Place, Result, files, ship};
 
+/// A place's clock and this machine's may differ by so much.
+const CLOCKS: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+
 /// Bundles kept: the newest of each day, ISO week and month (UTC) that has one, so many of each. The newest of all stays in
 /// any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +77,17 @@ pub(super) fn gone(bundles: &[Contents], keep: Keep) -> Vec<String> {
     bundles.iter().filter(|b| !kept.contains(b.id.as_str())).map(|b| b.id.clone()).collect()
 }
 
-/// Removes segments of the log that are older than the oldest daily bundle: from there on any moment can be restored.
-pub(super) async fn sweep_log(place: &Place, kept: &[&Contents], keep: Keep, now: Timestamp) -> Result<()> {
+/// From when on any moment can be restored, which is that of a bundle.
+fn any_moment_since(kept: &[&Contents], keep: Keep) -> Option<Timestamp> {
     let kept: Vec<Contents> = kept.iter().map(|b| (*b).clone()).collect();
     let since = days(&kept, keep).last().map(|b| b.as_of).or_else(|| kept.last().map(|b| b.as_of));
     let firsts = first_of_series(&kept, since);
-    let Some(oldest) = firsts.iter().map(|b| b.as_of).chain(since).min() else { return Ok(()) };
+    firsts.iter().map(|b| b.as_of).chain(since).min()
+}
+
+/// Removes segments of the log that are older than the oldest daily bundle: from there on any moment can be restored.
+pub(super) async fn sweep_log(place: &Place, kept: &[&Contents], keep: Keep, now: Timestamp) -> Result<()> {
+    let Some(oldest) = any_moment_since(kept, keep) else { return Ok(()) };
     // A commit's time may be that at which it was seen, so an hour is left.
     let before = oldest.min(now) - jiff::SignedDuration::from_hours(1);
     let mut passed: Vec<String> = Vec::new();
@@ -101,8 +109,14 @@ pub(super) async fn sweep_log(place: &Place, kept: &[&Contents], keep: Keep, now
     Ok(())
 }
 
-/// Removes attachments that no kept bundle names. A node that can't read its own bundles keeps them all, as it can't know.
-pub(super) async fn sweep_files(place: &Place, kept: &[&Contents], opener: &Opener) -> Result<()> {
+/// Removes attachments that no kept bundle names and that no moment between two bundles needs either: one that such a moment
+/// needs was there when the oldest of these began, and is named, or was put here later. A node that can't read its own
+/// bundles keeps them all, as it can't know.
+pub(super) async fn sweep_files(place: &Place, kept: &[&Contents], keep: Keep, opener: &Opener) -> Result<()> {
+    // The archive of a server's log is kept elsewhere, and for how long is not known here: as long as anything is.
+    let is_archived = kept.iter().any(|b| b.engine != "SQLite");
+    let oldest = if is_archived { kept.first().map(|b| b.as_of) } else { any_moment_since(kept, keep) };
+    let Some(before) = oldest.map(|at| at - CLOCKS) else { return Ok(()) };
     let mut needed = BTreeSet::new();
     for contents in kept {
         match Bundle::open(place, &contents.id, opener).await {
@@ -112,7 +126,7 @@ pub(super) async fn sweep_files(place: &Place, kept: &[&Contents], opener: &Open
         }
     }
     for entry in place.list(files::FOLDER).await? {
-        if !needed.contains(&entry.name) {
+        if !needed.contains(&entry.name) && entry.put_at.is_some_and(|at| at < before) {
             place.remove(&entry.name).await?;
         }
     }

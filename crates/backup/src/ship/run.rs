@@ -8,7 +8,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Shipping, remove_file, spooled};
-use crate::{Error, Place, Result, error::joined, place::pieces};
+use crate::{Attachments, Error, Place, Result, error::joined, place::pieces};
 
 /// How often the log is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -57,10 +57,11 @@ pub enum Alarm {
     Well,
 }
 
-/// Ships until `shutdown`. `alarm` is told of trouble once, and when it is over; `copy` makes a new copy where one is
-/// needed (a bundle).
+/// Ships until `shutdown`: the log, and before each piece of it the attachments. `alarm` is told of trouble once, and when
+/// it is over; `copy` makes a new copy where one is needed (a bundle).
 pub async fn run<F>(
     shipping: Arc<Mutex<Shipping>>,
+    attachments: Attachments,
     place: Place,
     limits: Pace,
     alarm: impl Fn(Alarm) + Send + Sync + 'static,
@@ -70,8 +71,14 @@ pub async fn run<F>(
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let alarm = Arc::new(alarm);
-    let sending =
-        tokio::spawn(send(Arc::clone(&shipping), place.clone(), limits.patience, Arc::clone(&alarm), shutdown.clone()));
+    let sending = tokio::spawn(send(
+        Arc::clone(&shipping),
+        attachments.clone(),
+        place.clone(),
+        limits.patience,
+        Arc::clone(&alarm),
+        shutdown.clone(),
+    ));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut failing, mut held) = (false, false);
@@ -120,10 +127,11 @@ pub async fn run<F>(
         }
     }
     drop(turn(&shipping).await);
-    if let Err(e) = sending.await {
+    let mut attachments = sending.await.unwrap_or_else(|e| {
         tracing::error!(error = %e, "the sending of the log ended unexpectedly");
-    }
-    match tokio::time::timeout(ENDING, send_waiting(&shipping, &place)).await {
+        attachments
+    });
+    match tokio::time::timeout(ENDING, send_waiting(&shipping, &mut attachments, &place)).await {
         Ok(Ok(())) => {}
         Ok(Err(e)) => tracing::warn!(error = %e, "the last of the log waits in the spool for the next start"),
         Err(_) => tracing::warn!("the last of the log waits in the spool for the next start"),
@@ -155,23 +163,25 @@ async fn turn(shipping: &Arc<Mutex<Shipping>>) -> Turn {
 
 async fn send(
     shipping: Arc<Mutex<Shipping>>,
+    mut attachments: Attachments,
     place: Place,
     patience: Duration,
     alarm: Arc<impl Fn(Alarm)>,
     shutdown: CancellationToken,
-) {
+) -> Attachments {
     let mut pause = TICK;
     let mut failing_since = None;
     let mut told = false;
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return attachments,
             () = tokio::time::sleep(pause) => {}
         }
         let sent = tokio::select! {
-            () = shutdown.cancelled() => return,
-            sent = send_waiting(&shipping, &place) => sent,
+            () = shutdown.cancelled() => None,
+            sent = send_waiting(&shipping, &mut attachments, &place) => Some(sent),
         };
+        let Some(sent) = sent else { return attachments };
         match sent {
             Ok(()) => {
                 if told {
@@ -203,8 +213,8 @@ async fn waiting(shipping: &Arc<Mutex<Shipping>>) -> (usize, u64) {
     joined(looked.await).map_or((0, 0), |all| (all.len(), all.iter().map(|s| s.size_bytes).sum()))
 }
 
-/// Sends what waits in the spool, in order.
-pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, place: &Place) -> Result<()> {
+/// Sends what waits in the spool, in order, and before it the attachments: a row that it brings has its file.
+pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, attachments: &mut Attachments, place: &Place) -> Result<()> {
     let shipping = Arc::clone(shipping);
     let listed = tokio::task::spawn_blocking(move || {
         let shipping = shipping.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,9 +222,15 @@ pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, place: &Place) -> Res
         let is_known = |s: &super::Spooled| {
             shipping.state.series.as_ref() != Some(&s.series) || s.number < shipping.state.next_segment
         };
-        Ok(spooled(&shipping.folder)?.into_iter().filter(is_known).collect::<Vec<_>>())
+        let waiting = spooled(&shipping.folder)?.into_iter().filter(is_known).collect::<Vec<_>>();
+        Ok((waiting, shipping.needs_copy()))
     });
-    for segment in joined(listed.await)? {
+    let (waiting, needs_copy) = joined(listed.await)?;
+    // The copy that a log begins with brings them itself.
+    if !waiting.is_empty() || !needs_copy {
+        attachments.send(place).await?;
+    }
+    for segment in waiting {
         let path = segment.path.clone();
         let read = tokio::task::spawn_blocking(move || match std::fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),

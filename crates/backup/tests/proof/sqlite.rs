@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     KEEPS_UP, dice,
-    witness::{Witness, example},
+    witness::{Witness, example, files},
     world::{World, config},
 };
 
@@ -77,7 +77,7 @@ async fn nothing_acknowledged_is_lost_on_sqlite() {
     world.store.take().unwrap().close().await;
     let (data, kept) = (world.data(), world.kept());
     let url = format!("sqlite://{}", world.database().display());
-    let mut witness = Witness::default();
+    let mut witness = Witness::with_files(&data);
     let mut writer = witness.start(&url, world.ada_id);
     let mut shipper = Shipper::start(&data, &kept);
     let mut heard = Vec::new();
@@ -134,15 +134,20 @@ async fn nothing_acknowledged_is_lost_on_sqlite() {
         let name = format!("moment-{round}");
         let back = world.restore(&name, Some(moment)).await.unwrap();
         let there = witness.judge(&config(&back), world.ada_id, moment).await;
-        println!("restored to {moment}: {there} writes, none of a later one");
-        world.tasks(&back).await;
+        let files = files(&back, &config(&back), &world.vault).await;
+        println!("restored to {moment}: {there} writes with {files} files, none of a later one");
     }
     // And everything that is there: how much of the newest is lost with the disk.
     let wish = Wish { id: None, to: None, into: world.dir.path().join("all"), replace: false };
     let restored = world.safe().restore(&wish, &world.opener()).await.unwrap();
     let there = witness.judge(&config(&wish.into), world.ada_id, restored.as_of).await;
+    assert_eq!((restored.missing, restored.wrong), (Vec::new(), Vec::new()));
+    let files = files(&wish.into, &config(&wish.into), &world.vault).await;
     let missing = destroyed.duration_since(restored.as_of);
-    println!("restored all of it: {there} writes; the newest is of {} ms before the end", missing.as_millis());
+    println!(
+        "restored all of it: {there} writes with {files} files; the newest is of {} ms before the end",
+        missing.as_millis()
+    );
     std::io::stdout().flush().unwrap();
     assert!(missing < RECOVERY_POINT, "the log is {missing:#} behind");
 }

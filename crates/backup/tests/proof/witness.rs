@@ -3,13 +3,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use store::{Actor, Config, Store, tasks};
+use store::{Actor, Config, Store, Vault, file_attachments, kept_files, tasks};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -31,6 +31,8 @@ pub struct Witness {
     tried: BTreeMap<u64, Timestamp>,
     acknowledged: BTreeMap<u64, Timestamp>,
     processes: u64,
+    /// The folder of data whose vault takes in files with what is written.
+    data: Option<PathBuf>,
 }
 
 /// A process that writes.
@@ -51,12 +53,18 @@ pub fn example(name: &str) -> PathBuf {
 }
 
 impl Witness {
+    /// One whose writers bring files too, into the vault of this folder of data.
+    pub fn with_files(data: &Path) -> Self {
+        Self { data: Some(data.to_owned()), ..Self::default() }
+    }
+
     /// Starts a process that writes.
     pub fn start(&mut self, url: &str, user: Uuid) -> Writer {
         let first = (self.processes * NUMBERS).to_string();
         self.processes += 1;
         let mut child = Command::new(example("writer"))
             .args([url, &user.to_string(), &first, WRITERS, REST_MS])
+            .args(&self.data)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -124,6 +132,25 @@ impl Witness {
         }
         there.len()
     }
+}
+
+/// Each file that a restored database names is in the folder's vault, and holds what was written. Answers how many.
+pub async fn files(folder: &Path, config: &Config, vault: &Vault) -> usize {
+    let (store, service) = (Store::open(config).await.unwrap(), Actor::service());
+    let (vault, mut found, mut after) = (vault.at(&folder.join("attachments")), 0, Uuid::nil());
+    loop {
+        let page = file_attachments::after(&service, &store, after, PAGE).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for row in page {
+            let kept = kept_files::get(&service, &store, &row.storage_path).await.unwrap().unwrap();
+            let mut file = vault.open_file(&row.storage_path, Some(&kept.sealed_key)).unwrap();
+            assert_eq!(file.digest(&|| false).unwrap(), row.hash_checksum, "{}", row.filename);
+            found += 1;
+        }
+    }
+    store.close().await;
+    found
 }
 
 /// The numbers that stand in a database, each once.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use backup::{
-    Engine, Opener, Place, Progress, Safe,
+    Attachments, Engine, Opener, Place, Progress, Safe,
     engine::SqliteEngine,
     keys::Recipients,
     place::Access,
@@ -17,9 +17,12 @@ use backup::{
 };
 use jiff::Timestamp;
 use store::{
-    Actor, Config, Store, Vault, migrate,
+    Actor, Config, Store, Vault,
+    file_attachments::{self, NewAttachment},
+    kept_files, migrate,
     tasks::{self, NewTask},
     users::{self, NewUser},
+    vault::Stored,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -107,7 +110,11 @@ impl World {
     }
 
     pub async fn send(&self) -> backup::Result<()> {
-        ship::send_waiting(self.shipping.as_ref().unwrap(), &self.place()).await
+        ship::send_waiting(self.shipping.as_ref().unwrap(), &mut self.attachments(), &self.place()).await
+    }
+
+    pub fn attachments(&self) -> Attachments {
+        Attachments::new(self.data().join("attachments"))
     }
 
     pub fn safe(&self) -> Safe {
@@ -142,10 +149,59 @@ impl World {
         Written { id, began, done: store::now() }
     }
 
+    /// A file with this content, on a task of its own; it is named after it.
+    pub async fn attach(&self, content: &str) -> (Written, Stored) {
+        self.attach_until(content, None).await
+    }
+
+    /// The same with the end of its time.
+    pub async fn attach_until(&self, content: &str, expires_at: Option<Timestamp>) -> (Written, Stored) {
+        let began = store::now();
+        let (vault, bytes) = (self.vault.clone(), content.as_bytes().to_vec());
+        let stored = tokio::task::spawn_blocking(move || vault.store(&mut bytes.as_slice(), 1 << 20)).await.unwrap();
+        let stored = stored.unwrap();
+        let (file, ada, name) = (stored.clone(), self.ada.clone(), format!("{content}.txt"));
+        let work = self.store().transaction(move |tx| {
+            Box::pin(async move {
+                let task_id = tasks::create(&ada, tx, &NewTask::titled("Keep it")).await?;
+                kept_files::create(&Actor::service(), tx, &file).await?;
+                let new = NewAttachment {
+                    filename: name.clone(),
+                    original_filename: name,
+                    mime_type: None,
+                    file_size: i64::try_from(file.size_bytes).unwrap(),
+                    storage_path: file.storage_path.clone(),
+                    task_id,
+                    hash_checksum: file.sha256.clone(),
+                    expires_at,
+                };
+                file_attachments::create(&ada, tx, &new).await?;
+                Ok::<_, store::Error>(task_id)
+            })
+        });
+        let id = work.await.unwrap();
+        (Written { id, began, done: store::now() }, stored)
+    }
+
+    /// Takes away what has come to the end of its time.
+    pub async fn expire(&self) {
+        let work = self.store().transaction(|tx| {
+            Box::pin(async move {
+                let places = file_attachments::expire(&Actor::service(), tx, 100).await?;
+                kept_files::drop_unused(&Actor::service(), tx, places).await
+            })
+        });
+        for place in work.await.unwrap() {
+            self.vault.remove(&place).unwrap();
+        }
+    }
+
     pub async fn restore(&self, name: &str, to: Option<Timestamp>) -> backup::Result<PathBuf> {
         let into = self.dir.path().join(name);
         let wish = Wish { id: None, to, into: into.clone(), replace: false };
-        self.safe().restore(&wish, &self.opener()).await.map(|_| into)
+        let restored = self.safe().restore(&wish, &self.opener()).await?;
+        assert_eq!((restored.missing, restored.wrong), (Vec::new(), Vec::new()));
+        Ok(into)
     }
 
     /// The tasks that stand in a restored folder, which is sound in every way.

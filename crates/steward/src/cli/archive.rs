@@ -264,6 +264,9 @@ fn tell(report: &Report) -> Result<()> {
         output::line(format!("The database that stood there is kept as {name}; drop it when nobody misses anything."))?;
     }
     tell_roles(&report.roles)?;
+    output::line(
+        "Its attachments come from the place of the backups: once Steward works on it (database_url, DATABASE_URL), run: steward backup attachments",
+    )?;
     if Path::new(&report.into).is_absolute() {
         output::line(format!(
             "\nThe server in it is stopped and does not archive. To work on it: stop Steward and the old server, start this one (pg_ctl -D {} start, or name the folder in the service's settings), and run steward backup setup again.",

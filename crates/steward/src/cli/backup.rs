@@ -5,7 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ::backup::{Bundle, Opener, Progress, Safe, postgres, safe::Wish, ship};
+use ::backup::{
+    Bundle, Opener, Progress, Safe, postgres,
+    safe::{Restored, Wish},
+    ship,
+};
 use bytes::Bytes;
 use indicatif::ProgressBar;
 use store::Target;
@@ -16,6 +20,7 @@ use super::{
     archive::{self, RestoreArgs, SetupArgs},
     blocking,
     context::open_store,
+    db::count,
 };
 use crate::{Error, Result, config::Config, output};
 
@@ -36,6 +41,9 @@ pub(super) enum Command {
     },
     /// Bring back any moment that was kept, or a certain backup, and look at all of it
     Restore(RestoreArgs),
+    /// Fetch the files that the database's rows name and the vault lacks, each proven against its row: after a restore on
+    /// PostgreSQL, or where the folder of attachments was lost
+    Attachments(Json),
     /// Restore the newest backup into a scratch folder, verify it, say how long it took, and remove it
     Drill {
         /// The archive of PostgreSQL's log instead, by pgBackRest's file of settings: on the database's machine, as its user
@@ -101,6 +109,7 @@ async fn carry_out(config: &Config, safe: &Safe, command: Command, shown: &Shown
             Some(id) => into_database(safe, id, &args, shown).await,
         },
         Command::Restore(args) => restore(safe, args, shown).await,
+        Command::Attachments(json) => attachments(config, safe, json, shown).await,
         Command::Drill { archive: Some(file), json, .. } => {
             shown.end();
             archive::drill(config, &file, json.json).await
@@ -220,6 +229,27 @@ async fn list(safe: &Safe, Json { json }: Json) -> Result<()> {
     Ok(())
 }
 
+/// What the database's rows name and the vault lacks.
+async fn attachments(config: &Config, safe: &Safe, Json { json }: Json, shown: &Shown) -> Result<()> {
+    let store = open_store(config).await?;
+    let done = safe.fetch_attachments(&store).await;
+    store.close().await;
+    let done = done?;
+    shown.end();
+    if json {
+        output::json(&done)?;
+    } else {
+        output::fields(&[("fetched", done.fetched.to_string()), ("in the vault", done.attachments.to_string())])?;
+        for what in &done.missing {
+            output::line(format!("missing: {}", output::safe(what)))?;
+        }
+    }
+    match usize::try_from(done.missing_count).unwrap_or(usize::MAX) {
+        0 => Ok(()),
+        some => Err(Error::refused(format!("{} missing; see above", count(some, "attachment")))),
+    }
+}
+
 /// Any moment of a PostgreSQL database, from its archive; where nothing is archived, the newest backup.
 async fn any_moment(config: &Config, safe: &Safe, args: &RestoreArgs, shown: &Shown) -> Result<()> {
     let file = args.archive.clone();
@@ -335,21 +365,48 @@ async fn restore(safe: &Safe, args: RestoreArgs, shown: &Shown) -> Result<()> {
     let done = safe.restore(&wish, &opener).await?;
     shown.end();
     if args.json {
-        return output::json(&done);
+        output::json(&done)?;
+        return is_whole(&done);
     }
     output::fields(&[
-        ("restored", done.bundle),
+        ("restored", done.bundle.clone()),
         ("into", into.display().to_string()),
         ("stands at", output::time(done.as_of)),
         ("rows", done.rows.to_string()),
         ("audit links", done.audit_links.to_string()),
         ("attachments", done.attachments.to_string()),
+        ("checks", done.checks.to_string()),
     ])?;
+    for what in &done.missing {
+        output::line(format!("missing: {}", output::safe(what)))?;
+    }
+    for what in &done.wrong {
+        output::line(format!("wrong: {}", output::safe(what)))?;
+    }
     if args.to.is_some_and(|to| done.as_of < to) {
         output::line(format!("Between {} and the moment asked for nothing was kept.", done.as_of))?;
     }
     tell_beside(&into, done.set_aside.as_deref(), done.wants_master_key)?;
-    output::line(format!("Start it with: steward --data-dir {}", into.display()))
+    output::line(format!("Start it with: steward --data-dir {}", into.display()))?;
+    is_whole(&done)
+}
+
+/// Refuses what came back with less than it should have.
+fn is_whole(done: &Restored) -> Result<()> {
+    let mut said = Vec::new();
+    if done.missing_count > 0 {
+        said.push(format!(
+            "{} missing",
+            count(usize::try_from(done.missing_count).unwrap_or(usize::MAX), "attachment")
+        ));
+    }
+    if !done.wrong.is_empty() {
+        said.push(format!("{} of the database wrong", count(done.wrong.len(), "thing")));
+    }
+    if said.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused(format!("it was restored, with {}; see above", said.join(" and "))))
 }
 
 /// How backups are set up.

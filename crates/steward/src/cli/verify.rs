@@ -2,15 +2,15 @@
 
 use std::io::IsTerminal;
 
-use store::verify;
+use store::{Actor, kept_files, verify};
 
 use super::{Json, blocking, context::open_store, db::count};
 use crate::{Error, Result, config::Config, output};
 
 pub(super) async fn run(config: Config, Json { json }: Json) -> Result<()> {
     let store = open_store(&config).await?;
-    // No key, no kept files: nothing is made just to look.
-    let vault = if config.master_key_file.exists() && config.attachments_dir().exists() {
+    // Nothing is made just to look.
+    let vault = if config.master_key_file.exists() {
         let config = config.clone();
         Some(blocking(move || config.vault()).await?)
     } else {
@@ -18,8 +18,18 @@ pub(super) async fn run(config: Config, Json { json }: Json) -> Result<()> {
     };
     let progress: fn(&str) = if std::io::stderr().is_terminal() { shown } else { |_: &str| {} };
     let report = verify::run(&config.database, &store, vault.as_ref(), &progress).await;
+    let kept = kept_files::figures(&Actor::service(), &store).await;
     store.close().await;
-    let report = report?;
+    let mut report = report?;
+    let files = usize::try_from(kept?.files).unwrap_or_default();
+    if vault.is_none() && files > 0 {
+        report.findings.push(verify::Finding {
+            check: verify::ROWS_WITHOUT_FILE,
+            place: config.master_key_file.display().to_string(),
+            what: format!("is missing, and {} can't be opened or looked at without it", count(files, "kept file")),
+            remedy: "put the master key there from where its copy is kept, or name it with master_key_file",
+        });
+    }
     if json {
         output::json(&report)?;
     } else {

@@ -32,7 +32,8 @@ pub struct Backups {
     pub recipients: Vec<String>,
     /// How many are kept.
     pub keep: Keep,
-    /// Whether SQLite's log is shipped, so that any moment can be restored.
+    /// Whether SQLite's log is shipped with the attachments, and beside PostgreSQL's archive the attachments alone, so that
+    /// any moment can be restored.
     pub ships_log: bool,
     /// Bytes of the log that may wait on this machine's disk for the place.
     pub spool_limit_bytes: u64,

@@ -5,15 +5,19 @@ use std::time::Duration;
 use super::{Looking, MOST, Outcome};
 use crate::{Actor, Error, Result, Store, Vault, file_attachments, kept_files};
 
+/// The check that finds attachments whose file is not in the vault.
+pub const ROWS_WITHOUT_FILE: &str = "attachments without a file";
+/// The check that tells of files that proved damaged when they were last read.
+pub const DAMAGED_FILES: &str = "damaged files";
 /// Kept files younger than this may belong to a row that is just being written.
 const YOUNG: Duration = Duration::from_secs(3600);
 /// Kept files looked at.
 const FILES: usize = 1_000_000;
 
 pub(super) async fn look(store: &Store, vault: Option<&Vault>, looking: &mut Looking<'_>) -> Result<()> {
-    const ROWS: &str = "attachments without a file";
+    const ROWS: &str = ROWS_WITHOUT_FILE;
     const ORPHANS: &str = "files without an attachment";
-    const DAMAGED: &str = "damaged files";
+    const DAMAGED: &str = DAMAGED_FILES;
     let mended = "once the file is restored from a backup: steward schedule run attachments-check";
     let restore = "restore the file from a backup into the vault; where several nodes keep files, look on the node that took it in";
     let orphans = "Steward removes them by itself when they are an hour old and it starts, and daily: steward schedule run attachments";

@@ -7,6 +7,7 @@ mod postgres;
 mod rows;
 mod sqlite;
 
+pub use self::files::{DAMAGED_FILES, ROWS_WITHOUT_FILE};
 use crate::{Actor, Config, Error, Result, Store, Target, Vault, audit_trail, log_keeping, migrate, schedules};
 
 /// Findings told of one check at most; more are counted.

@@ -24,6 +24,19 @@ async fn files(config: &Config, store: &Store, findings: &mut Findings) {
         let what = row.trouble.clone().unwrap_or_default();
         findings.wrong("attachments", what, "then: steward schedule run attachments-check");
     }
+    let folder = config.attachments_dir();
+    let at = folder.clone();
+    if figures.files > 0 && !blocking(move || Ok(folder.is_dir())).await.unwrap_or_default() {
+        return findings.wrong(
+            "attachments",
+            format!(
+                "the folder {} is missing, and {} should lie in it",
+                at.display(),
+                count(usize::try_from(figures.files).unwrap_or_default(), "file")
+            ),
+            "mount it where it lies on another disk, or fetch them from the place of the backups: steward backup attachments; where several nodes keep files, look on the one that took them in",
+        );
+    }
     let (used, limit) = (u64::try_from(figures.size_bytes).unwrap_or_default(), config.attachments.total_bytes);
     let files = usize::try_from(figures.files).unwrap_or_default();
     let said = format!("{} in {}, of {} at most", size(used), count(files, "file"), size(limit));
