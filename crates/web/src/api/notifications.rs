@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    body::SignedJson,
+    body::{SignedJson, SignedPatch},
     fault::{Fault, Result},
     params::{Id, Params, page},
     session::Signed,
@@ -64,11 +64,8 @@ async fn set(app: &App, me: &Signed, id: Uuid, status: &str) -> Result<Response>
 #[utoipa::path(patch, path = "/notifications/{id}", tag = "Notifications",
     params(("id" = Uuid, Path, description = "The notification")), request_body = NotificationEdit,
     responses((status = 204, description = "It is marked")))]
-async fn mark(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, edit): SignedJson<NotificationEdit>,
-) -> Result<Response> {
+async fn mark(State(app): State<App>, Id(id): Id, SignedPatch(me, body): SignedPatch) -> Result<Response> {
+    let edit: NotificationEdit = crate::body::fit(body)?;
     if !NOTIFICATION_STATUSES.contains(&edit.status.as_str()) {
         return Err(Fault::invalid("status", format!("status must be one of: {}", NOTIFICATION_STATUSES.join(", "))));
     }

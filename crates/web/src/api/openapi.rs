@@ -311,10 +311,10 @@ fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &Ma
         operation["parameters"] = Value::Array(parameters);
     }
     if let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema") {
-        // A body that is missing counts as `{}`.
+        // A body that is missing counts as `{}`; but a change is said, be it of nothing.
         let demands = |schema: &Value| schema["required"].as_array().is_some_and(|names| !names.is_empty());
         let name = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next()).unwrap_or_default();
-        operation["requestBody"]["required"] = json!(schemas.get(name).is_none_or(demands));
+        operation["requestBody"]["required"] = json!(method == "patch" || schemas.get(name).is_none_or(demands));
     }
     if method == "patch" {
         let content = &mut operation["requestBody"]["content"];

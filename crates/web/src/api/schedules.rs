@@ -3,7 +3,6 @@
 use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::schedules as rules;
 use serde::Deserialize;
-use serde_json::Value;
 use store::{
     schedules::{self, Change, Fire, Schedule},
     value::FromRow,
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    body::SignedJson,
+    body::{SignedJson, SignedPatch},
     fault::{Fault, Result},
     params::{Params, Place},
     session::Signed,
@@ -70,7 +69,7 @@ async fn change(
     State(app): State<App>,
     Place(name): Place<String>,
     headers: HeaderMap,
-    SignedJson(me, body): SignedJson<Value>,
+    SignedPatch(me, body): SignedPatch,
 ) -> Result<Response> {
     let edit: ScheduleEdit = crate::body::fit(body)?;
     for (field, text) in [("cron", &edit.cron), ("time_zone", &edit.time_zone)] {
