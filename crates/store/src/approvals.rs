@@ -114,6 +114,7 @@ statements! {
     LOCK: Approval = "approvals/lock" split;
     LIST: Approval = "approvals/list";
     LIST_STATUS: Approval = "approvals/list_status";
+    LIST_OPEN: Approval = "approvals/list_open";
     LIST_OF_TASK: Approval = "approvals/list_of_task";
     APPROVE: Approval = "approvals/approve" wakes;
     REJECT: Approval = "approvals/reject" wakes;
@@ -169,6 +170,7 @@ pub async fn list(
             params.extend([task.into(), status.into()]);
             &LIST_OF_TASK
         }
+        (None, Some("pending")) => &LIST_OPEN,
         (None, Some(status)) => {
             params.push(status.into());
             &LIST_STATUS

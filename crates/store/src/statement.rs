@@ -2,7 +2,8 @@
 //!
 //! A statement lives in `sql/<table>/<verb>.sql`; where the engines must differ, in `<verb>.postgres.sql` and
 //! `<verb>.sqlite.sql`. `{columns}` stands for the row struct's columns (`{columns:t}` with an alias). For SQLite,
-//! `$1` becomes `?1`, `::type` and `COLLATE "C"` (the order of bytes, which is SQLite's own) go, `= ANY($1)` becomes a look into a JSON list, row locks go (there is one writer),
+//! `$1` becomes `?1`, `::type` and `COLLATE "C"` (the order of bytes, which is SQLite's own) go, `= ANY($1)` becomes a look into a JSON list and `$1 = ANY(tags)` one
+//! for it in there, `= ANY(ARRAY[x])` is `= x` (it is said to PostgreSQL's planner), row locks go (there is one writer),
 //! and what is written is `main.<table>`: the bare name is the guarded view (see `sqlite/guard_reads.sql`).
 
 use std::sync::{LazyLock, OnceLock};
@@ -94,6 +95,8 @@ static COLUMNS: LazyLock<Regex> = LazyLock::new(|| pattern(r"\{columns(?::([[:wo
 static PARAMETER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$([0-9]+)"));
 static CAST: LazyLock<Regex> = LazyLock::new(|| pattern(r"::[a-z]+(\[\])?"));
 static ANY: LazyLock<Regex> = LazyLock::new(|| pattern(r"= ANY\s*\(\$([0-9]+)\)"));
+static ANY_OF_ONE: LazyLock<Regex> = LazyLock::new(|| pattern(r"= ANY\(ARRAY\[([^\]]*)\]\)"));
+static IS_AMONG: LazyLock<Regex> = LazyLock::new(|| pattern(r"\$([0-9]+) = ANY\(([a-z_.]+)\)"));
 static COLLATE: LazyLock<Regex> = LazyLock::new(|| pattern(r#" COLLATE "C""#));
 static LOCK: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"FOR (NO KEY )?UPDATE( OF [[:word:]]+)?( SKIP LOCKED| NOWAIT)?"));
@@ -118,6 +121,8 @@ fn for_sqlite(text: &str) -> String {
     let text = CAST.replace_all(text, "");
     let text = COLLATE.replace_all(&text, "");
     let text = LOCK.replace_all(&text, "");
+    let text = ANY_OF_ONE.replace_all(&text, "= $1");
+    let text = IS_AMONG.replace_all(&text, "EXISTS (SELECT 1 FROM json_each($2) j WHERE j.value = ?$1)");
     let text = ANY.replace_all(&text, "IN (SELECT value FROM json_each(?$1))");
     let text = PARAMETER.replace_all(&text, "?$1");
     TARGET
@@ -189,6 +194,12 @@ mod tests {
             "INSERT INTO main.x (a) VALUES (?1) ON CONFLICT (a) DO UPDATE SET a = 1"
         );
         assert_eq!(for_sqlite("SELECT 1 FROM q FOR UPDATE SKIP LOCKED LIMIT 1"), "SELECT 1 FROM q  LIMIT 1");
+        assert_eq!(
+            for_sqlite(
+                "SELECT 1 WHERE a = ANY(ARRAY[(SELECT me())]) AND b = ANY(ARRAY[$1::uuid]) AND $2 = ANY(t.tags)"
+            ),
+            "SELECT 1 WHERE a = (SELECT me()) AND b = ?1 AND EXISTS (SELECT 1 FROM json_each(t.tags) j WHERE j.value = ?2)"
+        );
         assert_eq!(expand("SELECT {columns:t} FROM tasks t", &["id", "a"]), "SELECT t.id, t.a FROM tasks t");
     }
 }

@@ -163,6 +163,47 @@ pub struct TaskFilter {
     pub tag: Option<String>,
 }
 
+/// Which tasks a list is of, and in which order; what is none is not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// `pending`, `in_progress`, `completed`, `failed` or `cancelled`.
+    pub status: Option<String>,
+    /// `low`, `medium`, `high` or `critical`.
+    pub priority: Option<String>,
+    /// Whose work it is.
+    pub assigned_to: Option<Uuid>,
+    /// Who wants it done.
+    pub created_by: Option<Uuid>,
+    /// One of its labels.
+    pub tag: Option<String>,
+    /// Due then or later …
+    pub due_from: Option<Timestamp>,
+    /// … and before then.
+    pub due_before: Option<Timestamp>,
+    /// What comes first.
+    pub order: Order,
+}
+
+/// The order of a list of tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The newest first; a row's place is when it was made.
+    #[default]
+    Newest,
+    /// The earliest due first, of those that are due at all; a row's place is when it is due.
+    Due,
+}
+
+impl Order {
+    /// Where a task stands in a list of this order.
+    pub fn place(self, task: &Task) -> Cursor {
+        match self {
+            Self::Newest => (task.created_at, task.id),
+            Self::Due => (task.due_date.unwrap_or(task.created_at), task.id),
+        }
+    }
+}
+
 /// A task that a search found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
 pub struct FoundTask {
@@ -204,6 +245,9 @@ impl FromRow for Marked {
 /// A place in a list ordered by newest first.
 pub type Cursor = (Timestamp, Uuid);
 
+/// The place before everything that is due: the begin of the year 1.
+const FIRST_DUE: Timestamp = Timestamp::constant(-62_135_596_800, 0);
+
 /// What a page of such a list begins with: `(time, id) < ($1, $2)`, then `LIMIT $3`. Without a cursor the place is past
 /// every row, so that one text, with a plan that walks an index, serves first and later pages.
 pub(crate) fn from_place(cursor: Option<Cursor>, limit: i64) -> Vec<Value> {
@@ -218,6 +262,11 @@ statements! {
     LOCK: Task = "tasks/lock" split;
     LIST: Task = "tasks/list" split;
     LIST_STATUS: Task = "tasks/list_status" split;
+    FILTERED: Task = "tasks/filtered";
+    FILTERED_STATUS: Task = "tasks/filtered_status";
+    FILTERED_DUE: Task = "tasks/filtered_due";
+    FILTERED_ASSIGNED: Task = "tasks/filtered_assigned";
+    FILTERED_MADE: Task = "tasks/filtered_made";
     UPDATE: Task = "tasks/update" wakes;
     SET_STATUS: Task = "tasks/set_status" wakes;
     ASSIGN: Scalar<String> = "tasks/assign" split wakes;
@@ -276,6 +325,47 @@ pub async fn list(
     } else {
         &LIST
     };
+    on.list(actor, statement, params).await
+}
+
+/// Tasks the actor may see that pass the listing's filters, in its order, after `cursor` (the place of the row before, see
+/// [`Order::place`]), at most `limit` (1–200). What is left out is left out in the database, so that a page is full where
+/// there is as much.
+pub async fn filtered(
+    actor: &Actor,
+    on: impl Run,
+    wanted: &Listing,
+    cursor: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<Task>> {
+    let plain = Listing { status: wanted.status.clone(), ..Listing::default() };
+    if *wanted == plain {
+        return list(actor, on, wanted.status.as_deref(), cursor, limit).await;
+    }
+    // No label has a NUL, and PostgreSQL takes none.
+    if wanted.tag.as_ref().is_some_and(|tag| tag.contains('\0')) {
+        return Ok(Vec::new());
+    }
+    let (statement, mut params) = match wanted.order {
+        // Nothing is due before the year 1.
+        Order::Due => {
+            let (time, id) = cursor.unwrap_or((FIRST_DUE, Uuid::nil()));
+            (&FILTERED_DUE, vec![time.into(), id.into(), page(limit)])
+        }
+        Order::Newest if wanted.assigned_to.is_some() => (&FILTERED_ASSIGNED, from_place(cursor, limit)),
+        Order::Newest if wanted.created_by.is_some() => (&FILTERED_MADE, from_place(cursor, limit)),
+        Order::Newest if wanted.status.is_some() => (&FILTERED_STATUS, from_place(cursor, limit)),
+        Order::Newest => (&FILTERED, from_place(cursor, limit)),
+    };
+    params.extend([
+        wanted.status.clone().into(),
+        wanted.priority.clone().into(),
+        wanted.assigned_to.into(),
+        wanted.created_by.into(),
+        wanted.tag.clone().into(),
+        wanted.due_from.into(),
+        wanted.due_before.into(),
+    ]);
     on.list(actor, statement, params).await
 }
 

@@ -8,8 +8,8 @@ SELECT {columns} FROM (
     UNION ALL
     SELECT {columns} FROM (
         SELECT {columns:a} FROM approvals a
-        WHERE NOT (is_service() OR has_permission(current_user_id(), 'approval_view_all')) AND a.requested_by = current_user_id()::text AND (a.created_at, a.id) < ($1, $2)
-        ORDER BY a.created_at DESC, a.id DESC LIMIT $3
+        WHERE NOT (is_service() OR has_permission(current_user_id(), 'approval_view_all')) AND a.requested_by = ANY(ARRAY[(SELECT current_user_id()::text)]) AND (a.created_at, a.id) < ($1, $2)
+        ORDER BY a.requested_by, a.created_at DESC, a.id DESC LIMIT $3
     ) AS asked
     UNION ALL
     SELECT {columns} FROM (

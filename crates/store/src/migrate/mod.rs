@@ -92,6 +92,8 @@ migrations! {
     41 "playbooks" "0041_playbooks",
     42 "memories" "0042_memories",
     43 "server_grants" "0043_server_grants",
+    44 "one_person" "0044_one_person",
+    45 "provenance_by_source" "0045_provenance_by_source",
 }
 
 /// A migration that stands in a database.

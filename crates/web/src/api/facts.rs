@@ -123,6 +123,7 @@ pub(super) const FACTS: &[(&str, &str, Fact)] = &[
 pub(super) const FILTERS: &[(&str, &str, &[&str])] = &[
     ("/v1/tasks", "status", TASK_STATUSES),
     ("/v1/tasks", "priority", PRIORITIES),
+    ("/v1/tasks", "sort", super::tasks::ORDERS),
     ("/v1/tasks/search", "status", TASK_STATUSES),
     ("/v1/tasks/search", "priority", PRIORITIES),
     ("/v1/approvals", "status", APPROVAL_STATUSES),

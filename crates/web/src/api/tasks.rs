@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
-    tasks::{self, FoundTask, NewTask, Task, TaskFilter},
+    tasks::{self, FoundTask, Listing, NewTask, Order, Task, TaskFilter},
     value::FromRow,
 };
 use utoipa::ToSchema;
@@ -32,58 +32,53 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(search)).routes(routes!(get, change, remove))
 }
 
-/// Pages of the store that one request reads at most while it looks for rows that pass its filters.
-const PAGES: usize = 10;
+/// Orders of the list.
+pub(super) const ORDERS: &[&str] = &["newest", "due"];
 
-/// Tasks that you may see, newest first
-///
-/// A page may hold fewer rows than `limit` although more follow, where filters leave out many: go on while `next` is there.
+/// Tasks that you may see, newest first, or the earliest due
 #[utoipa::path(get, path = "/tasks", tag = "Tasks", params(
     ("status" = Option<String>, Query, description = "Tasks of this status"),
     ("priority" = Option<String>, Query, description = "Tasks of this priority"),
     ("assigned_to" = Option<Uuid>, Query, description = "Tasks that this user works on"),
     ("created_by" = Option<Uuid>, Query, description = "Tasks that this user wants done"),
     ("tag" = Option<String>, Query, description = "Tasks with this label"),
+    ("due_from" = Option<Timestamp>, Query, description = "Tasks due then or later"),
+    ("due_before" = Option<Timestamp>, Query, description = "Tasks due before then"),
+    ("sort" = Option<String>, Query, description = "`newest` first, as without it; or by the time they are `due`, the earliest first: then only those that are due at all"),
     Page,
 ), responses((status = 200, description = "A page of tasks", body = List<Task>)))]
 async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
-    params.only(&["status", "priority", "assigned_to", "created_by", "tag", "limit", "cursor", "fields"])?;
-    let (status, limit, fields) =
-        (params.one_of("status", TASK_STATUSES)?, params.limit()?, Fields::of(&params, &[Task::COLUMNS])?);
-    let priority = params.one_of("priority", PRIORITIES)?;
-    let (assigned_to, created_by, tag) = (params.id("assigned_to")?, params.id("created_by")?, params.get("tag"));
-    let passes = |t: &Task| {
-        priority.is_none_or(|p| t.priority == p)
-            && assigned_to.is_none_or(|id| t.assigned_to == Some(id))
-            && created_by.is_none_or(|id| t.created_by == Some(id))
-            && tag.is_none_or(|tag| t.tags.iter().any(|t| t == tag))
-    };
-    if priority.is_none() && assigned_to.is_none() && created_by.is_none() && tag.is_none() {
-        let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
-        return fields.page(page(rows, limit, |t| (t.created_at, t.id)));
-    }
-    // The walk goes along the index; what filters leave out costs at most so many pages.
-    let (mut found, mut place, wanted) = (Vec::new(), params.cursor()?, usize::try_from(limit).unwrap_or(usize::MAX));
-    for _ in 0..PAGES {
-        let rows = tasks::list(&me.actor, app.store(), status, place, limit + 1).await?;
-        let has_more = rows.len() > wanted;
-        for task in rows.into_iter().take(wanted) {
-            if found.len() == wanted {
-                break;
-            }
-            place = Some((task.created_at, task.id));
-            if passes(&task) {
-                found.push(task);
-            }
-        }
-        if !has_more && found.len() < wanted {
-            place = None;
-        }
-        if place.is_none() || found.len() == wanted {
-            break;
-        }
-    }
-    fields.page((found, place.map(|place| crate::params::cursor_text(&place))))
+    let (wanted, limit) = (listing(&params)?, params.limit()?);
+    let fields = Fields::of(&params, &[Task::COLUMNS])?;
+    let rows = tasks::filtered(&me.actor, app.store(), &wanted, params.cursor()?, limit + 1).await?;
+    fields.page(page(rows, limit, |t| wanted.order.place(t)))
+}
+
+/// What a list of tasks is asked for.
+fn listing(params: &Params) -> Result<Listing> {
+    params.only(&[
+        "status",
+        "priority",
+        "assigned_to",
+        "created_by",
+        "tag",
+        "due_from",
+        "due_before",
+        "sort",
+        "limit",
+        "cursor",
+        "fields",
+    ])?;
+    Ok(Listing {
+        status: params.one_of("status", TASK_STATUSES)?.map(str::to_owned),
+        priority: params.one_of("priority", PRIORITIES)?.map(str::to_owned),
+        assigned_to: params.id("assigned_to")?,
+        created_by: params.id("created_by")?,
+        tag: params.get("tag").map(str::to_owned),
+        due_from: params.time("due_from")?,
+        due_before: params.time("due_before")?,
+        order: if params.one_of("sort", ORDERS)? == Some("due") { Order::Due } else { Order::Newest },
+    })
 }
 
 /// Tasks that match a search, best first

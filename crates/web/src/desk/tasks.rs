@@ -11,7 +11,7 @@ use jiff::{
 use maud::{Markup, html};
 use store::{
     search::Piece,
-    tasks::{self, FoundTask, Task, TaskFilter},
+    tasks::{self, Listing, Task, TaskFilter},
 };
 use uuid::Uuid;
 
@@ -46,9 +46,11 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
     let view = params.one_of("view", &VIEWS.map(|v| v.0))?.unwrap_or_default();
     let status = params.one_of("status", &FILTERS.map(|f| f.0))?;
     let now = store::now();
-    let is_search = ["q", "tag", "priority"].iter().any(|name| params.get(name).is_some());
+    let is_search = params.get("q").is_some();
+    let is_chosen = is_search || ["tag", "priority"].iter().any(|name| params.get(name).is_some());
     let body = match view {
         _ if is_search => found(&app, &me, &params, status, now).await?,
+        _ if is_chosen => list(&app, &me, &params, status, now).await?,
         "board" => board(&app, &me, now).await?,
         "calendar" => calendar(&app, &me, &params, now).await?,
         _ => list(&app, &me, &params, status, now).await?,
@@ -63,7 +65,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
                 p.acts { a.button.primary href="/tasks/new" { "New task" } }
             }
             (search_form(&params, status))
-            @if !is_search { (tabs("How to look at them", "/tasks", "view", &VIEWS, view)) }
+            @if !is_chosen { (tabs("How to look at them", "/tasks", "view", &VIEWS, view)) }
             (body)
         },
     ))
@@ -90,13 +92,26 @@ fn search_form(params: &Params, status: Option<&str>) -> Markup {
 
 async fn list(app: &App, me: &Reader, params: &Params, status: Option<&str>, now: Timestamp) -> Result<Markup> {
     let limit = params.limit()?;
-    let rows = tasks::list(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
-    let (rows, next) = cut_page(rows, limit, |t| (t.created_at, t.id));
+    let (priority, tag) = (params.one_of("priority", &PRIORITIES)?, params.get("tag"));
+    let wanted = Listing {
+        status: status.map(str::to_owned),
+        priority: priority.map(str::to_owned),
+        tag: tag.map(str::to_owned),
+        ..Listing::default()
+    };
+    let rows = tasks::filtered(&me.actor, app.store(), &wanted, params.cursor()?, limit + 1).await?;
+    let (rows, next) = cut_page(rows, limit, |t| wanted.order.place(t));
     let names = names(app, &me.actor, rows.iter().filter_map(|t| t.assigned_to)).await?;
+    let is_chosen = priority.or(tag).is_some();
+    let tag = tag.map(encode).unwrap_or_default();
+    let kept = [("status", status.unwrap_or_default()), ("priority", priority.unwrap_or_default()), ("tag", &tag)];
     Ok(html! {
-        (minor_tabs("Which tasks", "/tasks", "status", &FILTERS, status.unwrap_or_default()))
+        @if is_chosen { p.soft { a href="/tasks" { "All tasks" } } }
+        @else { (minor_tabs("Which tasks", "/tasks", "status", &FILTERS, status.unwrap_or_default())) }
         div #tasks data-live="" {
-            @if rows.is_empty() {
+            @if rows.is_empty() && is_chosen {
+                (empty("No task matches.", &html! { "Choose another priority or label, or look through " a href="/tasks" { "all tasks" } "." }))
+            } @else if rows.is_empty() {
                 (empty("No tasks here.", &html! { "Watchers make them from what they notice; or " a href="/tasks/new" { "add one yourself" } "." }))
             } @else {
                 table {
@@ -104,7 +119,7 @@ async fn list(app: &App, me: &Reader, params: &Params, status: Option<&str>, now
                     thead { tr { th scope="col" { "Task" } th scope="col" { "State" } th.opt scope="col" { "Priority" } th.opt scope="col" { "Assigned to" } th.opt scope="col" { "Due" } th scope="col" { "Made" } } }
                     tbody { @for task in &rows { (row(task, &names, now)) } }
                 }
-                (older(next.as_deref(), "/tasks", &[("status", status.unwrap_or_default())]))
+                (older(next.as_deref(), "/tasks", &kept))
             }
         }
     })
@@ -140,12 +155,7 @@ async fn found(app: &App, me: &Reader, params: &Params, status: Option<&str>, no
         ..TaskFilter::default()
     };
     let limit = i32::try_from(params.limit()?).unwrap_or(i32::MAX);
-    let query = params.get("q").unwrap_or_default();
-    let rows = if query.is_empty() {
-        filtered(app, me, &filter, i64::from(limit)).await?
-    } else {
-        tasks::find(&me.actor, app.store(), query, &filter, limit).await?
-    };
+    let rows = tasks::find(&me.actor, app.store(), params.get("q").unwrap_or_default(), &filter, limit).await?;
     Ok(html! {
         p.soft { a href="/tasks" { "All tasks" } }
         div #tasks {
@@ -164,27 +174,6 @@ async fn found(app: &App, me: &Reader, params: &Params, status: Option<&str>, no
             }
         }
     })
-}
-
-/// Without words to look for: the newest that the filter lets through, of the first few pages.
-async fn filtered(app: &App, me: &Reader, filter: &TaskFilter, limit: i64) -> Result<Vec<FoundTask>> {
-    let plain = |text: &str| vec![Piece { text: text.to_owned(), hit: false }];
-    let rows = tasks::list(&me.actor, app.store(), filter.status.as_deref(), None, 1000).await?;
-    let fits = |task: &Task| {
-        filter.priority.as_ref().is_none_or(|p| task.priority == *p)
-            && filter.tag.as_ref().is_none_or(|t| task.tags.contains(t))
-    };
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    Ok(rows
-        .into_iter()
-        .filter(fits)
-        .take(most)
-        .map(|task| {
-            let description = task.description.as_deref().map(|d| plain(&cut(d, 200))).unwrap_or_default();
-            let snippet = tasks::TaskSnippet { title: plain(&task.title), description };
-            FoundTask { task, snippet }
-        })
-        .collect())
 }
 
 /// A snippet, with what matches marked; everything else in it is text.

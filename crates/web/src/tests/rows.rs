@@ -263,25 +263,38 @@ async fn answers_come_small_and_bodies_are_not_deep() {
 }
 
 #[tokio::test]
-async fn a_filtered_walk_goes_on_over_what_it_leaves_out() {
+async fn a_filtered_list_s_pages_are_full() {
     let (house, ada) = House::with_ada().await;
     let client = house.browser(ada).await;
     for n in 0..40 {
-        let priority = if n % 20 == 0 { "high" } else { "low" };
-        client
-            .post_json("/v1/tasks", &json!({"title": format!("task {n}"), "priority": priority, "tags": [priority]}))
-            .await;
+        let priority = if n % 20 == 0 { "critical" } else { "low" };
+        let due = if n % 20 == 0 { json!(format!("2027-01-{:02}T12:00:00Z", 20 - n / 2)) } else { Value::Null };
+        let new = json!({"title": format!("task {n}"), "priority": priority, "tags": [priority], "due_date": due,
+                         "estimated_duration": 5, "assigned_to": if n % 20 == 0 { json!(ada) } else { Value::Null }});
+        assert_eq!(client.post_json("/v1/tasks", &new).await.status, StatusCode::CREATED);
     }
-    for filter in ["priority=high", "tag=high"] {
-        let (mut found, mut path) = (Vec::new(), format!("/v1/tasks?limit=1&{filter}"));
-        for _ in 0..50 {
-            let page = client.get(&path).await.json();
-            found.extend(page["data"].as_array().unwrap().iter().map(|t| t["title"].as_str().unwrap().to_owned()));
-            let Some(next) = page["next"].as_str() else { break };
-            path = format!("/v1/tasks?limit=1&{filter}&cursor={next}");
-        }
-        assert_eq!(found, ["task 20", "task 0"], "{filter}");
+    for (filter, expected) in [
+        ("priority=critical".to_owned(), ["task 20", "task 0"]),
+        ("tag=critical&status=pending".to_owned(), ["task 20", "task 0"]),
+        (format!("assigned_to={ada}"), ["task 20", "task 0"]),
+        (format!("created_by={ada}&tag=critical"), ["task 20", "task 0"]),
+        ("due_from=2027-01-01T00:00:00Z&due_before=2027-02-01T00:00:00Z".to_owned(), ["task 20", "task 0"]),
+        ("sort=due".to_owned(), ["task 20", "task 0"]),
+        ("sort=due&priority=critical&due_from=2027-01-10T00:00:00Z".to_owned(), ["task 20", "task 0"]),
+    ] {
+        let first = client.get(&format!("/v1/tasks?limit=1&{filter}")).await.json();
+        let next = first["next"].as_str().unwrap_or_else(|| panic!("{filter}: {first}"));
+        let second = client.get(&format!("/v1/tasks?limit=1&{filter}&cursor={next}")).await.json();
+        let titles = [&first, &second].map(|page| page["data"][0]["title"].as_str().unwrap_or_default().to_owned());
+        assert_eq!(titles, expected, "{filter}");
+        assert_eq!((second["next"].clone(), second["data"].as_array().unwrap().len()), (Value::Null, 1), "{filter}");
     }
+    let page = client.get("/tasks?priority=critical&limit=1").await.text;
+    assert!(page.contains("task 20") && !page.contains("task 19"), "{page}");
+    let next = page.split("href=\"/tasks?priority=critical&amp;cursor=").nth(1).unwrap().split('"').next().unwrap();
+    let page = client.get(&format!("/tasks?priority=critical&limit=1&cursor={next}")).await.text;
+    assert!(page.contains("task 0<") && !page.contains("cursor="), "{page}");
+    assert!(client.get("/tasks?tag=none").await.text.contains("No task matches"));
 }
 
 #[tokio::test]

@@ -1,0 +1,2 @@
+-- Nothing to do in the file: SQLite makes no table of what a policy lets through, asks for each row that it meets, and plans
+-- each walk along the index that begins with the person.
