@@ -1,6 +1,7 @@
 //! Every statement of the store has its place in the list below; what meets a big table is planned on the loaded database
 //! as the role that runs it, and must reach its rows by an index, with a page's cost independent of the table's size.
 
+mod access;
 mod list;
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
@@ -13,7 +14,10 @@ use store::{
 };
 use tokio_postgres::Client;
 
-use self::list::{Access, LIST, Who};
+use self::{
+    access::{Access, Who},
+    list::LIST,
+};
 use crate::{
     cluster::Cluster,
     data::{self, Size},

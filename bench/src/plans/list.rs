@@ -1,36 +1,10 @@
 //! What each statement of the store is expected to do on big tables. A statement that is not here fails the check.
 
-/// Who runs a statement while it is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Who {
-    /// One of the thousand users.
-    Person,
-    /// The agent.
-    Agent,
-    /// Who may see everything.
-    Admin,
-    /// Steward itself.
-    Service,
-}
-
-/// What a statement does. Parameters are SQL; `{me}` and `{task}` stand for a user and one of its tasks.
-#[derive(Debug)]
-pub(crate) enum Access {
-    /// Meets no table that grows with work: people, servers, rules, schedules.
-    Small,
-    /// Reaches a page or a row by an index, at a cost that does not grow with any table.
-    Page(Who, &'static [&'static str]),
-    /// By an index too, but in proportion to what is the actor's own, for this reason.
-    Own(Who, &'static [&'static str], &'static str),
-    /// Reads in proportion to a table, for this reason.
-    Whole(&'static str),
-}
-
-use Access::{Own, Page, Small, Whole};
-use Who::{Admin, Agent, Person, Service};
-
-const TASK: &[&str] = &["'{task}'"];
-const FIRST: &[&str] = &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20"];
+use super::access::{
+    Access::{self, Own, Page, Small, Whole},
+    CHOSEN, CHOSEN_ASSIGNED, CHOSEN_DUE, CHOSEN_MADE, CHOSEN_STATUS, FIRST, TASK,
+    Who::{Admin, Agent, Person, Service},
+};
 
 /// Every statement, by name.
 pub(crate) static LIST: &[(&str, Access)] = &[
@@ -380,101 +354,11 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ),
     ("tasks/get", Page(Person, TASK)),
     ("tasks/list", Page(Person, FIRST)),
-    (
-        "tasks/filtered",
-        Own(
-            Person,
-            &[
-                "'9999-12-30'",
-                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
-                "20",
-                "NULL",
-                "'critical'",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-            ],
-            "by index: one's own tasks, until the page is full",
-        ),
-    ),
-    (
-        "tasks/filtered_assigned",
-        Own(
-            Person,
-            &[
-                "'9999-12-30'",
-                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
-                "20",
-                "NULL",
-                "NULL",
-                "'{me}'",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-            ],
-            "by index: one person's tasks, until the page is full",
-        ),
-    ),
-    (
-        "tasks/filtered_due",
-        Own(
-            Person,
-            &[
-                "'0001-01-01'",
-                "'00000000-0000-0000-0000-000000000000'",
-                "20",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-            ],
-            "by index: one's own tasks, sorted by when they are due",
-        ),
-    ),
-    (
-        "tasks/filtered_made",
-        Own(
-            Person,
-            &[
-                "'9999-12-30'",
-                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
-                "20",
-                "NULL",
-                "NULL",
-                "NULL",
-                "'{me}'",
-                "NULL",
-                "NULL",
-                "NULL",
-            ],
-            "by index: one person's tasks, until the page is full",
-        ),
-    ),
-    (
-        "tasks/filtered_status",
-        Own(
-            Person,
-            &[
-                "'9999-12-30'",
-                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
-                "20",
-                "'pending'",
-                "'critical'",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-                "NULL",
-            ],
-            "by index: one's own tasks of a status, until the page is full",
-        ),
-    ),
+    ("tasks/filtered", Own(Person, CHOSEN, "by index: one's own tasks, until the page is full")),
+    ("tasks/filtered_assigned", Own(Person, CHOSEN_ASSIGNED, "by index: one person's tasks, until the page is full")),
+    ("tasks/filtered_due", Own(Person, CHOSEN_DUE, "by index: one's own tasks, sorted by when they are due")),
+    ("tasks/filtered_made", Own(Person, CHOSEN_MADE, "by index: one person's tasks, until the page is full")),
+    ("tasks/filtered_status", Own(Person, CHOSEN_STATUS, "by index: one's own of a status, until the page is full")),
     ("tasks/of_source", Own(Agent, &["'watcher:inbox'", "now()"], "what came since a wait began, by time")),
     (
         "tasks/list_status",
