@@ -207,6 +207,43 @@ pub struct Piece {
     pub hit: bool,
 }
 
+/// The whole text in pieces, with each word marked that is a hit in `found`, which holds the text or most of it.
+pub(crate) fn mark(text: &str, found: &[Piece]) -> Vec<Piece> {
+    let mut hits: Vec<&str> = found.iter().filter(|piece| piece.hit).map(|piece| piece.text.as_str()).collect();
+    hits.retain(|hit| !hit.is_empty());
+    // The longest first, so that of two that begin alike the whole one is marked.
+    hits.sort_unstable_by_key(|hit| std::cmp::Reverse(hit.len()));
+    hits.dedup();
+    let is_inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let (mut pieces, mut plain, mut before) = (Vec::new(), 0, None);
+    let mut place = 0;
+    while let Some(c) = text[place..].chars().next() {
+        let rest = &text[place..];
+        let hit = hits.iter().find(|hit| {
+            rest.strip_prefix(**hit).is_some_and(|after| {
+                !(is_inside(before) && is_inside(hit.chars().next()))
+                    && !(is_inside(hit.chars().last()) && is_inside(after.chars().next()))
+            })
+        });
+        let Some(hit) = hit else {
+            before = Some(c);
+            place += c.len_utf8();
+            continue;
+        };
+        if plain < place {
+            pieces.push(Piece { text: text[plain..place].to_owned(), hit: false });
+        }
+        pieces.push(Piece { text: (*hit).to_owned(), hit: true });
+        before = hit.chars().last();
+        place += hit.len();
+        plain = place;
+    }
+    if plain < text.len() {
+        pieces.push(Piece { text: text[plain..].to_owned(), hit: false });
+    }
+    pieces
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +279,25 @@ mod tests {
         assert!(Query::parse(&"x1 ".repeat(100_000)).fts5().wanted.len() < 1000);
         let long = Query::parse(&"y".repeat(100_000)).tsquery();
         assert!(long.len() == TERM_CHARS + 4 && long.ends_with("':*"), "{}", long.len());
+    }
+
+    #[test]
+    fn a_text_is_marked_whole() {
+        let piece = |text: &str, hit| Piece { text: text.to_owned(), hit };
+        let found = [piece("an ", false), piece("invoice", true), piece("due", true), piece("due-date", true)];
+        assert_eq!(
+            mark("an <invoice>, pre-due, invoices ünvoice due-date", &found),
+            [
+                piece("an <", false),
+                piece("invoice", true),
+                piece(">, pre-", false),
+                piece("due", true),
+                piece(", invoices ünvoice ", false),
+                piece("due-date", true)
+            ]
+        );
+        assert_eq!(mark("ä", &[piece("", true)]), [piece("ä", false)]);
+        assert_eq!(mark("", &found), []);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     Actor, Result, Run,
-    search::{Fts5, Query},
+    search::{self, Marks, Piece, Query},
     statement::statements,
-    value::{Value, page, row, time_text},
+    value::{FromRow, Row, Value, page, row, time_text},
 };
 
 row! {
@@ -89,6 +89,29 @@ impl NewLogLine {
     }
 }
 
+/// A line with what a search found in it.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct FoundLine {
+    /// The line.
+    #[serde(flatten)]
+    pub line: LogLine,
+    /// The message with what matches marked: plain text in pieces, never markup. Empty where nothing was looked for.
+    pub snippet: Vec<Piece>,
+}
+
+/// A line with a marked message, as the database answers it.
+#[derive(Debug)]
+struct Marked {
+    line: LogLine,
+    message: String,
+}
+impl FromRow for Marked {
+    const COLUMNS: &'static [&'static str] = LogLine::COLUMNS;
+    fn from_row(row: &Row) -> Result<Self> {
+        Ok(Self { line: LogLine::from_row(row)?, message: row.get(LogLine::COLUMNS.len(), "marked")? })
+    }
+}
+
 /// The specification's levels, least first.
 pub const LEVELS: [&str; 5] = ["debug", "info", "warning", "error", "critical"];
 
@@ -117,6 +140,11 @@ pub struct Filter<'a> {
 }
 
 impl Filter<'_> {
+    /// No part has a NUL in its name, and PostgreSQL takes none.
+    fn is_of_nothing(&self) -> bool {
+        self.module.is_some_and(|module| module.contains('\0'))
+    }
+
     /// The statements' parameters, in order. Bounds that are not set lie beyond every line, so that one plan serves all.
     fn params(&self, limit: i64) -> Vec<Value> {
         let least = self.level.and_then(|l| LEVELS.iter().position(|known| *known == l)).unwrap_or(0);
@@ -144,7 +172,7 @@ statements! {
     CREATE: LogLine = "system_logs/create" split;
     LIST: LogLine = "system_logs/list";
     FIND: LogLine = "system_logs/find";
-    SEARCH: LogLine = "system_logs/search" split;
+    SEARCH: Marked = "system_logs/search" split;
 }
 
 /// Writes lines in one statement, at most 1000 at once; a line that stands already is not written again. Answers how many
@@ -185,16 +213,34 @@ pub async fn list(
 
 /// The newest lines that the actor may see and the filter lets through, at most `limit`.
 pub async fn find(actor: &Actor, on: impl Run, filter: &Filter<'_>, limit: i64) -> Result<Vec<LogLine>> {
+    if filter.is_of_nothing() {
+        return Ok(Vec::new());
+    }
     let params = filter.params(limit);
     on.list(actor, &FIND, params).await
 }
 
 /// Those of them whose message answers the query, newest first. The query is what a person types: words, `"a phrase"`, `or`,
 /// `-not`, `begin*`.
-pub async fn search(actor: &Actor, on: impl Run, query: &str, filter: &Filter<'_>, limit: i64) -> Result<Vec<LogLine>> {
-    let mut params = filter.params(limit);
-    let query = Query::parse(query);
-    let Fts5 { wanted, unwanted } = query.fts5();
-    params.push(vec![query.tsquery(), wanted, unwanted].into());
-    on.list(actor, &SEARCH, params).await
+pub async fn search(
+    actor: &Actor,
+    on: impl Run,
+    query: &str,
+    filter: &Filter<'_>,
+    limit: i64,
+) -> Result<Vec<FoundLine>> {
+    if filter.is_of_nothing() {
+        return Ok(Vec::new());
+    }
+    let (mut params, marks) = (filter.params(limit), Marks::new());
+    params.push(Query::parse(query).texts(&marks).into());
+    let found: Vec<Marked> = on.list(actor, &SEARCH, params).await?;
+    Ok(found
+        .into_iter()
+        .map(|Marked { line, message }| {
+            // A line is shown as it was written: PostgreSQL's marked text leaves out what looks like a tag.
+            let snippet = search::mark(line.message.as_deref().unwrap_or_default(), &marks.read(&message));
+            FoundLine { line, snippet }
+        })
+        .collect())
 }

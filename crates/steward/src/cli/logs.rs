@@ -2,10 +2,11 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use jiff::{Span, Timestamp, tz::TimeZone};
 use store::system_logs::LogLine;
 use uuid::Uuid;
 
-use super::{Json, Limit, Place};
+use super::{Json, Limit, Place, place::Lines};
 use crate::{Result, output};
 
 /// How often new lines are looked for.
@@ -25,6 +26,18 @@ pub(super) struct Args {
     /// Only lines about this task
     #[arg(long, value_name = "ID")]
     task: Option<Uuid>,
+    /// Only lines about this user
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Only lines of then or later: a moment (2026-12-24T15:00:00Z), or how long ago (2h, 3d)
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Only lines from before then
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    until: Option<Timestamp>,
+    /// Only lines with these words: "a phrase", -without, this or that, begin*
+    #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
+    search: Option<String>,
     /// Go on with new lines until Ctrl-C
     #[arg(long, conflicts_with = "json")]
     follow: bool,
@@ -34,8 +47,32 @@ pub(super) struct Args {
     json: Json,
 }
 
+/// A moment, or how long ago it was.
+fn moment(text: &str) -> std::result::Result<Timestamp, String> {
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    let now = store::now();
+    let ago = text.parse::<Span>().ok().and_then(|span| now.to_zoned(TimeZone::UTC).checked_sub(span).ok());
+    ago.map(|at| at.timestamp())
+        .ok_or_else(|| "say a moment such as 2026-12-24T15:00:00Z, or how long ago it was, such as 2h or 3d".to_owned())
+}
+
 pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
-    let lines = fetch(place, &args, args.limit.limit).await?;
+    let user = match &args.user {
+        Some(name) => Some(place.user_named(name).await?.id),
+        None => None,
+    };
+    let wanted = Lines {
+        level: args.level,
+        module: args.module,
+        task: args.task,
+        user,
+        since: args.since,
+        until: args.until,
+        search: args.search,
+    };
+    let lines = fetch(place, &wanted, args.limit.limit).await?;
     if args.json.json {
         return output::json(&lines);
     }
@@ -49,7 +86,7 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
     }
     // Lines that were there before, and were not asked for, are not new.
     let limit = i64::try_from(WINDOW).unwrap_or(500);
-    let before = fetch(place, &args, limit).await?;
+    let before = fetch(place, &wanted, limit).await?;
     let last = lines.last().map(|l| l.timestamp);
     for line in before.iter().filter(|l| last.is_none_or(|t| l.timestamp <= t)) {
         remember(&mut seen, line.id);
@@ -59,15 +96,15 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
             _ = tokio::signal::ctrl_c() => return Ok(()),
             () = tokio::time::sleep(POLL) => {}
         }
-        let mut new = fetch(place, &args, limit).await?;
+        let mut new = fetch(place, &wanted, limit).await?;
         new.retain(|l| !seen.contains(&l.id));
         print(&new, &mut seen)?;
     }
 }
 
 /// The newest lines, oldest first.
-async fn fetch(place: &Place, args: &Args, limit: i64) -> Result<Vec<LogLine>> {
-    let mut lines = place.logs(args.level.as_deref(), args.module.as_deref(), args.task, limit).await?;
+async fn fetch(place: &Place, wanted: &Lines, limit: i64) -> Result<Vec<LogLine>> {
+    let mut lines = place.logs(wanted, limit).await?;
     lines.reverse();
     Ok(lines)
 }

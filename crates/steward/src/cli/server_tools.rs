@@ -7,7 +7,7 @@ use serde::Serialize;
 use store::mcp_servers::{Server, ServerTool};
 use tokio::time::Instant;
 
-use super::{Place, blocking, health};
+use super::{Place, blocking, health, place::Lines};
 use crate::{Error, Result, output};
 
 /// How long a server may take to be listed.
@@ -123,7 +123,8 @@ async fn is_running(place: &Place) -> Result<bool> {
 /// The newest error in a server's log.
 async fn last_words(place: &Place, name: &str) -> Result<String> {
     let module = format!("server:{name}");
-    let lines = place.logs(Some("error"), Some(&module), None, 1).await?;
+    let wanted = Lines { level: Some("error".to_owned()), module: Some(module.clone()), ..Lines::default() };
+    let lines = place.logs(&wanted, 1).await?;
     let said = lines.into_iter().next().and_then(|l| l.message).unwrap_or_else(|| "it said nothing".to_owned());
     Ok(format!("{said}; see: steward logs --module {module}"))
 }

@@ -56,6 +56,17 @@ fn what_is_read_elsewhere_is_what_stands_here() {
         &["audit", "verify"],
         &["logs", "--level", "critical"],
         &["logs", "--module", "nobody"],
+        &[
+            "logs",
+            "--search",
+            "began or steward",
+            "--since",
+            "1h",
+            "--until",
+            "2099-01-01T00:00:00Z",
+            "--level",
+            "info",
+        ],
     ] {
         // A policy is tried for a server, which is what --server means there.
         let args =

@@ -168,6 +168,10 @@ fn records() {
     assert_eq!(desk.json(&["audit", "verify"])["broken"], json!(null));
     assert_eq!(desk.json(&["notify", "log"]), json!([]));
     assert_eq!(desk.json(&["logs", "--level", "error", "--module", "x", "--task", &id]), json!([]));
+    assert_eq!(
+        desk.json(&["logs", "--search", "-nothing", "--since", "2h", "--until", "2020-01-01T00:00:00Z"]),
+        json!([])
+    );
     let status = desk.json(&["status"]);
     assert_eq!(
         (status["tasks_pending"].as_i64(), status["desk_answers"].as_bool(), status["engine"].as_str()),

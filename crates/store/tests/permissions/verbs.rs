@@ -290,7 +290,7 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         }
         "system_logs.search" => {
             let filter = system_logs::Filter { task_id: Some(task), ..system_logs::Filter::default() };
-            seen(system_logs::search(me, tx, "m", &filter, 10).await?.iter().any(|l| l.id == w.log))
+            seen(system_logs::search(me, tx, "m", &filter, 10).await?.iter().any(|l| l.line.id == w.log))
         }
         "log_keeping.partitions" => log_keeping::partitions(me, tx).await.map(|_| done(true))?,
         "log_keeping.drain" => done(log_keeping::drain(me, tx).await?),

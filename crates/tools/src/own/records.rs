@@ -174,7 +174,10 @@ pub(super) async fn logs(own: &OwnServer, caller: &Caller, sent: Logs, _: &Reque
     let filter = Filter { level, task_id: sent.task_id, ..Filter::default() };
     let limit = i64::from(sent.limit.unwrap_or(20).clamp(1, 100));
     let lines = match sent.query.as_deref().map(str::trim).filter(|q| !q.is_empty()) {
-        Some(query) => system_logs::search(&caller.actor, &own.store, query, &filter, limit).await?,
+        Some(query) => {
+            let found = system_logs::search(&caller.actor, &own.store, query, &filter, limit).await?;
+            found.into_iter().map(|found| found.line).collect()
+        }
         None => system_logs::find(&caller.actor, &own.store, &filter, limit).await?,
     };
     Ok(json!({ "lines": json(&lines)? }))

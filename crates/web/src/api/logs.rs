@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::{
-    system_logs::{self, Filter, LEVELS, LogLine, NewLogLine},
+    system_logs::{self, Filter, FoundLine, LEVELS, LogLine, NewLogLine},
     value::{FromRow, time_text},
 };
 use utoipa::ToSchema;
@@ -43,6 +43,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// Lines of the log that you may see, newest first
+///
+/// With `search` each line comes with its message in pieces, those marked that match.
 #[utoipa::path(get, path = "/logs", tag = "Logs", params(
     ("level" = Option<String>, Query, description = "Lines of this weight and heavier ones"),
     ("module" = Option<String>, Query, description = "Lines of this part of Steward"),
@@ -52,10 +54,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     ("to" = Option<Timestamp>, Query, description = "Lines from before then"),
     ("search" = Option<String>, Query, description = "Words in the message", max_length = 1000),
     Page,
-), responses((status = 200, description = "A page of lines", body = List<LogLine>)))]
+), responses((status = 200, description = "A page of lines", body = List<FoundLine>)))]
 async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
     params.only(&["level", "module", "task_id", "user_id", "from", "to", "search", "limit", "cursor", "fields"])?;
-    let fields = Fields::of(&params, &[LogLine::COLUMNS])?;
+    let fields = Fields::of(&params, &[LogLine::COLUMNS, &["snippet"]])?;
     let limit = params.limit()?;
     let filter = Filter {
         level: params.one_of("level", &LEVELS)?.and_then(system_logs::level),
@@ -71,9 +73,13 @@ async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
             return Err(Fault::invalid("search", format!("the search is longer than {QUERY_CHARS} characters")));
         }
         Some(query) => system_logs::search(&me.actor, app.store(), query, &filter, limit + 1).await?,
-        None => system_logs::find(&me.actor, app.store(), &filter, limit + 1).await?,
+        None => system_logs::find(&me.actor, app.store(), &filter, limit + 1)
+            .await?
+            .into_iter()
+            .map(|line| FoundLine { line, snippet: Vec::new() })
+            .collect(),
     };
-    fields.page(page(rows, limit, |line| (line.timestamp, line.id)))
+    fields.page(page(rows, limit, |found| (found.line.timestamp, found.line.id)))
 }
 
 fn time(params: &Params, name: &str) -> Result<Option<Timestamp>> {

@@ -7,12 +7,12 @@ use axum::{
 use maud::{Markup, html};
 use store::{
     notifications,
-    system_logs::{self, Filter},
+    system_logs::{self, Filter, FoundLine},
 };
 
 use super::{
     layout::{Reader, shell, token},
-    parts::{cut, empty, say, state, tabs, time, visible, when},
+    parts::{cut, empty, marked, say, state, tabs, time, visible, when},
 };
 use crate::{
     app::App,
@@ -113,7 +113,11 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
     let limit = params.limit()?;
     let rows = match params.get("q") {
         Some(query) => system_logs::search(&me.actor, app.store(), query, &filter, limit).await?,
-        None => system_logs::find(&me.actor, app.store(), &filter, limit).await?,
+        None => system_logs::find(&me.actor, app.store(), &filter, limit)
+            .await?
+            .into_iter()
+            .map(|line| FoundLine { line, snippet: Vec::new() })
+            .collect(),
     };
     Ok(shell(
         &me,
@@ -137,13 +141,13 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
                         caption.hidden { "Lines of the log, newest first" }
                         thead { tr { th scope="col" { "When" } th scope="col" { "Level" } th.opt scope="col" { "Part" } th scope="col" { "Line" } } }
                         tbody {
-                            @for line in &rows {
+                            @for FoundLine { line, snippet } in &rows {
                                 tr data-key=(line.id) {
                                     td { (time(line.timestamp)) }
                                     td { (state(&line.level)) }
                                     td.opt { code { (say(line.module.as_deref().unwrap_or_default())) } }
                                     td.grow {
-                                        (visible(line.message.as_deref().unwrap_or_default()))
+                                        @if snippet.is_empty() { (visible(line.message.as_deref().unwrap_or_default())) } @else { (marked(snippet)) }
                                         @if let Some(task) = line.task_id { " " a href={ "/tasks/" (task) } aria-label="The task of this line" { "task" } }
                                     }
                                 }

@@ -7,6 +7,7 @@ pub(crate) use domain::deceit::{is_hidden, visible};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
+use store::search::Piece;
 use uuid::Uuid;
 
 /// A moment, in UTC.
@@ -160,6 +161,17 @@ pub(crate) fn older(next: Option<&str>, path: &str, filter: &[(&str, &str)]) -> 
     let Some(next) = next else { return html! {} };
     let kept: String = filter.iter().filter(|(_, v)| !v.is_empty()).flat_map(|(k, v)| [*k, "=", *v, "&"]).collect();
     html! { p.more { a rel="next" href={ (path) "?" (kept) "cursor=" (next) } { "Older" } } }
+}
+
+/// A snippet, with what matches marked; everything else in it is text.
+pub(crate) fn marked(pieces: &[Piece]) -> Markup {
+    html! {
+        bdi {
+            @for piece in pieces {
+                @if piece.hit { mark { (visible(&piece.text)) } } @else { (visible(&piece.text)) }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -9,15 +9,12 @@ use jiff::{
     tz::TimeZone,
 };
 use maud::{Markup, html};
-use store::{
-    search::Piece,
-    tasks::{self, Listing, Task, TaskFilter},
-};
+use store::tasks::{self, Listing, Task, TaskFilter};
 use uuid::Uuid;
 
 use super::{
     layout::{Reader, shell},
-    parts::{cut, empty, minor_tabs, name_of, older, say, state, tabs, visible, when},
+    parts::{cut, empty, marked, minor_tabs, name_of, older, say, state, tabs, visible, when},
 };
 use crate::{
     app::{App, names},
@@ -174,17 +171,6 @@ async fn found(app: &App, me: &Reader, params: &Params, status: Option<&str>, no
             }
         }
     })
-}
-
-/// A snippet, with what matches marked; everything else in it is text.
-fn marked(pieces: &[Piece]) -> Markup {
-    html! {
-        bdi {
-            @for piece in pieces {
-                @if piece.hit { mark { (visible(&piece.text)) } } @else { (visible(&piece.text)) }
-            }
-        }
-    }
 }
 
 /// A column a status.

@@ -18,11 +18,12 @@ use super::{
     watcher_fields::kind,
 };
 use crate::{
+    api::pages,
     app::{App, names},
     body::{Fields, SignedForm},
     fault::{Fault, Result},
     hands::Preview,
-    params::Id,
+    params::{Id, Params},
     session::Signed,
 };
 
@@ -32,8 +33,10 @@ const LOOKING: Duration = Duration::from_secs(30);
 const PREVIEWED: usize = 20;
 
 /// `GET /watchers`
-pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
+pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
+    params.only(&["cursor", "limit"])?;
     let rows: Vec<_> = watchers::list(&me.actor, app.store()).await?.into_iter().map(domain::watchers::shown).collect();
+    let (rows, next) = pages::cut(rows, &params, |w| w.id.to_string())?;
     let names = names(&app, &me.actor, rows.iter().filter_map(|w| w.created_by)).await?;
     let now = store::now();
     Ok(shell(
@@ -70,6 +73,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
                     }
                 }
             }
+            @if let Some(next) = next { p.more { a rel="next" href={ "/watchers?cursor=" (next) } { "More watchers" } } }
         },
     ))
 }

@@ -17,7 +17,7 @@ use crate::{Error, Result, config::Config};
 use self::there::There;
 pub(super) use self::{
     house::{House, Trial},
-    people::sees_all,
+    people::{Lines, sees_all},
     work::{Asked, Move, RunWithSteps, Whole},
 };
 

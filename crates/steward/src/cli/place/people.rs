@@ -4,11 +4,12 @@ use domain::{
     accounts,
     briefing::{self, Briefing, Period},
 };
+use jiff::Timestamp;
 use serde_json::json;
 use store::{
     audit_trail::{self, AuditRow, ChainReport},
     notifications::{self, Notification},
-    system_logs::{self, LogLine},
+    system_logs::{self, Filter, LogLine},
     users::{self, Account, User},
 };
 use uuid::Uuid;
@@ -18,6 +19,25 @@ use crate::{Result, cli::not_allowed};
 
 /// Lines of the log that are looked through for those of one level.
 const LOG_LINES: i64 = 2000;
+
+/// Which lines of the log are wanted; what is none is not asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lines {
+    /// Of this level, and of no heavier one.
+    pub level: Option<String>,
+    /// Of this part.
+    pub module: Option<String>,
+    /// About this task.
+    pub task: Option<Uuid>,
+    /// About this user.
+    pub user: Option<Uuid>,
+    /// Of then or later …
+    pub since: Option<Timestamp>,
+    /// … and from before then.
+    pub until: Option<Timestamp>,
+    /// What is looked for in the message.
+    pub search: Option<String>,
+}
 
 impl Place {
     /// Users by id, as far as the person may know them.
@@ -111,29 +131,49 @@ impl Place {
     }
 
     /// Lines of the log, newest first.
-    pub(crate) async fn logs(
-        &self,
-        level: Option<&str>,
-        module: Option<&str>,
-        task: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<LogLine>> {
-        match self {
-            Self::Here(ctx) => Ok(system_logs::list(&ctx.actor, &ctx.store, level, module, task, limit).await?),
+    pub(crate) async fn logs(&self, wanted: &Lines, limit: i64) -> Result<Vec<LogLine>> {
+        let (level, module, task) = (wanted.level.as_deref(), wanted.module.as_deref(), wanted.task);
+        let is_plain = wanted.user.is_none() && wanted.since.or(wanted.until).is_none() && wanted.search.is_none();
+        // What is asked answers heavier lines too.
+        let most = if level.is_some() { LOG_LINES } else { limit };
+        let mut lines: Vec<LogLine> = match self {
+            Self::Here(ctx) if is_plain => {
+                return Ok(system_logs::list(&ctx.actor, &ctx.store, level, module, task, limit).await?);
+            }
+            Self::Here(ctx) => {
+                let filter = Filter {
+                    level: level.and_then(system_logs::level),
+                    module,
+                    task_id: task,
+                    user_id: wanted.user,
+                    from: wanted.since,
+                    to: wanted.until,
+                    after: None,
+                };
+                match &wanted.search {
+                    Some(query) => {
+                        let found = system_logs::search(&ctx.actor, &ctx.store, query, &filter, most).await?;
+                        found.into_iter().map(|found| found.line).collect()
+                    }
+                    None => system_logs::find(&ctx.actor, &ctx.store, &filter, most).await?,
+                }
+            }
             Self::There(there) => {
                 let query = [
                     ("level", level.map(str::to_owned)),
                     ("module", module.map(str::to_owned)),
                     ("task_id", task.map(|id| id.to_string())),
+                    ("user_id", wanted.user.map(|id| id.to_string())),
+                    ("from", wanted.since.map(|time| time.to_string())),
+                    ("to", wanted.until.map(|time| time.to_string())),
+                    ("search", wanted.search.clone()),
                 ];
-                // The API answers heavier lines too.
-                let most = if level.is_some() { LOG_LINES } else { limit };
-                let mut lines: Vec<LogLine> = there.list("/v1/logs", &query, most).await?;
-                lines.retain(|line| level.is_none_or(|level| line.level == level));
-                lines.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                Ok(lines)
+                there.list("/v1/logs", &query, most).await?
             }
-        }
+        };
+        lines.retain(|line| level.is_none_or(|level| line.level == level));
+        lines.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(lines)
     }
 
     /// Changes, newest first.
