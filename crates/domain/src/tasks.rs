@@ -93,6 +93,30 @@ pub async fn change(
         .await
 }
 
+/// Deletes a task of the actor's own. `check` is given the row as it stands, and nothing changes it meanwhile. False: it is not
+/// the actor's to delete.
+pub async fn remove(
+    store: &Store,
+    actor: &Actor,
+    id: Uuid,
+    check: impl FnOnce(&Task) -> Result<()> + Send + 'static,
+) -> Result<bool> {
+    let actor = actor.clone();
+    store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                // Whoever may only see it can't lock it, nor delete it.
+                let row = match tasks::lock(&actor, tx, id).await? {
+                    Some(row) => Some(row),
+                    None => tasks::get(&actor, tx, id).await?,
+                };
+                check(&row.ok_or_else(|| Error::NotFound(format!("task {id}")))?)?;
+                Ok(tasks::delete(&actor, tx, id).await?)
+            })
+        })
+        .await
+}
+
 /// Gives a task to somebody, or takes it from everybody, and answers it.
 pub async fn assign(store: &Store, actor: &Actor, id: Uuid, assignee: Option<Uuid>) -> Result<Task> {
     // Looked up first, so that an unknown task is told from one that is not the actor's to give away.

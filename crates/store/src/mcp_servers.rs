@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run, Store,
     cache::{Change, Kind},
+    run::whole,
     statement::statements,
     value::row,
 };
@@ -144,9 +145,9 @@ pub fn is_address(command: &str) -> bool {
     command.starts_with("https://") || command.starts_with("http://")
 }
 
-/// All servers by name, at most 200.
+/// Servers by name; all of them, up to 10,000.
 pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Server>> {
-    on.list(actor, &LIST, Vec::new()).await
+    whole(actor, on, &LIST, ("".into(), Uuid::nil().into()), |s: &Server| ((&s.name).into(), s.id.into())).await
 }
 
 /// The same, as it was remembered: for showing. Only `last_heartbeat` may be up to five minutes old.

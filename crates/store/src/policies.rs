@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run, Store,
     cache::{Change, Kind},
+    run::whole,
     statement::statements,
     value::row,
 };
@@ -154,9 +155,9 @@ pub async fn set_asking(actor: &Actor, on: impl Run, id: Uuid, asking: &Asking) 
     Ok(on.execute(actor, &SET_ASKING, params).await? > 0)
 }
 
-/// All rules in order, at most 500.
+/// The rules in order; all of them, up to 10,000.
 pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Policy>> {
-    on.list(actor, &LIST, Vec::new()).await
+    whole(actor, on, &LIST, (i32::MIN.into(), Uuid::nil().into()), |p: &Policy| (p.position.into(), p.id.into())).await
 }
 
 /// The same, as it was remembered: for showing. Whether a call may run is judged by [`list`].

@@ -120,6 +120,31 @@ pub trait Run: Send + Copy {
     }
 }
 
+/// Rows of a page of a list that is read whole …
+const WHOLE_PAGE_ROWS: i64 = 200;
+/// … and rows of the whole at most.
+const WHOLE_ROWS: usize = 10_000;
+
+/// Reads a list whole, page by page: `$1` and `$2` are the place of the row before (`first` for none), `$3` how many.
+pub(crate) async fn whole<T: FromRow + Send>(
+    actor: &Actor,
+    on: impl Run,
+    statement: &'static Statement,
+    first: (Value, Value),
+    place: fn(&T) -> (Value, Value),
+) -> Result<Vec<T>> {
+    let (mut found, mut from) = (Vec::new(), first);
+    loop {
+        let rows: Vec<T> = on.list(actor, statement, vec![from.0, from.1, Value::Int(WHOLE_PAGE_ROWS)]).await?;
+        let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < WHOLE_PAGE_ROWS);
+        found.extend(rows);
+        match found.last() {
+            Some(last) if !is_last && found.len() < WHOLE_ROWS => from = place(last),
+            _ => return Ok(found),
+        }
+    }
+}
+
 impl Store {
     /// Opens the database. On PostgreSQL one connection is made at once, so that a wrong address shows here;
     /// on SQLite the file is made when missing. The schema is not looked at: see [`crate::migrate`].

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Actor, Result, Run,
+    run::whole,
     statement::statements,
     value::{Scalar, row},
 };
@@ -62,9 +63,9 @@ pub async fn create(actor: &Actor, on: impl Run, name: &str, watcher_type: &str,
     Ok(id)
 }
 
-/// Watchers the actor may see, by name, at most 200.
+/// Watchers the actor may see, by name; all of them, up to 10,000.
 pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Watcher>> {
-    on.list(actor, &LIST, Vec::new()).await
+    whole(actor, on, &LIST, ("".into(), Uuid::nil().into()), |w: &Watcher| ((&w.name).into(), w.id.into())).await
 }
 
 /// One watcher.

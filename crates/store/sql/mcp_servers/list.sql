@@ -1,1 +1,2 @@
-SELECT {columns} FROM mcp_servers ORDER BY name COLLATE "C" LIMIT 200
+SELECT {columns} FROM mcp_servers WHERE (name COLLATE "C", id) > ($1::text COLLATE "C", $2)
+ORDER BY name COLLATE "C", id LIMIT $3

@@ -1,1 +1,2 @@
-SELECT {columns} FROM watchers ORDER BY name COLLATE "C", id LIMIT 200
+SELECT {columns} FROM watchers WHERE (name COLLATE "C", id) > ($1::text COLLATE "C", $2)
+ORDER BY name COLLATE "C", id LIMIT $3

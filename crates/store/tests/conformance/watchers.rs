@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::common::{Db, id, refusal};
 
-crate::on_both!(a_watcher_acts_for_its_maker, an_event_counts_once);
+crate::on_both!(lists_are_whole, a_watcher_acts_for_its_maker, an_event_counts_once);
 
 async fn a_watcher_acts_for_its_maker(db: &Db) {
     let on = &db.store;
@@ -124,4 +124,23 @@ async fn an_event_counts_once(db: &Db) {
     assert!(watchers::delete(&db.bob, on, inbox).await.unwrap());
     assert!(!watchers::known(&db.service, on, inbox, "a.pdf", "f1").await.unwrap());
     assert!(store::tasks::get(&db.bob, on, task).await.unwrap().is_some());
+}
+
+async fn lists_are_whole(db: &Db) {
+    let ada = db.ada.clone();
+    let made: store::Result<()> = db
+        .store
+        .transaction(move |tx| {
+            Box::pin(async move {
+                for n in 0..401 {
+                    watchers::create(&ada, tx, &format!("w{n:03}"), "folder", json!({})).await?;
+                }
+                Ok(())
+            })
+        })
+        .await;
+    made.unwrap();
+    let names: Vec<String> =
+        watchers::list(&db.ada, &db.store).await.unwrap().into_iter().map(|watcher| watcher.name).collect();
+    assert_eq!(names, (0..401).map(|n| format!("w{n:03}")).collect::<Vec<_>>());
 }

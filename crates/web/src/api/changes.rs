@@ -11,12 +11,13 @@ use store::audit_trail;
 use uuid::Uuid;
 
 use super::{
+    Nothing,
     answer::{self, IfMatch},
     patch::Patch,
 };
 use crate::{
     app::App,
-    body::SignedPatch,
+    body::{SignedJson, SignedPatch},
     fault::{Fault, Result},
     params::Id,
     session::Signed,
@@ -62,6 +63,31 @@ impl Wanted {
     pub fn of<T: Serialize>(&self, row: T, patched: impl FnOnce(&Patch, T) -> domain::Result<T>) -> domain::Result<T> {
         self.check(&row)?;
         patched(&self.patch, row)
+    }
+}
+
+/// A removal that is asked for: by whom, and as which the row was read.
+#[derive(Debug)]
+pub(super) struct Removal(pub Signed, pub IfMatch);
+
+impl FromRequest<App> for Removal {
+    type Rejection = Fault;
+    async fn from_request(request: Request, app: &App) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        let expected = IfMatch::of(&parts.headers);
+        let SignedJson(me, Nothing {}) = SignedJson::from_request(Request::from_parts(parts, body), app).await?;
+        Ok(Self(me, expected?))
+    }
+}
+
+impl Removal {
+    /// Refuses where the row, as it is answered, is not as it was read, and says what became of it.
+    pub async fn check<T: Serialize>(&self, app: &App, place: (&str, Uuid), row: &T) -> Result<()> {
+        let Self(me, expected) = self;
+        match expected.check(row) {
+            Ok(()) => Ok(()),
+            Err(e) => Err(told(app, me, place, e.into()).await),
+        }
     }
 }
 

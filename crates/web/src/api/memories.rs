@@ -11,9 +11,8 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Nothing,
     answer::{self, Fields, List},
-    changes::{self, Change},
+    changes::{self, Change, Removal},
     pages::{Page, cut},
     patch::Patch,
 };
@@ -98,11 +97,9 @@ async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Resul
 /// Forget a fact
 #[utoipa::path(delete, path = "/memories/{id}", tag = "Handbook", params(("id" = Uuid, Path, description = "The fact")),
     responses((status = 204, description = "It is gone")))]
-async fn forget(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, Nothing {}): SignedJson<Nothing>,
-) -> Result<Response> {
-    memory::forget(app.store(), &me.actor, id).await?;
+async fn forget(State(app): State<App>, Id(id): Id, removal: Removal) -> Result<Response> {
+    let row = memory::get(&removal.0.actor, app.store(), id).await?;
+    removal.check(&app, ("memory", id), &row).await?;
+    memory::forget(app.store(), &removal.0.actor, id).await?;
     Ok(answer::done())
 }

@@ -17,7 +17,7 @@ mod logs;
 mod memories;
 mod notifications;
 pub(crate) mod openapi;
-mod pages;
+pub(crate) mod pages;
 mod passkeys;
 mod patch;
 mod playbooks;

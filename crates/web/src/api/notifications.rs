@@ -1,6 +1,6 @@
 //! What you were told.
 
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::{Deserialize, Serialize};
 use store::{
     notifications::{self, Notification},
@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::{
     Nothing,
-    answer::{self, Fields, List},
+    answer::{self, Fields, IfMatch, List},
+    changes,
     facts::NOTIFICATION_STATUSES,
     pages::Page,
 };
@@ -28,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(mark_all_read))
-        .routes(routes!(mark))
+        .routes(routes!(get, mark))
         .routes(routes!(read))
         .routes(routes!(archive))
 }
@@ -43,6 +44,19 @@ async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
     let fields = Fields::of(&params, &[Notification::COLUMNS])?;
     let rows = notifications::page(&me.actor, app.store(), status, params.cursor()?, limit + 1).await?;
     fields.page(page(rows, limit, |n| (n.created_at, n.id)))
+}
+
+async fn find(app: &App, me: &Signed, id: Uuid) -> Result<Notification> {
+    notifications::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("notification"))
+}
+
+/// One notification
+#[utoipa::path(get, path = "/notifications/{id}", tag = "Notifications",
+    params(("id" = Uuid, Path, description = "The notification")),
+    responses((status = 200, description = "The notification", body = Notification)))]
+async fn get(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
+    params.only(&[])?;
+    answer::row(&find(&app, &me, id).await?)
 }
 
 /// How a notification shall stand.
@@ -64,10 +78,19 @@ async fn set(app: &App, me: &Signed, id: Uuid, status: &str) -> Result<Response>
 #[utoipa::path(patch, path = "/notifications/{id}", tag = "Notifications",
     params(("id" = Uuid, Path, description = "The notification")), request_body = NotificationEdit,
     responses((status = 204, description = "It is marked")))]
-async fn mark(State(app): State<App>, Id(id): Id, SignedPatch(me, body): SignedPatch) -> Result<Response> {
-    let edit: NotificationEdit = crate::body::fit(body)?;
+async fn mark(
+    State(app): State<App>,
+    Id(id): Id,
+    headers: HeaderMap,
+    SignedPatch(me, body): SignedPatch,
+) -> Result<Response> {
+    let (expected, edit) = (IfMatch::of(&headers)?, crate::body::fit::<NotificationEdit>(body)?);
     if !NOTIFICATION_STATUSES.contains(&edit.status.as_str()) {
         return Err(Fault::invalid("status", format!("status must be one of: {}", NOTIFICATION_STATUSES.join(", "))));
+    }
+    let row = find(&app, &me, id).await?;
+    if let Err(e) = expected.check(&row) {
+        return Err(changes::told(&app, &me, ("notification", id), e.into()).await);
     }
     set(&app, &me, id, &edit.status).await
 }

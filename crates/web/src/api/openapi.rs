@@ -69,9 +69,11 @@ fn is_upload(method: &str, path: &str) -> bool {
     method == "post" && path.ends_with("/attachments")
 }
 
-/// Rows with a tag of their own.
+/// Rows with a tag of their own. What can only be revoked or forgotten (sessions, tokens, browsers) is as it was read.
 fn honours_if_match(method: &str, path: &str) -> bool {
-    method == "patch" && !path.starts_with("/v1/notifications/")
+    let rows = ["tasks", "watchers", "servers", "policies", "memories", "playbooks"];
+    let kind = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    method == "patch" || method == "delete" && rows.contains(&kind)
 }
 
 /// Operations without a session.

@@ -17,7 +17,7 @@ pub(super) struct Page {
 }
 
 /// Cuts a list that is known whole to a page. The cursor is the key of the page's last row.
-pub(super) fn cut<T>(
+pub(crate) fn cut<T>(
     rows: Vec<T>,
     params: &crate::params::Params,
     key: impl Fn(&T) -> String,

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Nothing,
     answer::{self, List},
+    changes::Removal,
 };
 use crate::{
     PlaybookEntry,
@@ -132,12 +133,10 @@ async fn off(
 #[utoipa::path(delete, path = "/playbooks/{name}", tag = "Playbooks",
     params(("name" = String, Path, description = "The playbook's name")),
     responses((status = 204, description = "It is gone")))]
-async fn remove(
-    State(app): State<App>,
-    Place(name): Place<String>,
-    SignedJson(me, Nothing {}): SignedJson<Nothing>,
-) -> Result<Response> {
-    rules::remove(app.store(), &me.actor, &name).await?;
+async fn remove(State(app): State<App>, Place(name): Place<String>, removal: Removal) -> Result<Response> {
+    let kept = rules::named(&removal.0.actor, app.store(), &name).await?;
+    removal.check(&app, ("playbook", kept.id), &kept).await?;
+    rules::remove(app.store(), &removal.0.actor, &name).await?;
     Ok(answer::done())
 }
 

@@ -17,9 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    Nothing,
     answer::{self, Fields, List},
-    changes::{self, Change},
+    changes::{self, Change, Removal},
     facts::RISKS,
     pages::{Page, cut},
     patch::Patch,
@@ -248,12 +247,10 @@ async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Resul
 /// Remove a rule; for administrators
 #[utoipa::path(delete, path = "/policies/{id}", tag = "Policies", params(("id" = Uuid, Path, description = "The rule")),
     responses((status = 204, description = "It is gone")))]
-async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, Nothing {}): SignedJson<Nothing>,
-) -> Result<Response> {
-    rules::remove(app.store(), &me.actor, id).await?;
+async fn remove(State(app): State<App>, Id(id): Id, removal: Removal) -> Result<Response> {
+    let rule = rules::find(app.store(), &removal.0.actor, id).await?;
+    removal.check(&app, ("policy", id), &rule).await?;
+    rules::remove(app.store(), &removal.0.actor, id).await?;
     Ok(answer::done())
 }
 

@@ -17,9 +17,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    Nothing,
     answer::{self, Fields, List},
-    changes::{self, Change},
+    changes::{self, Change, Removal},
     pages::{Page, cut},
 };
 use crate::{
@@ -149,13 +148,10 @@ async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Resul
 /// The rules that allow just this server something go with it.
 #[utoipa::path(delete, path = "/servers/{id}", tag = "Servers", params(("id" = Uuid, Path, description = "The server")),
     responses((status = 204, description = "It is gone")))]
-async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, Nothing {}): SignedJson<Nothing>,
-) -> Result<Response> {
-    let server = servers::find(app.store(), &me.actor, id).await?;
-    servers::remove(app.store(), &me.actor, &server.name).await?;
+async fn remove(State(app): State<App>, Id(id): Id, removal: Removal) -> Result<Response> {
+    let server = servers::find(app.store(), &removal.0.actor, id).await?;
+    removal.check(&app, ("mcp_server", id), &server).await?;
+    servers::remove(app.store(), &removal.0.actor, &server.name).await?;
     Ok(answer::done())
 }
 

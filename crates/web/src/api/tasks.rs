@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     answer::{self, Fields, List},
-    changes::{self, Change},
+    changes::{self, Change, Removal},
     facts::{PRIORITIES, TASK_STATUSES},
     pages::Page,
     patch::Patch,
@@ -230,13 +230,13 @@ async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Resul
 /// Its runs, approvals and files go with it; the audit trail keeps what was done.
 #[utoipa::path(delete, path = "/tasks/{id}", tag = "Tasks", params(("id" = Uuid, Path, description = "The task")),
     responses((status = 204, description = "It is gone")))]
-async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, super::Nothing {}): SignedJson<super::Nothing>,
-) -> Result<Response> {
-    domain::tasks::get(app.store(), &me.actor, id).await?;
-    if !tasks::delete(&me.actor, app.store(), id).await? {
+async fn remove(State(app): State<App>, Id(id): Id, Removal(me, expected): Removal) -> Result<Response> {
+    let removed = domain::tasks::remove(app.store(), &me.actor, id, move |task| expected.check(task)).await;
+    let is_gone = match removed {
+        Ok(is_gone) => is_gone,
+        Err(e) => return Err(changes::told(&app, &me, ("task", id), e.into()).await),
+    };
+    if !is_gone {
         return Err(Fault::new(StatusCode::FORBIDDEN, "refused", "you may delete only tasks that you made")
             .advice("Cancel it instead, or ask whoever made it."));
     }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{
     Nothing,
     answer::{self, Fields, List},
-    changes::{self, Change, Wanted},
+    changes::{self, Change, Removal, Wanted},
     pages::{Page, cut},
     patch::Patch,
 };
@@ -218,12 +218,9 @@ async fn test(State(app): State<App>, Id(id): Id, SignedJson(me, Nothing {}): Si
 /// Its tasks stay.
 #[utoipa::path(delete, path = "/watchers/{id}", tag = "Watchers", params(("id" = Uuid, Path, description = "The watcher")),
     responses((status = 204, description = "It is gone")))]
-async fn remove(
-    State(app): State<App>,
-    Id(id): Id,
-    SignedJson(me, Nothing {}): SignedJson<Nothing>,
-) -> Result<Response> {
-    find(&app, &me, id).await?;
+async fn remove(State(app): State<App>, Id(id): Id, removal: Removal) -> Result<Response> {
+    removal.check(&app, ("watcher", id), &shown(find(&app, &removal.0, id).await?)).await?;
+    let me = removal.0;
     if watchers::delete(&me.actor, app.store(), id).await? {
         Ok(answer::done())
     } else {

@@ -1,12 +1,15 @@
 //! How you want to be told, and a test of each way.
 
-use axum::{extract::State, response::Response};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use domain::telling::{self, WAYS};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{answer, patch::Patch};
+use super::{
+    answer::{self, IfMatch},
+    patch::Patch,
+};
 use crate::{
     app::App,
     body::{SignedJson, SignedPatch},
@@ -32,9 +35,11 @@ async fn show(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
 /// Change how you want to be told
 #[utoipa::path(patch, path = "/notifications/wishes", tag = "Notifications", request_body = Object,
     responses((status = 200, description = "Your wishes as they stand now", body = Object)))]
-async fn change(State(app): State<App>, SignedPatch(me, body): SignedPatch) -> Result<Response> {
-    let patch = Patch::of(body)?;
-    let wishes = patch.apply(&telling::wishes(app.store(), &me.actor).await?)?;
+async fn change(State(app): State<App>, headers: HeaderMap, SignedPatch(me, body): SignedPatch) -> Result<Response> {
+    let (patch, expected) = (Patch::of(body)?, IfMatch::of(&headers)?);
+    let before = telling::wishes(app.store(), &me.actor).await?;
+    expected.check(&before)?;
+    let wishes = patch.apply(&before)?;
     let wishes = serde_json::to_value(wishes).map_err(|e| Fault::internal(e.to_string()))?;
     telling::set_wishes(app.store(), &me.actor, &wishes).await?;
     answer::row(&telling::wishes(app.store(), &me.actor).await?)

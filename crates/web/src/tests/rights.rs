@@ -140,6 +140,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("post_notifications_test", "/v1/notifications/test", r#"{"channel": "email"}"#),
     ("get_notifications", "/v1/notifications", ""),
     ("post_notifications_read", "/v1/notifications/read", "{}"),
+    ("get_notifications_id", "/v1/notifications/{notification}", ""),
     ("patch_notifications_id", "/v1/notifications/{notification}", r#"{"status": "read"}"#),
     ("post_notifications_id_read", "/v1/notifications/{notification}/read", "{}"),
     ("post_notifications_id_archive", "/v1/notifications/{notification}/archive", "{}"),

@@ -263,6 +263,38 @@ async fn answers_come_small_and_bodies_are_not_deep() {
 }
 
 #[tokio::test]
+async fn what_is_another_by_now_is_not_removed() {
+    let (house, ada) = House::with_ada().await;
+    let client = house.browser(ada).await;
+    let task = client.post_json("/v1/tasks", &json!({"title": "Call"})).await;
+    let rule = client.post_json("/v1/policies", &json!({"name": "never", "effect": "deny"})).await;
+    let fact = client.post_json("/v1/memories", &json!({"content": "Mondays are for mail"})).await;
+    for (made, change) in [
+        (task, json!({"title": "Call again"})),
+        (rule, json!({"effect": "ask"})),
+        (fact, json!({"content": "Tuesdays are for mail"})),
+    ] {
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let (path, stale) = (made.header("location").to_owned(), made.header("etag").to_owned());
+        assert_eq!(client.patch_json(&path, &change).await.status, StatusCode::OK, "{path}");
+        let refused = send(&client, Method::DELETE, &path, &[("if-match", &stale)], &json!({})).await;
+        assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{path}: {}", refused.text);
+        let tag = client.get(&path).await.header("etag").to_owned();
+        assert_ne!(tag, stale);
+        let removed = send(&client, Method::DELETE, &path, &[("if-match", &tag)], &json!({})).await;
+        assert_eq!(removed.status, StatusCode::NO_CONTENT, "{path}: {}", removed.text);
+        assert_eq!(client.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let path = "/v1/notifications/wishes";
+    let stale = client.get(path).await.header("etag").to_owned();
+    let patch = json!({"time_zone": "Europe/Berlin"});
+    let changed = send(&client, Method::PATCH, path, &[("if-match", &stale)], &patch).await;
+    assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
+    let refused = send(&client, Method::PATCH, path, &[("if-match", &stale)], &json!({"time_zone": "UTC"})).await;
+    assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{}", refused.text);
+}
+
+#[tokio::test]
 async fn a_filtered_list_s_pages_are_full() {
     let (house, ada) = House::with_ada().await;
     let client = house.browser(ada).await;
