@@ -88,6 +88,8 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         Page(Person, &["'{task}'", "''", "''", "''", "1", "''", "'{task}'", "true", "''", "NULL"]),
     ),
     ("file_attachments/expire", Whole("a job of the day: what has expired")),
+    ("file_attachments/delete", Page(Person, TASK)),
+    ("file_attachments/newest", Own(Person, FIRST, "by index: the newest files, until the page is full of one's own")),
     ("file_attachments/get", Page(Person, TASK)),
     ("file_attachments/list", Page(Person, TASK)),
     ("file_attachments/move_to", Page(Service, &["'{task}'", "'{task}'"])),

@@ -176,6 +176,17 @@ pub async fn add(
     }
 }
 
+/// Takes a file off its task; what the vault keeps of it is swept when nothing else names it.
+pub async fn take_off(store: &Store, actor: &Actor, id: Uuid) -> crate::Result<()> {
+    if file_attachments::get(actor, store, id).await?.is_none() {
+        return Err(crate::Error::NotFound(format!("attachment {id}")));
+    }
+    if !file_attachments::delete(actor, store, id).await? {
+        return Err(Error::Refused { what: "file_attachments".to_owned() }.into());
+    }
+    Ok(())
+}
+
 /// Whether nothing was changed for certain.
 pub fn is_certain(error: &crate::Error) -> bool {
     !matches!(error, crate::Error::Store(Error::OutcomeUnknown(_) | Error::Unavailable(_)))

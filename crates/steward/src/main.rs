@@ -11,6 +11,7 @@ mod looker;
 mod open_files;
 mod output;
 mod serve;
+mod shared_disk;
 
 use std::process::ExitCode;
 

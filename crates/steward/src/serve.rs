@@ -29,7 +29,7 @@ use workers::{
     logs::LogQueue, notifier::Notifier, safekeeping, servers, silence, watching,
 };
 
-use crate::{Error, cli, config::Config, hands::Hands, looker::Looker};
+use crate::{Error, cli, config::Config, hands::Hands, looker::Looker, shared_disk};
 
 /// Which parts run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -74,6 +74,13 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
             }
         }
         store::Target::Postgres(_) => migrate::require_current(&database).await?,
+    }
+    if let Some(file) = config.sqlite_file().map(Path::to_owned) {
+        let shared =
+            tokio::task::spawn_blocking(move || shared_disk::kind(&file).map(|k| shared_disk::trouble(k, &file)));
+        if let Ok(Some((trouble, remedy))) = shared.await {
+            tracing::warn!(%remedy, "{trouble}");
+        }
     }
     // Before the first connection: each looks for the mark when it is opened.
     if let (Some(file), true) = (config.sqlite_file(), only != Some(Only::Web)) {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     Actor, Result, Run,
     statement::statements,
+    tasks::{Cursor, from_place},
     value::{Scalar, page, row},
 };
 
@@ -63,7 +64,9 @@ pub struct NewAttachment {
 statements! {
     CREATE: Attachment = "file_attachments/create";
     LIST: Attachment = "file_attachments/list";
+    NEWEST: Attachment = "file_attachments/newest";
     GET: Attachment = "file_attachments/get";
+    DELETE: Attachment = "file_attachments/delete";
     STORED: Scalar<bool> = "file_attachments/stored";
     AFTER: Attachment = "file_attachments/after";
     NAMED: Attachment = "file_attachments/named";
@@ -94,6 +97,17 @@ pub async fn create(actor: &Actor, on: impl Run, new: &NewAttachment) -> Result<
 /// Files of a task, at most 200.
 pub async fn list(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Vec<Attachment>> {
     on.list(actor, &LIST, vec![task_id.into()]).await
+}
+
+/// Files that the actor may see, the newest first, after `cursor`, at most `limit`.
+pub async fn newest(actor: &Actor, on: impl Run, cursor: Option<Cursor>, limit: i64) -> Result<Vec<Attachment>> {
+    on.list(actor, &NEWEST, from_place(cursor, limit)).await
+}
+
+/// Removes a file's row. False: no such row, or not the actor's to remove. What the vault keeps of it is swept when no other
+/// row names it.
+pub async fn delete(actor: &Actor, on: impl Run, id: Uuid) -> Result<bool> {
+    Ok(on.execute(actor, &DELETE, vec![id.into()]).await? > 0)
 }
 
 /// One file's row.

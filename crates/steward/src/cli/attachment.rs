@@ -36,6 +36,11 @@ pub(super) enum Command {
         #[command(flatten)]
         json: Json,
     },
+    /// Take a file off its task
+    Remove {
+        /// The attachment's id
+        id: Uuid,
+    },
     /// Write a file's content to the disk
     Get {
         /// The attachment's id
@@ -62,6 +67,10 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
             })
         }
         Command::Add { task, file, expires_at, json } => add(ctx, task, file, expires_at, json.json).await,
+        Command::Remove { id } => {
+            files::take_off(&ctx.store, &ctx.actor, id).await?;
+            output::line(format!("Removed {id}"))
+        }
         Command::Get { id, output } => get(ctx, id, output).await,
     }
 }

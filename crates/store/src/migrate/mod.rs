@@ -93,7 +93,8 @@ migrations! {
     42 "memories" "0042_memories",
     43 "server_grants" "0043_server_grants",
     44 "one_person" "0044_one_person",
-    45 "provenance_by_source" "0045_provenance_by_source",
+    45 "sources_and_newest_files" "0045_sources_and_newest_files",
+    46 "removing_files" "0046_removing_files",
 }
 
 /// A migration that stands in a database.

@@ -319,11 +319,14 @@ BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
 CREATE TEMP TRIGGER guard_file_attachments_place BEFORE UPDATE OF storage_path ON main.file_attachments
 WHEN NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: file_attachments'); END;
--- Steward removes a row when its time is over.
+-- Steward removes a row when its time is over, others what hangs on a task that they may change, or is theirs and on none.
 CREATE TEMP TRIGGER guard_file_attachments_delete BEFORE DELETE ON main.file_attachments
 BEGIN
-    SELECT RAISE(ABORT, 'refused: file_attachments') WHERE NOT is_service();
-    SELECT RAISE(IGNORE) WHERE (OLD.expires_at <= now()) IS NOT TRUE;
+    SELECT RAISE(IGNORE) WHERE is_service() AND (OLD.expires_at <= now()) IS NOT TRUE;
+    SELECT RAISE(IGNORE) WHERE NOT is_service() AND (has_permission(current_user_id(), 'task_create')
+        AND (OLD.task_id IS NULL AND OLD.uploaded_by = current_user_id()
+             OR EXISTS (SELECT 1 FROM tasks t WHERE t.id = OLD.task_id AND (t.created_by = current_user_id()
+                        OR t.assigned_to = current_user_id() OR has_permission(current_user_id(), 'task_admin'))))) IS NOT TRUE;
 END;
 
 CREATE TEMP TRIGGER guard_task_provenance_insert BEFORE INSERT ON main.task_provenance

@@ -96,6 +96,10 @@ async fn of_people_and_tasks(verb: &str, tx: &Transaction, w: &World) -> Result<
         "tasks.get" => seen(tasks::get(me, tx, task).await?.is_some()),
         "tasks.lock" => seen(tasks::lock(me, tx, task).await?.is_some()),
         "tasks.list" => seen(tasks::list(me, tx, None, None, 1000).await?.iter().any(|t| t.id == task)),
+        "tasks.filtered" => {
+            let wanted = tasks::Listing { priority: Some(w.task.priority.clone()), ..tasks::Listing::default() };
+            seen(tasks::filtered(me, tx, &wanted, None, 1000).await?.iter().any(|t| t.id == task))
+        }
         "tasks.update" => {
             let row = tasks::Task { title: "changed".to_owned(), ..w.task.clone() };
             done(tasks::update(me, tx, &row).await?)
@@ -188,6 +192,10 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
             file_attachments::create(me, tx, &new_attachment(task)).await.map(|_| done(true))?
         }
         "file_attachments.list" => seen(!file_attachments::list(me, tx, task).await?.is_empty()),
+        "file_attachments.newest" => {
+            seen(file_attachments::newest(me, tx, None, 200).await?.iter().any(|a| a.id == w.attachment))
+        }
+        "file_attachments.delete" => done(file_attachments::delete(me, tx, w.attachment).await?),
         "file_attachments.get" => seen(file_attachments::get(me, tx, w.attachment).await?.is_some()),
         "file_attachments.after" => {
             seen(file_attachments::after(me, tx, Uuid::nil(), 50).await?.iter().any(|a| a.id == w.attachment))

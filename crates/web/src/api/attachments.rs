@@ -9,17 +9,22 @@ use jiff::Timestamp;
 use store::{
     file_attachments::{self, Attachment},
     users,
+    value::FromRow,
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::answer::{self, List};
+use super::{
+    answer::{self, Fields, List},
+    changes::Removal,
+    pages::Page,
+};
 use crate::{
     app::App,
     download,
     fault::{Fault, Result},
     origin,
-    params::{Id, Params},
+    params::{Id, Params, page},
     session::Signed,
     upload::{self, Told},
 };
@@ -29,7 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(of_task, add))
         // A file is bounded by its own limit, piece by piece.
         .layer(DefaultBodyLimit::disable())
-        .routes(routes!(attachment))
+        .routes(routes!(list))
+        .routes(routes!(attachment, remove))
         .routes(routes!(content))
 }
 
@@ -95,6 +101,27 @@ pub(crate) async fn may_add(app: &App, me: &Signed, task: uuid::Uuid) -> Result<
 async fn attachment(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> Result<Response> {
     params.only(&[])?;
     answer::row(&found(&app, &me, id).await?)
+}
+
+/// Files that you may see, the newest first
+#[utoipa::path(get, path = "/attachments", tag = "Attachments", params(Page),
+    responses((status = 200, description = "A page of the files' rows", body = List<Attachment>)))]
+async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
+    params.only(&["limit", "cursor", "fields"])?;
+    let (limit, fields) = (params.limit()?, Fields::of(&params, &[Attachment::COLUMNS])?);
+    let rows = file_attachments::newest(&me.actor, app.store(), params.cursor()?, limit + 1).await?;
+    fields.page(page(rows, limit, |file| (file.created_at, file.id)))
+}
+
+/// Take a file off its task
+///
+/// Whoever may change the task may. Its content goes within a day, unless another task has the same.
+#[utoipa::path(delete, path = "/attachments/{id}", tag = "Attachments",
+    params(("id" = Uuid, Path, description = "The file")), responses((status = 204, description = "It is gone")))]
+async fn remove(State(app): State<App>, Id(id): Id, removal: Removal) -> Result<Response> {
+    removal.check(&app, ("file_attachment", id), &found(&app, &removal.0, id).await?).await?;
+    domain::files::take_off(app.store(), &removal.0.actor, id).await?;
+    Ok(answer::done())
 }
 
 async fn found(app: &App, me: &Signed, id: uuid::Uuid) -> Result<Attachment> {

@@ -71,7 +71,7 @@ fn is_upload(method: &str, path: &str) -> bool {
 
 /// Rows with a tag of their own. What can only be revoked or forgotten (sessions, tokens, browsers) is as it was read.
 fn honours_if_match(method: &str, path: &str) -> bool {
-    let rows = ["tasks", "watchers", "servers", "policies", "memories", "playbooks"];
+    let rows = ["tasks", "watchers", "servers", "policies", "memories", "playbooks", "attachments"];
     let kind = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
     method == "patch" || method == "delete" && rows.contains(&kind)
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     api::attachments::may_add,
     app::App,
+    body::SignedForm,
     download,
     fault::{Fault, Result},
     origin,
@@ -62,6 +63,14 @@ pub(crate) async fn add(State(app): State<App>, me: Signed, Id(id): Id, request:
         Ok(_) => Ok(Redirect::to(&format!("/tasks/{id}")).into_response()),
         Err(fault) => super::task::again(&app, me, id, fault).await,
     }
+}
+
+/// `POST /files/{id}/remove`: takes it off its task.
+pub(crate) async fn remove(State(app): State<App>, Id(id): Id, SignedForm(me, _): SignedForm) -> Result<Response> {
+    let task = found(&app, &me, id).await?.task_id;
+    domain::files::take_off(app.store(), &me.actor, id).await?;
+    let back = task.map_or_else(|| "/tasks".to_owned(), |task| format!("/tasks/{task}#files"));
+    Ok(Redirect::to(&back).into_response())
 }
 
 /// `GET /files/{id}/text`: a short text on a page, with what hides in it spelt out.

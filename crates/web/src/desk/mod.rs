@@ -95,6 +95,7 @@ fn work() -> Router<App> {
         .route("/tasks/{id}/files", post(files::add).layer(DefaultBodyLimit::disable()))
         .route("/files/{id}", get(files::content))
         .route("/files/{id}/text", get(files::text))
+        .route("/files/{id}/remove", post(files::remove))
         .route("/notifications", get(logs::notifications))
         .route("/notifications/read", post(logs::mark_read))
 }

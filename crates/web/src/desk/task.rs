@@ -213,7 +213,7 @@ fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
                 div {
                     section aria-labelledby="facts" { h2 #facts { "Facts" } (facts(view)) }
                     @if !view.before.is_empty() { section aria-labelledby="first" { h2 #first { "Needs first" } (graph::draw(task, &view.before)) } }
-                    section aria-labelledby="files" { h2 #files { "Files" } (file_list(&view.files)) (add_file(me, task)) }
+                    section aria-labelledby="files" { h2 #files { "Files" } (file_list(me, &view.files)) (add_file(me, task)) }
                     section #acts data-live="" aria-labelledby="act" { h2 #act { "What you can do" } (acts(me, task)) (promotion(view)) }
                 }
             }
@@ -332,7 +332,7 @@ fn add_file(me: &Reader, task: &Task) -> Markup {
     }
 }
 
-fn file_list(files: &[Attachment]) -> Markup {
+fn file_list(me: &Reader, files: &[Attachment]) -> Markup {
     if files.is_empty() {
         return empty(
             "No files.",
@@ -354,6 +354,7 @@ fn file_list(files: &[Attachment]) -> Markup {
                         p.small { a href={ "/files/" (file.id) "/text" } { "Look at it" } }
                     }
                     @if let Some(sum) = &file.hash_checksum { p.soft.small { "SHA-256 " code { (sum) } } }
+                    div.buttons { (button(me, &format!("/files/{}/remove", file.id), &[], "Remove", "quiet", &file.original_filename)) }
                 }
             }
         }

@@ -84,6 +84,8 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("get_tasks_id_runs", "/v1/tasks/{task}/runs", ""),
     ("get_tasks_id_attachments", "/v1/tasks/{task}/attachments", ""),
     ("post_tasks_id_attachments", "/v1/tasks/{task}/attachments?filename=a", "{}"),
+    ("get_attachments", "/v1/attachments", ""),
+    ("delete_attachments_id", "/v1/attachments/{none}", "{}"),
     ("get_attachments_id", "/v1/attachments/{none}", ""),
     ("get_attachments_id_content", "/v1/attachments/{none}/content", ""),
     ("get_approvals", "/v1/approvals", ""),

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::PermissionsExt, path::Path};
 
 use super::{super::health, Findings};
-use crate::{config::Config, open_files};
+use crate::{config::Config, open_files, shared_disk};
 
 /// Less than this is wrong, in bytes: the next write may fail.
 const LEAST_FREE: u64 = 100 << 20;
@@ -18,6 +18,7 @@ pub(super) fn look(config: &Config) -> Findings {
     let mut findings = Findings::default();
     folder(config, &mut findings);
     space(config, &mut findings);
+    shared(config, &mut findings);
     key(config, &mut findings);
     playbooks(config, &mut findings);
     address(config, &mut findings);
@@ -69,6 +70,15 @@ fn space(config: &Config, findings: &mut Findings) {
         } else {
             findings.well("disk space", said);
         }
+    }
+}
+
+/// SQLite's write-ahead log wants a disk of this machine.
+fn shared(config: &Config, findings: &mut Findings) {
+    let Some(file) = config.sqlite_file() else { return };
+    if let Some(kind) = shared_disk::kind(file) {
+        let (said, remedy) = shared_disk::trouble(kind, file);
+        findings.wrong("shared disk", said, remedy);
     }
 }
 

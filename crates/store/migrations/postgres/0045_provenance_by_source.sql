@@ -1,3 +1,0 @@
--- What came from a source is found by its source, and not by going through everybody's tasks of the time.
--- online
-CREATE INDEX CONCURRENTLY IF NOT EXISTS idx_task_provenance_source ON task_provenance(source, created_at, task_id);

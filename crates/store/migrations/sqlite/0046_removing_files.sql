@@ -1,0 +1,2 @@
+-- Nothing to do in the file: who may remove a file's row is decided by each connection's guards
+-- (crates/store/src/sqlite/guard_writes.sql).
