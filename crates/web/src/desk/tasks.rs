@@ -101,7 +101,8 @@ async fn list(app: &App, me: &Reader, params: &Params, status: Option<&str>, now
     let names = names(app, &me.actor, rows.iter().filter_map(|t| t.assigned_to)).await?;
     let is_chosen = priority.or(tag).is_some();
     let tag = tag.map(encode).unwrap_or_default();
-    let kept = [("status", status.unwrap_or_default()), ("priority", priority.unwrap_or_default()), ("tag", &tag)];
+    let kept =
+        [("status", status.unwrap_or_default()), ("priority", priority.unwrap_or_default()), ("tag", tag.as_str())];
     Ok(html! {
         @if is_chosen { p.soft { a href="/tasks" { "All tasks" } } }
         @else { (minor_tabs("Which tasks", "/tasks", "status", &FILTERS, status.unwrap_or_default())) }

@@ -96,6 +96,43 @@ async fn a_file_comes_in_and_goes_out_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn a_file_is_taken_off_by_whoever_may_change_the_task() {
+    let (house, ada) = House::with_ada().await;
+    let [bob, eve] = [house.add_user(ada, "bob", "user").await, house.add_user(ada, "eve", "user").await];
+    let task = task(&house, bob).await;
+    let browser = house.browser(bob).await;
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        let answer =
+            post(&browser, &format!("/v1/tasks/{task}/attachments?filename={name}"), "x/y", Body::from(name)).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        made.push(answer);
+    }
+    let first = browser.get("/v1/attachments?limit=2&fields=filename").await.json();
+    assert_eq!(first["data"], json!([{"filename": "c"}, {"filename": "b"}]));
+    let rest = browser.get(&format!("/v1/attachments?cursor={}", first["next"].as_str().unwrap())).await.json();
+    assert_eq!((&rest["data"][0]["filename"], &rest["next"]), (&json!("a"), &json!(null)));
+    let [path, tag] = ["location", "etag"].map(|name| made[0].header(name).to_owned());
+    let remove = async |whose: &Browser<'_>, tag: &str| {
+        let request = whose.request(Method::DELETE, &path).header("x-steward-csrf", "1").header("if-match", tag);
+        house.send(request.body(Body::empty()).unwrap()).await.status
+    };
+    let stranger = house.browser(eve).await;
+    assert_eq!(stranger.get("/v1/attachments").await.json()["data"], json!([]));
+    assert_eq!(remove(&stranger, "*").await, StatusCode::NOT_FOUND);
+    assert_eq!(remove(&browser, "\"other\"").await, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(remove(&browser, &tag).await, StatusCode::NO_CONTENT);
+    assert_eq!(browser.get(&path).await.status, StatusCode::NOT_FOUND);
+    // On the task's page.
+    let id = made[1].header("location").rsplit('/').next().unwrap().to_owned();
+    let place = format!("/files/{id}/remove");
+    assert!(browser.get(&format!("/tasks/{task}")).await.text.contains(&place));
+    assert_eq!(browser.post(&place, &[]).await.status, StatusCode::SEE_OTHER);
+    let left = browser.get(&format!("/v1/tasks/{task}/attachments")).await.json();
+    assert_eq!((left["data"].as_array().unwrap().len(), &left["data"][0]["filename"]), (1, &json!("c")));
+}
+
+#[tokio::test]
 async fn a_part_is_given_as_http_says() {
     let (house, ada) = House::with_ada().await;
     let (browser, task) = (house.browser(ada).await, task(&house, ada).await);
