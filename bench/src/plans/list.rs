@@ -58,7 +58,19 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("audit_trail/counts", Whole("counts the trail for a check of the chain")),
     (
         "audit_trail/list",
-        Page(Admin, &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20", "NULL", "NULL"]),
+        Page(
+            Admin,
+            &[
+                "'9999-12-30'",
+                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+                "20",
+                "NULL",
+                "NULL",
+                "NULL",
+                "NULL",
+                "'0001-01-01'",
+            ],
+        ),
     ),
     (
         "audit_trail/list_of_entity",

@@ -99,12 +99,53 @@ pub async fn page(
     cursor: Option<Cursor>,
     limit: i64,
 ) -> Result<Vec<AuditRow>> {
-    let mut params = from_place(cursor, limit);
+    filtered(actor, on, &Filter { entity_type, entity_id, ..Filter::default() }, cursor, limit).await
+}
+
+/// Which changes; what is none is not asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Filter<'a> {
+    /// Of this kind of row.
+    pub entity_type: Option<&'a str>,
+    /// Of this row.
+    pub entity_id: Option<Uuid>,
+    /// By this user.
+    pub user_id: Option<Uuid>,
+    /// Of this kind: `task_created`, `approval_updated` …
+    pub action: Option<&'a str>,
+    /// Then or later …
+    pub from: Option<Timestamp>,
+    /// … and before then.
+    pub to: Option<Timestamp>,
+}
+
+/// The newest rows the actor may see that pass the filter, from a place on, at most `limit`.
+pub async fn filtered(
+    actor: &Actor,
+    on: impl Run,
+    filter: &Filter<'_>,
+    cursor: Option<Cursor>,
+    limit: i64,
+) -> Result<Vec<AuditRow>> {
+    let Filter { entity_type, entity_id, user_id, action, from, to } = *filter;
+    // Neither kind of word has a NUL, and PostgreSQL takes none.
+    if [entity_type, action].into_iter().flatten().any(|word| word.contains('\0')) {
+        return Ok(Vec::new());
+    }
+    // An end is the place that a walk begins at, as a cursor is.
+    let end = to.map(|to| (to, Uuid::nil()));
+    let mut params = from_place(cursor.into_iter().chain(end).min(), limit);
     params.extend([entity_type.into(), entity_id.into()]);
     // Whoever sees all of the trail walks it by time; a text of its own keeps that apart from one entity's few rows.
-    let of_one = entity_type.is_some() && entity_id.is_some();
-    on.list(actor, if of_one { &LIST_OF_ENTITY } else { &LIST }, params).await
+    if entity_type.is_some() && entity_id.is_some() && user_id.is_none() && action.is_none() && from.is_none() {
+        return on.list(actor, &LIST_OF_ENTITY, params).await;
+    }
+    params.extend([user_id.into(), action.into(), from.unwrap_or(BEGINNING).into()]);
+    on.list(actor, &LIST, params).await
 }
+
+/// Before every row: the year 1, which both databases hold and sort.
+const BEGINNING: Timestamp = Timestamp::constant(-62_135_596_800, 0);
 
 /// Links of the chain with their rows, from behind a position on, at most `limit` (0–1000).
 pub async fn links(actor: &Actor, on: impl Run, after: i64, limit: i64) -> Result<Vec<Link>> {

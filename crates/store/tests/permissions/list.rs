@@ -269,6 +269,7 @@ pub const VERBS: &[&str] = &[
     "events.visible (the task)",
     "audit_trail.list (the task's)",
     "audit_trail.list (the creator's session)",
+    "audit_trail.filtered (the task's)",
     "audit_trail.links",
     "audit_trail.page (the task's)",
     "audit_trail.positions",

@@ -309,6 +309,16 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
 
         "activity.levels" => seen(!activity::levels(me, tx).await?.is_empty()),
         "activity.flow" => seen(!activity::flow(me, tx, in_seconds(-86_400)).await?.is_empty()),
+        "audit_trail.filtered (the task's)" => {
+            let filter = audit_trail::Filter {
+                entity_type: Some("task"),
+                from: Some(jiff::Timestamp::UNIX_EPOCH),
+                ..audit_trail::Filter::default()
+            };
+            seen(
+                audit_trail::filtered(me, tx, &filter, None, 1000).await?.iter().any(|row| row.entity_id == Some(task)),
+            )
+        }
         "audit_trail.list (the task's)" => {
             seen(!audit_trail::list(me, tx, Some("task"), Some(task), 10).await?.is_empty())
         }

@@ -2,7 +2,7 @@
 
 use axum::{extract::State, response::Response};
 use store::{
-    audit_trail::{self, AuditRow, ChainReport},
+    audit_trail::{self, AuditRow, ChainReport, Filter},
     users,
     value::FromRow,
 };
@@ -30,13 +30,24 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(get, path = "/audit", tag = "Audit", params(
     ("entity_type" = Option<String>, Query, description = "Changes of this kind of row: `task`, `approval`, `user` …"),
     ("entity_id" = Option<Uuid>, Query, description = "Changes of this row"),
+    ("user_id" = Option<Uuid>, Query, description = "Changes by this user"),
+    ("action" = Option<String>, Query, description = "Changes of this kind, as a row's `action` names it"),
+    ("from" = Option<Timestamp>, Query, description = "Changes of then and later"),
+    ("to" = Option<Timestamp>, Query, description = "Changes from before then"),
     Page,
 ), responses((status = 200, description = "A page of changes", body = List<AuditRow>)))]
 async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
-    params.only(&["entity_type", "entity_id", "limit", "cursor", "fields"])?;
+    params.only(&["entity_type", "entity_id", "user_id", "action", "from", "to", "limit", "cursor", "fields"])?;
     let (limit, fields) = (params.limit()?, Fields::of(&params, &[AuditRow::COLUMNS])?);
-    let (kind, id) = (params.get("entity_type"), params.id("entity_id")?);
-    let rows = audit_trail::page(&me.actor, app.store(), kind, id, params.cursor()?, limit + 1).await?;
+    let filter = Filter {
+        entity_type: params.get("entity_type"),
+        entity_id: params.id("entity_id")?,
+        user_id: params.id("user_id")?,
+        action: params.get("action"),
+        from: params.time("from")?,
+        to: params.time("to")?,
+    };
+    let rows = audit_trail::filtered(&me.actor, app.store(), &filter, params.cursor()?, limit + 1).await?;
     fields.page(page(rows, limit, |row| (row.created_at, row.id)))
 }
 

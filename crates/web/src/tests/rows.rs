@@ -327,6 +327,11 @@ async fn a_filtered_list_s_pages_are_full() {
     let page = client.get(&format!("/tasks?priority=critical&limit=1&cursor={next}")).await.text;
     assert!(page.contains("task 0<") && !page.contains("cursor="), "{page}");
     assert!(client.get("/tasks?tag=none").await.text.contains("No task matches"));
+    let audit = format!("/v1/audit?action=task_created&user_id={ada}&limit=2&fields=action");
+    let made = json!([{"action": "task_created"}, {"action": "task_created"}]);
+    assert_eq!(client.get(&format!("{audit}&from=2020-01-01T00:00:00Z")).await.json()["data"], made);
+    assert_eq!(client.get(&format!("{audit}&to=2020-01-01T00:00:00Z")).await.json()["data"], json!([]));
+    assert_eq!(client.get(&format!("{audit}&from=2099-01-01T00:00:00Z")).await.json()["data"], json!([]));
 }
 
 #[tokio::test]
