@@ -82,6 +82,7 @@ async fn every_statement_is_prepared_on_both_and_answers_the_structs_columns() {
             let further: &[&str] = match name {
                 "approvals/call" => &["edited_arguments", "edited_sha256"],
                 "tasks/search" => &["title_marked", "description_marked"],
+                "system_logs/search" => &["marked"],
                 _ => &[],
             };
             assert_eq!(&answers[columns.len()..], further, "{name} answers nothing that is not read");

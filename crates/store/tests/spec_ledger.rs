@@ -93,12 +93,17 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 fn test_functions() -> BTreeSet<String> {
     let attribute =
         Regex::new(r"#\[(?:tokio::)?test(?:\([^\]]*\))?\]\s*(?:#\[[^\]]*\]\s*)*(?:async )?fn (\w+)").unwrap();
+    // A scenario that is run on each engine is a test by its own name.
+    let on_both = Regex::new(r"on_both!\(([\w\s,]+)\)").unwrap();
     let mut files = Vec::new();
     sources(&root().join("crates"), &mut files);
     let mut functions = BTreeSet::new();
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         functions.extend(attribute.captures_iter(&text).map(|c| c[1].to_owned()));
+        for list in on_both.captures_iter(&text) {
+            functions.extend(list[1].split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+        }
     }
     functions
 }
