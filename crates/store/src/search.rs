@@ -221,8 +221,10 @@ pub(crate) fn mark(text: &str, found: &[Piece]) -> Vec<Piece> {
         let rest = &text[place..];
         let hit = hits.iter().find(|hit| {
             rest.strip_prefix(**hit).is_some_and(|after| {
-                !(is_inside(before) && is_inside(hit.chars().next()))
-                    && !(is_inside(hit.chars().last()) && is_inside(after.chars().next()))
+                // Within a word it is none.
+                let begins_inside = is_inside(before) && is_inside(hit.chars().next());
+                let ends_inside = is_inside(hit.chars().last()) && is_inside(after.chars().next());
+                !begins_inside && !ends_inside
             })
         });
         let Some(hit) = hit else {
