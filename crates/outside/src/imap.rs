@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use async_imap::{Authenticator, Client, Session, extensions::idle::IdleResponse};
+use async_imap::{Authenticator, Client, Session, types::UnsolicitedResponse};
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use rustls::pki_types::ServerName;
@@ -16,6 +16,9 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{Kind, Result, Trouble, address::Reach, tls};
+
+#[cfg(test)]
+mod tests;
 
 /// To connect to one address.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -196,6 +199,8 @@ impl Mailbox {
         let same = known.filter(|k| k.validity == self.validity);
         let after = same.map_or(0, |k| k.uid);
         let what = "the mail server";
+        // What was announced until here this look finds; what is announced from here on, `wait` takes for a reason to look again.
+        while self.session.unsolicited_responses.try_recv().is_ok() {}
         let query = if same.is_some() {
             format!("UID {}:*", after.saturating_add(1))
         } else {
@@ -269,19 +274,35 @@ impl Mailbox {
     }
 
     /// Waits until something may have arrived, at most `longest`. Answers the mailbox, and whether it waited for the
-    /// server's word: where the server can't say, the caller looks from time to time.
+    /// server's word: where the server can't say, the caller looks from time to time. A server says a thing once: what it
+    /// said while the mailbox was looked at, or before it began to wait with us, ends the wait at once.
     pub async fn wait(self, longest: Duration) -> Result<(Self, bool)> {
         if !self.can_idle {
             return Ok((self, false));
         }
         let Self { session, validity, can_idle, max_bytes, .. } = self;
         let what = "the mail server";
+        let said = session.unsolicited_responses.clone();
+        // The library keeps but so many, and lets go of the rest: where it is full, a mail may be among what was lost.
+        let is_news = || {
+            let mut news = said.is_full();
+            while let Ok(one) = said.try_recv() {
+                news |= matches!(one, UnsolicitedResponse::Exists(_) | UnsolicitedResponse::Recent(1..));
+            }
+            news
+        };
+        if is_news() {
+            return Ok((Self { session, validity, next_uid: None, can_idle, max_bytes }, true));
+        }
         let mut idle = session.idle();
         within(what, idle.init()).await?;
-        let (waiting, _interrupt) = idle.wait_with_timeout(longest);
-        match waiting.await {
-            Ok(IdleResponse::NewData(_) | IdleResponse::Timeout | IdleResponse::ManualInterrupt) => {}
-            Err(e) => return Err(Trouble::passing(format!("{what} broke off ({})", short(&e)))),
+        if !is_news() {
+            let (waiting, _interrupt) = idle.wait_with_timeout(longest);
+            // The library begins to count anew whenever the server says that it is still there.
+            match timeout(longest, waiting).await {
+                Ok(Err(e)) => return Err(Trouble::passing(format!("{what} broke off ({})", short(&e)))),
+                Ok(Ok(_)) | Err(_) => {}
+            }
         }
         let session = within(what, idle.done()).await?;
         Ok((Self { session, validity, next_uid: None, can_idle, max_bytes }, true))
