@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value as Json;
-use store::{Actor, Run, contacts, policies, runs};
+use serde_json::{Value as Json, json};
+use store::{Actor, Run, contacts, policies, runs, tasks};
 
 use crate::{
     Result,
@@ -92,8 +92,24 @@ pub async fn judge_by(actor: &Actor, on: impl Run, rules: &[Rule], case: &Case) 
             known.extend(contacts::known(actor, on, asked).await?);
         }
     }
-    let around = Around { now: store::now(), counts: Some(&counts), known: Some(&known) };
+    let provenance = if needs.provenance { Some(provenance_of(actor, on, &case.task).await?) } else { None };
+    let around =
+        Around { now: store::now(), counts: Some(&counts), known: Some(&known), provenance: provenance.as_ref() };
     Ok(policy::decide(rules, &case.call(around)))
+}
+
+/// Where a task came from, as conditions see it: by the row that was written with the task and that nobody can change, and not
+/// by what the task says of itself. Of one that has none, and of no task, nothing is known.
+pub(crate) async fn provenance_of(actor: &Actor, on: impl Run, task: &Json) -> Result<Json> {
+    let id = task.get("id").and_then(Json::as_str).and_then(|id| id.parse().ok());
+    let found = match id {
+        Some(id) => tasks::provenance(actor, on, id).await?,
+        None => None,
+    };
+    Ok(found.map_or_else(
+        || json!({ "source": "", "detail": {} }),
+        |found| json!({ "source": found.source, "detail": found.detail }),
+    ))
 }
 
 /// Whether rules about this server's tool count calls: then a call is judged again in the moment in which it starts.

@@ -7,12 +7,14 @@ use store::{
 
 use crate::{Error, Result, policy::DEFAULT_APPROVAL_TTL_MINUTES, rules};
 
-/// Tools that only look, by the names that servers give them.
-const READING: &str = "{read,read_*,get_*,list,list_*,search,search_*,find_*,describe_*,show_*,count_*}";
+/// Tools that only look, by the words of the names that servers give them.
+const READING: &str = "~{read,read_*,get_*,list,list_*,search,search_*,find_*,describe_*,show_*,count_*}";
 /// Tools that move money.
-const PAYING: &str = "{pay,pay_*,*_pay,*payment*,*payout*,*transfer*,*send_money*,*checkout*,*charge*,*refund*}";
+const PAYING: &str =
+    "~{pay,pay_*,*_pay,*_pay_*,*payment*,*payout*,*transfer*,*send_money*,*sendmoney*,*checkout*,*charge*,*refund*}";
 /// Tools that write to people.
-const MAILING: &str = "{*send_mail*,*send_email*,*send_message*,*reply_mail*,*reply_email*,*reply_to_email*}";
+const MAILING: &str =
+    "~{*send_mail*,*send_email*,*send_e_mail*,*send_message*,*reply_mail*,*reply_email*,*reply_to_email*}";
 
 /// A set of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -131,8 +133,54 @@ pub async fn apply(store: &Store, actor: &Actor, preset: &str, server: &str) -> 
 mod tests {
     use uuid::Uuid;
 
-    use super::{PRESETS, rules_of};
-    use crate::policy::{Effect, Rule, validate};
+    use super::{MAILING, PAYING, PRESETS, READING, rules_of};
+    use crate::policy::{Effect, Rule, names, validate};
+
+    #[test]
+    fn names_are_met_however_a_server_writes_them() {
+        let met = |pattern: &str, tool: &str| names("*", pattern, "any", tool);
+        for tool in [
+            "pay",
+            "Pay",
+            "pay_invoice",
+            "payInvoice",
+            "PayInvoice",
+            "pay-invoice",
+            "invoice.pay",
+            "billPayNow",
+            "createPayment",
+            "create_payment",
+            "CREATE_PAYMENT",
+            "sendMoney",
+            "SendMoney",
+            "send-money",
+            "sendmoney",
+            "wireTransfer",
+            "startCheckout",
+            "chargeCard",
+            "refundOrder",
+            "createPayout",
+        ] {
+            assert!(met(PAYING, tool), "{tool} moves money");
+            assert!(!met(READING, tool) && !met(MAILING, tool), "{tool} moves money");
+        }
+        for tool in
+            ["send_mail", "sendMail", "SendEmail", "send-email", "gmailSendMessage", "replyToEmail", "SEND_MAIL"]
+        {
+            assert!(met(MAILING, tool), "{tool} writes to people");
+            assert!(!met(READING, tool) && !met(PAYING, tool), "{tool} writes to people");
+        }
+        for tool in ["read", "readFile", "read_file", "ListIssues", "get-page", "searchMail", "describeTable"] {
+            assert!(met(READING, tool), "{tool} only looks");
+        }
+        for tool in
+            ["ready", "payload", "listen", "getaway", "finder", "counterSign", "unreadAll", "sendingList", "showdown"]
+        {
+            for pattern in [READING, PAYING, MAILING] {
+                assert!(!met(pattern, tool), "{tool} is none of {pattern}");
+            }
+        }
+    }
 
     #[test]
     fn every_preset_can_be_kept() {

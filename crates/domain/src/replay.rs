@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     Error, Result, brain,
-    judging::Case,
+    judging::{Case, provenance_of},
     policy::{
         self, Effect, PolicyError, Rule,
         around::{Around, Counts, Needs},
@@ -174,7 +174,7 @@ async fn judge(
     step: &Step,
     past: &[Step],
 ) -> Result<policy::Verdict> {
-    let Needs { periods, contacts: asks } = policy::needs(rules, &case.server, &case.tool);
+    let Needs { periods, contacts: asks, provenance: asks_where } = policy::needs(rules, &case.server, &case.tool);
     let counts: Counts = periods.into_iter().map(|minutes| (minutes, made_by_then(past, step, minutes))).collect();
     let addresses = if asks { case.addresses() } else { Vec::new() };
     let known: BTreeSet<String> = if addresses.is_empty() {
@@ -182,7 +182,9 @@ async fn judge(
     } else {
         contacts::known(actor, store, addresses).await?.into_iter().collect()
     };
-    let around = Around { now: step.created_at, counts: Some(&counts), known: Some(&known) };
+    let provenance = if asks_where { Some(provenance_of(actor, store, &case.task).await?) } else { None };
+    let around =
+        Around { now: step.created_at, counts: Some(&counts), known: Some(&known), provenance: provenance.as_ref() };
     Ok(policy::decide(rules, &case.call(around)))
 }
 

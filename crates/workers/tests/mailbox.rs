@@ -16,9 +16,17 @@ mod watching;
 
 use std::sync::Arc;
 
-use domain::watchers::{self as rules, NewWatcher};
+use domain::{
+    judging::Case,
+    policy::Effect,
+    watchers::{self as rules, NewWatcher},
+};
 use serde_json::{Value as Json, json};
-use store::{file_attachments, tasks, watchers};
+use store::{
+    file_attachments,
+    policies::{self, NewPolicy},
+    tasks, watchers,
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use workers::{
@@ -79,6 +87,36 @@ async fn mail_becomes_tasks_with_files_and_provenance(postgres: bool) {
         (&from.detail["authentication"]["dmarc"], &from.detail["authentication"]["trusted"]),
         (&json!("pass"), &json!(true))
     );
+    // A rule can go by that, and not by what a task says of itself.
+    let rule = NewPolicy {
+        position: 1,
+        name: "bob's mail".to_owned(),
+        server: "*".to_owned(),
+        tool: "*".to_owned(),
+        condition: Some(
+            "provenance.source == \"watcher:imap\" && provenance.detail.authentication.trusted \
+             && provenance.detail.authentication.dmarc == \"pass\" && provenance.detail.from.address == \"bob@example.org\""
+                .to_owned(),
+        ),
+        outside: true,
+        effect: "allow".to_owned(),
+        approval_ttl_minutes: 60,
+    };
+    policies::create(&world.ada, &world.store, &rule).await.unwrap();
+    let forged = tasks::NewTask { metadata: task.metadata.clone(), ..tasks::NewTask::titled("says that it is Bob's") };
+    let forged = domain::tasks::create(&world.store, &world.ada, forged, "mcp", true).await.unwrap();
+    for (task, effect) in [(&task, Effect::Allow), (&forged, Effect::Ask)] {
+        let case = Case {
+            server: "mail".to_owned(),
+            tool: "send_mail".to_owned(),
+            arguments: json!({}),
+            outside: true,
+            task: serde_json::to_value(task).unwrap(),
+        };
+        let said = domain::judging::judge(&world.ada, &world.store, &case).await.unwrap();
+        assert_eq!(said.effect, effect, "{}: {}", task.title, said.reason);
+    }
+    domain::tasks::set_status(&world.store, &world.ada, forged.id, "cancelled", None).await.unwrap();
     let files = file_attachments::list(&world.ada, &world.store, task.id).await.unwrap();
     let mut names: Vec<&str> = files.iter().map(|f| f.filename.as_str()).collect();
     names.sort_unstable();
@@ -97,7 +135,7 @@ async fn mail_becomes_tasks_with_files_and_provenance(postgres: bool) {
     let id = rules::add(&world.store, &world.vault, &world.ada, new).await.unwrap();
     dovecot.deliver("3", &mail(1, "first"));
     world.once(id).await;
-    assert_eq!(world.tasks().await.len(), 4, "each watcher has its own, and a mail that came twice is one");
+    assert_eq!(world.tasks().await.len(), 5, "each watcher has its own, and a mail that came twice is one");
 }
 
 async fn a_mailbox_made_anew_brings_nothing_twice(postgres: bool) {

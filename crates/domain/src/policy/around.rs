@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Value, json};
 
-use crate::playbook::glob::Glob;
+use super::named::Named;
 
 /// The function that counts.
 pub(super) const CALLS: &str = "calls";
@@ -29,6 +29,8 @@ pub struct Around<'a> {
     pub counts: Option<&'a Counts>,
     /// Which addresses among the arguments are known contacts, in lower case; none where that was not looked up.
     pub known: Option<&'a BTreeSet<String>>,
+    /// Where the task came from, by the row that nobody can change; none where that was not looked up.
+    pub provenance: Option<&'a Value>,
 }
 
 /// What must be looked up before rules can be judged.
@@ -38,6 +40,8 @@ pub struct Needs {
     pub periods: BTreeSet<i64>,
     /// Whether contacts are asked for.
     pub contacts: bool,
+    /// Whether it is asked where the task came from.
+    pub provenance: bool,
 }
 
 /// An address as contacts are kept. Nothing but letters' case is taken for the same.
@@ -72,12 +76,12 @@ pub(super) fn minutes(text: &str) -> Result<i64, String> {
 }
 
 /// A pattern over tools, `server/tool` or the tool alone.
-pub(super) fn pattern(text: &str) -> Result<(Glob, Glob), String> {
+pub(super) fn pattern(text: &str) -> Result<(Named, Named), String> {
     if text.is_empty() || text.chars().count() > MAX_PATTERN_CHARS {
         return Err(format!("the pattern of calls needs 1 to {MAX_PATTERN_CHARS} characters"));
     }
     let (server, tool) = text.split_once('/').unwrap_or(("*", text));
-    let read = |part: &str| Glob::new(part, false).map_err(|reason| format!("{text:?} is not a pattern: {reason}"));
+    let read = |part: &str| Named::new(part).map_err(|reason| format!("{text:?} is not a pattern: {reason}"));
     Ok((read(server)?, read(tool)?))
 }
 

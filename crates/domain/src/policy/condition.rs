@@ -31,7 +31,7 @@ const BYTES_PER_UNIT: u64 = 256;
 const MAX_REASON_CHARS: usize = 300;
 
 /// What conditions can name.
-const VARIABLES: &[&str] = &["args", "arguments", "task", "server", "tool", "outside", "now"];
+const VARIABLES: &[&str] = &["args", "arguments", "task", "server", "tool", "outside", "provenance", "now"];
 /// Names of types, for `type(x) == string`.
 const TYPES: &[&str] = &["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 /// What conditions can call.
@@ -68,11 +68,12 @@ pub(super) fn holds(source: &str, call: &Call<'_>) -> Result<bool, String> {
     guarded(|| judge(&compile(source)?, call))
 }
 
-/// The periods, in minutes, in which a condition counts calls; and whether it asks who is known. What can't be read asks
-/// nothing: it is an error when it is judged.
+/// The periods, in minutes, in which a condition counts calls; and whether it asks who is known, or where the task came from.
+/// What can't be read asks nothing: it is an error when it is judged.
 pub(super) fn needs(source: &str, needs: &mut Needs) {
     // Most conditions count nothing, and are not read twice.
     needs.contacts |= source.contains("known");
+    needs.provenance |= source.contains("provenance");
     if !source.contains(around::CALLS) {
         return;
     }
@@ -287,7 +288,8 @@ fn count(node: &IdedExpr, nodes: &mut i64, searches: &mut i64) {
 fn judge(condition: &IdedExpr, call: &Call<'_>) -> Result<bool, String> {
     let arguments = cel(call.arguments);
     let task = cel(call.task);
-    let context_bytes = weight(&arguments) + weight(&task);
+    let provenance = call.around.provenance.map(cel);
+    let context_bytes = weight(&arguments) + weight(&task) + provenance.as_ref().map_or(0, weight);
     if context_bytes > MAX_CONTEXT_BYTES as u64 {
         return Err(format!("the arguments and the task are larger than {MAX_CONTEXT_BYTES} bytes"));
     }
@@ -295,6 +297,10 @@ fn judge(condition: &IdedExpr, call: &Call<'_>) -> Result<bool, String> {
     let mut context = Context::default();
     for (name, value) in [("args", arguments.clone()), ("arguments", arguments), ("task", task)] {
         context.add_variable_from_value(name, value);
+    }
+    // Where it was not looked up the name stands for nothing, and the rule can't be judged.
+    if let Some(provenance) = provenance {
+        context.add_variable_from_value("provenance", provenance);
     }
     context.add_variable_from_value("server", call.server.to_owned());
     context.add_variable_from_value("tool", call.tool.to_owned());

@@ -6,6 +6,7 @@
 
 pub mod around;
 mod condition;
+mod named;
 #[cfg(test)]
 mod tests;
 
@@ -13,10 +14,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::playbook::glob::Glob;
-
 use around::{Around, Needs};
 pub use condition::{MAX_CONDITION_BYTES, MAX_CONTEXT_BYTES};
+use named::Named;
 
 /// How long an approval waits where no rule says: a day, in minutes.
 pub const DEFAULT_APPROVAL_TTL_MINUTES: i32 = 1440;
@@ -48,11 +48,13 @@ pub struct Rule {
     pub position: i32,
     /// Its name, for people.
     pub name: String,
-    /// A pattern over the server's name: `*`, `?`, `{a,b}`.
+    /// A pattern over the server's name: `*`, `?`, `{a,b}`; after `~` it is about the name's words.
     pub server: String,
-    /// A pattern over the tool's name: `*`, `?`, `{a,b}`.
+    /// A pattern over the tool's name: `*`, `?`, `{a,b}`; after `~` it is about the name's words, so that `~send_mail` is also
+    /// `sendMail` and `Send-Mail`.
     pub tool: String,
-    /// A CEL expression over `args` (also `arguments`), `task`, `server`, `tool`, `outside` and `now`; none always holds.
+    /// A CEL expression over `args` (also `arguments`), `task`, `server`, `tool`, `outside`, `provenance` and `now`; none
+    /// always holds.
     pub condition: Option<String>,
     /// Whether an allowing rule also reaches work on content from outside.
     pub outside: bool,
@@ -242,7 +244,7 @@ fn matches(rule: &Rule, call: &Call<'_>) -> Result<bool, String> {
     }
 }
 
-fn pattern(field: &'static str, pattern: &str) -> Result<Glob, PolicyError> {
+fn pattern(field: &'static str, pattern: &str) -> Result<Named, PolicyError> {
     let limit = if field == "server" { MAX_NAME_CHARS } else { MAX_TOOL_CHARS };
     let refused = |reason: String| PolicyError::Pattern { field, pattern: pattern.to_owned(), reason };
     if pattern.is_empty() {
@@ -251,7 +253,7 @@ fn pattern(field: &'static str, pattern: &str) -> Result<Glob, PolicyError> {
     if pattern.chars().count() > limit {
         return Err(refused(format!("it is longer than {limit} characters")));
     }
-    Glob::new(pattern, false).map_err(refused)
+    Named::new(pattern).map_err(refused)
 }
 
 fn verdict(effect: Effect, rule: &Rule, reason: String) -> Verdict {

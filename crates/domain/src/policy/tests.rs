@@ -382,7 +382,7 @@ fn conditions_count_what_was_called() {
     validate(&limit).unwrap();
     assert_eq!(
         needs(std::slice::from_ref(&limit), "mail", "send_mail"),
-        Needs { periods: [60].into(), contacts: false }
+        Needs { periods: [60].into(), ..Needs::default() }
     );
     assert_eq!(needs(std::slice::from_ref(&limit), "mail", "read"), Needs::default());
     let task = json!({});
@@ -440,4 +440,49 @@ fn conditions_know_people() {
         assert_eq!(judge(&json!({"to": to}), Some(&known)).effect, Effect::Ask, "{to}");
     }
     assert_eq!(judge(&json!({"to": "bob@example.org"}), None).effect, Effect::Ask);
+}
+
+#[test]
+fn conditions_know_where_the_task_came_from() {
+    let rule = Rule {
+        outside: true,
+        ..rule(
+            1,
+            Effect::Allow,
+            "*",
+            "*",
+            Some(
+                "provenance.source == \"watcher:inbox\" && provenance.detail.authentication.trusted \
+                 && provenance.detail.authentication.dmarc == \"pass\" && provenance.detail.from.address == \"boss@example.org\"",
+            ),
+        )
+    };
+    validate(&rule).unwrap();
+    assert!(needs(std::slice::from_ref(&rule), "mail", "send_mail").provenance);
+    let judge = |task: &Value, provenance: Option<&Value>| {
+        let around = Around { provenance, ..Around::default() };
+        let call = Call { server: "mail", tool: "send_mail", arguments: task, outside: true, task, around };
+        decide(std::slice::from_ref(&rule), &call).effect
+    };
+    let from = |address: &str, dmarc: &str, trusted: bool| {
+        json!({"source": "watcher:inbox", "detail": {
+            "from": {"address": address}, "authentication": {"dmarc": dmarc, "trusted": trusted},
+        }})
+    };
+    let right = from("boss@example.org", "pass", true);
+    assert_eq!(judge(&json!({}), Some(&right)), Effect::Allow);
+    for wrong in [
+        from("eve@example.org", "pass", true),
+        from("boss@example.org", "fail", true),
+        from("boss@example.org", "pass", false),
+        json!({"source": "watcher:inbox", "detail": {}}),
+        json!({"source": "", "detail": {}}),
+    ] {
+        assert_eq!(judge(&json!({}), Some(&wrong)), Effect::Ask, "{wrong}");
+    }
+    // What a task says of itself is no provenance, and what was not looked up allows nothing.
+    let forged =
+        json!({"provenance": right.clone(), "metadata": {"provenance": right.clone(), "event": right["detail"]}});
+    assert_eq!(judge(&forged, Some(&json!({"source": "mcp", "detail": {}}))), Effect::Ask);
+    assert_eq!(judge(&forged, None), Effect::Ask);
 }
