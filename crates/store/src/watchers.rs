@@ -40,6 +40,16 @@ row! {
     }
 }
 
+row! {
+    /// An event that was noted.
+    pub struct KnownEvent {
+        /// Its key.
+        pub event_key: String,
+        /// The task that was made of it; none where it made none, or the task is gone.
+        pub task_id: Option<Uuid>,
+    }
+}
+
 statements! {
     CREATE: Watcher = "watchers/create";
     LIST: Watcher = "watchers/list";
@@ -51,7 +61,7 @@ statements! {
     DELETE: Watcher = "watchers/delete";
     ADD_EVENT: Watcher = "watcher_events/create";
     KNOWN: Scalar<bool> = "watcher_events/known";
-    KNOWN_KEYS: Scalar<String> = "watcher_events/known_keys";
+    KNOWN_KEYS: KnownEvent = "watcher_events/known_keys";
     PUT_CURSOR: Watcher = "watcher_cursors/put";
     GET_CURSOR: Scalar<Json> = "watcher_cursors/get";
 }
@@ -119,10 +129,9 @@ pub async fn known(actor: &Actor, on: impl Run, watcher_id: Uuid, source: &str, 
     Ok(on.one::<Scalar<bool>>(actor, &KNOWN, vec![watcher_id.into(), source.into(), fingerprint.into()]).await?.0)
 }
 
-/// Those of the keys under which an event was noted.
-pub async fn known_keys(actor: &Actor, on: impl Run, watcher_id: Uuid, keys: Vec<String>) -> Result<Vec<String>> {
-    let found: Vec<Scalar<String>> = on.list(actor, &KNOWN_KEYS, vec![watcher_id.into(), keys.into()]).await?;
-    Ok(found.into_iter().map(|s| s.0).collect())
+/// The events that were noted under these keys, each with its task.
+pub async fn known_keys(actor: &Actor, on: impl Run, watcher_id: Uuid, keys: Vec<String>) -> Result<Vec<KnownEvent>> {
+    on.list(actor, &KNOWN_KEYS, vec![watcher_id.into(), keys.into()]).await
 }
 
 /// Keeps how far the watcher has come.

@@ -34,6 +34,7 @@ use watching::World;
 
 on_both!(
     a_note_becomes_a_task_once_and_is_handed_on,
+    of_many_notes_at_once_each_knows_its_task,
     a_moved_note_decides_as_its_owner,
     what_is_not_the_owners_word_decides_nothing,
     what_wants_more_than_a_moved_note_waits_for_the_desk,
@@ -166,6 +167,31 @@ async fn a_note_becomes_a_task_once_and_is_handed_on(postgres: bool) {
     fs::rename(world.dir.path().join("away"), &vault.root).unwrap();
     world.once(id).await;
     assert_eq!(world.watcher(id).await.last_error, None);
+}
+
+async fn of_many_notes_at_once_each_knows_its_task(postgres: bool) {
+    let world = World::new(postgres).await;
+    let vault = Vault::new(world.dir.path().join("Vault"));
+    let id = world.add("vault", vault.config(), None).await;
+    // More than a list of the newest tasks shows.
+    const NOTES: usize = 203;
+    for n in 0..NOTES {
+        vault.put(&format!("Needs_Action/n{n}.md"), &format!("# Note {n}"), 60);
+    }
+    world.once(id).await;
+    let began = std::time::Instant::now();
+    while !vault.names("Needs_Action").is_empty() {
+        assert!(began.elapsed() < common::PATIENCE, "{} notes are left", vault.names("Needs_Action").len());
+        world.once(id).await;
+    }
+    let names = vault.names("In_Progress");
+    assert_eq!(names.len(), NOTES);
+    for name in names {
+        let text = vault.read(&format!("In_Progress/{name}"));
+        let task = text.lines().find_map(|line| line.strip_prefix("steward_task: ")).unwrap().parse().unwrap();
+        let task = tasks::get(&world.ada, &world.store, task).await.unwrap().unwrap();
+        assert_eq!(task.metadata["event"]["note"], name.as_str());
+    }
 }
 
 async fn a_moved_note_decides_as_its_owner(postgres: bool) {

@@ -62,8 +62,8 @@ impl Known<'_> {
             let known = store::watchers::known_keys(self.actor, self.store, self.watcher_id, part.to_vec())
                 .await
                 .map_err(|e| Trouble::passing(e.to_string()))?;
-            for key in known {
-                left.remove(&key);
+            for event in known {
+                left.remove(&event.event_key);
             }
         }
         Ok(left)

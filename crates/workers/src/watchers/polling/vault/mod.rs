@@ -7,7 +7,7 @@ mod disk;
 mod text;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -44,8 +44,6 @@ const DESCRIPTION_CHARS: usize = 4000;
 const TEXT_CHARS: usize = 20_000;
 /// Approvals that are shown.
 const MOST_PENDING: i64 = 100;
-/// Tasks among which that of a note is looked for.
-const RECENT_TASKS: i64 = 200;
 /// Notes that are put to those that are done at one look.
 const MOST_FINISHED: usize = 50;
 /// Servers that a vault's owner may vouch for.
@@ -106,11 +104,10 @@ impl Vault {
         }
         let keys = notes.iter().map(|note| note.key.clone()).collect();
         let known = watchers::known_keys(house.actor, house.store, house.watcher.id, keys).await.map_err(passing)?;
-        let known: HashSet<String> = known.into_iter().collect();
-        let recent = tasks::list(house.actor, house.store, None, None, RECENT_TASKS).await.map_err(passing)?;
-        for note in notes.into_iter().filter(|note| known.contains(&note.key)) {
-            let task = recent.iter().find(|task| task.metadata["event"]["key"] == note.key.as_str());
-            let text = text::with_task(&note.text, task.map(|task| task.id));
+        let known: HashMap<String, _> = known.into_iter().map(|event| (event.event_key, event.task_id)).collect();
+        for note in notes {
+            let Some(task) = known.get(&note.key) else { continue };
+            let text = text::with_task(&note.text, *task);
             let root = self.root.clone();
             blocking(move || disk::hand_on(&root, (NEEDS_ACTION, &note), IN_PROGRESS, &text)).await?;
         }
