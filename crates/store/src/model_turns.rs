@@ -151,6 +151,7 @@ statements! {
     SINCE: Used = "model_spend/since" split;
     DAYS: DaySpend = "model_spend/days" split;
     MODELS: ModelSpend = "model_spend/models";
+    BOOK: ModelSpend = "model_spend/book" split;
 }
 
 /// Writes down a question before it is asked, and answers its id.
@@ -209,4 +210,10 @@ pub async fn spent_by_day(actor: &Actor, on: impl Run) -> Result<Vec<DaySpend>> 
 /// What each model used in all, at most 200 of them.
 pub async fn spent_by_model(actor: &Actor, on: impl Run) -> Result<Vec<ModelSpend>> {
     on.list(actor, &MODELS, Vec::new()).await
+}
+
+/// Books a question that was asked outside of any task's work: today, for this model. For Steward itself only.
+pub async fn book(actor: &Actor, on: impl Run, model: &str, end: &TurnEnd) -> Result<()> {
+    let params = vec![model.into(), end.input_tokens.into(), end.output_tokens.into(), end.cost_microusd.into()];
+    on.execute(actor, &BOOK, params).await.map(drop)
 }

@@ -7,7 +7,7 @@ mod model_server;
 use domain::brain::transcript::{CallResult, Message};
 use model_server::{ModelServer, Play};
 use serde_json::json;
-use workers::brains::{Answered, Brains, NoAnswer, OfferedTool, Question};
+use workers::brains::{Answered, Brains, Meter, NoAnswer, OfferedTool, Question};
 
 const PROVIDERS: [&str; 4] = ["anthropic", "openai", "gemini", "ollama"];
 
@@ -28,7 +28,12 @@ fn question() -> Question {
 }
 
 async fn ask(server: &ModelServer, provider: &str) -> Result<Answered, NoAnswer> {
-    brains(server, provider, "").ask("main", question()).await
+    metered(server, provider).await.0
+}
+
+async fn metered(server: &ModelServer, provider: &str) -> (Result<Answered, NoAnswer>, Meter) {
+    let mut meter = Meter::default();
+    (brains(server, provider, "").ask("main", question(), &mut meter).await, meter)
 }
 
 #[tokio::test]
@@ -39,15 +44,16 @@ async fn every_provider_says_words_and_calls_and_hears_results() {
             ("files__read_file".to_owned(), json!({"path": "März \"b\".txt", "deep": {"n": 1.5}})),
         ];
         let server = ModelServer::start([Play::Call(calls.clone()), Play::Say("It says „grün“, a colour.")]).await;
-        let first = ask(&server, provider).await.unwrap();
+        let (first, used) = metered(&server, provider).await;
+        let first = first.unwrap();
         assert_eq!(first.answer.text, "I look.", "{provider}");
         let got: Vec<_> = first.answer.calls.iter().map(|c| (c.name.clone(), c.arguments.clone())).collect();
         assert_eq!(got, calls, "{provider}");
-        assert_eq!((first.input_tokens, first.output_tokens), (100, 20), "{provider}");
-        let cached = if provider == "ollama" { 0 } else { 60 };
-        assert_eq!(first.cached_tokens, cached, "{provider}");
+        let cached_tokens = if provider == "ollama" { 0 } else { 60 };
+        let told = Meter { input_tokens: 100, cached_tokens, output_tokens: 20, is_estimated: false };
+        assert_eq!((used, first.answer.estimated), (told, false), "{provider}");
         // 100 read at 3, 20 written at 15 dollars a million.
-        assert_eq!(brains(&server, provider, "").cost_microusd("main", &first), 600);
+        assert_eq!(brains(&server, provider, "").cost_microusd("main", &used), 600);
 
         let mut next = question();
         // What is kept is read again from the journal's text.
@@ -59,7 +65,7 @@ async fn every_provider_says_words_and_calls_and_hears_results() {
             text: format!("the content of file {i}"),
         });
         next.messages.push(Message::Results(results.collect()));
-        let second = brains(&server, provider, "").ask("main", next).await.unwrap();
+        let second = brains(&server, provider, "").ask("main", next, &mut Meter::default()).await.unwrap();
         assert_eq!(second.answer.text, "It says „grün“, a colour.", "{provider}");
         assert!(second.answer.calls.is_empty() && !second.answer.cut_off);
         let asked = server.asked();
@@ -130,13 +136,41 @@ async fn broken_arguments_are_handed_on_and_a_long_answer_is_known_for_it() {
 async fn silence_has_an_end_and_a_model_that_is_away_is_named() {
     let server = ModelServer::start([Play::Silence]).await;
     let quick = brains(&server, "openai", "timeout_s = 1");
-    let no = quick.ask("main", question()).await.unwrap_err();
+    let mut used = Meter::default();
+    let no = quick.ask("main", question(), &mut used).await.unwrap_err();
     assert!(matches!(&no, NoAnswer::Later { reason, .. } if reason.contains("within 1 seconds")), "{no:?}");
-    let no = quick.ask("other", question()).await.unwrap_err();
+    assert!(used.input_tokens > 10 && used.is_estimated, "it may have been read, and paid for: {used:?}");
+    let no = quick.ask("other", question(), &mut Meter::default()).await.unwrap_err();
     assert!(no.reason().contains("models.toml"));
     let nobody = "[models.main]\nprovider = \"openai\"\nmodel = \"m\"\nurl = \"http://127.0.0.1:1/v1/\"\n[use]\ndefault = \"main\"\n";
-    let no = Brains::open(toml::from_str(nobody).unwrap()).unwrap().ask("main", question()).await.unwrap_err();
+    let away = Brains::open(toml::from_str(nobody).unwrap()).unwrap();
+    let no = away.ask("main", question(), &mut used).await.unwrap_err();
     assert!(matches!(no, NoAnswer::Later { .. }), "{no:?}");
+    assert_eq!(used, Meter::default(), "who can't be reached read nothing");
+}
+
+#[tokio::test]
+async fn what_came_to_nothing_is_booked_all_the_same() {
+    for provider in PROVIDERS {
+        let server = ModelServer::start([
+            Play::BreakOff,
+            Play::Refuse(429, "", "{\"error\": {\"message\": \"slow down\"}}"),
+            Play::Uncounted("Words of which nobody counts the tokens."),
+        ])
+        .await;
+        let (broken, used) = metered(&server, provider).await;
+        assert!(broken.is_err() && used.is_estimated, "{provider}: {used:?}");
+        assert!(used.input_tokens > 10 && used.output_tokens > 0, "{provider}: {used:?}");
+        let end = brains(&server, provider, "").turn_end("main", &used, Err("it broke off".to_owned())).unwrap();
+        assert!(end.cost_microusd > 0 && end.input_tokens > 10, "{provider}: {end:?}");
+        assert!(end.error.is_some_and(|e| e.ends_with("(what it used is estimated)")), "{provider}");
+        let (refused, used) = metered(&server, provider).await;
+        assert!(refused.is_err());
+        assert_eq!(used, Meter::default(), "{provider}: a refusal costs nothing");
+        let (answered, used) = metered(&server, provider).await;
+        assert!(answered.unwrap().answer.estimated, "{provider}");
+        assert!(used.is_estimated && used.input_tokens > 10 && used.output_tokens > 5, "{provider}: {used:?}");
+    }
 }
 
 #[test]

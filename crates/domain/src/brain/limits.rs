@@ -1,6 +1,7 @@
 //! What work led by a model may use up: steps, questions, tokens, money and time, for a task, a day and in all. At a limit
 //! the work stops and a person is asked; a grant is another allotment of the same size.
 
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use store::{
     model_turns::{ModelTurn, Used},
@@ -26,10 +27,18 @@ pub struct Limits {
     pub task_usd: f64,
     /// Minutes that a task is worked on, waiting for people not counted, 1–10080.
     pub task_minutes: u32,
+    /// Calls a UTC day, over all tasks, those of playbooks as well.
+    pub day_steps: Option<u64>,
+    /// Questions a UTC day, over all tasks.
+    pub day_turns: Option<u64>,
     /// Tokens a UTC day, over all tasks.
     pub day_tokens: Option<u64>,
     /// US dollars a UTC day, over all tasks.
     pub day_usd: Option<f64>,
+    /// Questions in all.
+    pub all_turns: Option<u64>,
+    /// Tokens in all.
+    pub all_tokens: Option<u64>,
     /// US dollars in all.
     pub all_usd: Option<f64>,
 }
@@ -42,8 +51,12 @@ impl Default for Limits {
             task_tokens: 500_000,
             task_usd: 2.0,
             task_minutes: 60,
+            day_steps: None,
+            day_turns: None,
             day_tokens: Some(5_000_000),
             day_usd: Some(20.0),
+            all_turns: None,
+            all_tokens: None,
             all_usd: None,
         }
     }
@@ -53,19 +66,22 @@ impl Limits {
     /// The first setting that is out of range, by name, with its range.
     pub fn wrong(&self) -> Option<(&'static str, &'static str)> {
         let money = |usd: f64| usd.is_finite() && (0.0..=1_000_000.0).contains(&usd);
+        let many = |n: Option<u64>| n.is_none_or(|n| (1..=1_000_000_000_000).contains(&n));
+        let (tokens, dollars) = ("1 to 1000000000000 tokens", "0 to 1000000 dollars");
+        let questions = "1 to 1000000000000 questions";
         [
             ("task_steps", (1..=1000).contains(&self.task_steps), "1 to 1000 calls"),
             ("task_turns", (1..=1000).contains(&self.task_turns), "1 to 1000 questions"),
-            ("task_tokens", (1..=1_000_000_000_000).contains(&self.task_tokens), "1 to 1000000000000 tokens"),
-            ("task_usd", money(self.task_usd), "0 to 1000000 dollars"),
+            ("task_tokens", many(Some(self.task_tokens)), tokens),
+            ("task_usd", money(self.task_usd), dollars),
             ("task_minutes", (1..=10_080).contains(&self.task_minutes), "1 to 10080 minutes"),
-            (
-                "day_tokens",
-                self.day_tokens.is_none_or(|n| (1..=1_000_000_000_000).contains(&n)),
-                "1 to 1000000000000 tokens",
-            ),
-            ("day_usd", self.day_usd.is_none_or(money), "0 to 1000000 dollars"),
-            ("all_usd", self.all_usd.is_none_or(money), "0 to 1000000 dollars"),
+            ("day_steps", many(self.day_steps), "1 to 1000000000000 calls"),
+            ("day_turns", many(self.day_turns), questions),
+            ("day_tokens", many(self.day_tokens), tokens),
+            ("day_usd", self.day_usd.is_none_or(money), dollars),
+            ("all_turns", many(self.all_turns), questions),
+            ("all_tokens", many(self.all_tokens), tokens),
+            ("all_usd", self.all_usd.is_none_or(money), dollars),
         ]
         .into_iter()
         .find_map(|(name, right, range)| (!right).then_some((name, range)))
@@ -79,6 +95,8 @@ pub struct Reached {
     pub limit: &'static str,
     /// What happened, for people: what is used of what.
     pub words: String,
+    /// How much was used by then, in the limit's own unit: what a grant of another allotment goes on from.
+    pub used: u64,
 }
 
 /// What was used so far.
@@ -90,16 +108,21 @@ pub struct Usage {
     pub day: Used,
     /// By everything, ever.
     pub all: Used,
+    /// Calls of everything, this UTC day; only looked up where [`Limits::day_steps`] binds.
+    pub day_steps: u64,
 }
 
-/// The first limit that is reached, before a model is asked. What a person granted counts as further allotments: of a limit
-/// for the task another one of the same size; of one for the day or in all, that this run passes it by.
-pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Step]) -> Option<Reached> {
-    let granted = |limit: &str| steps.iter().filter(|s| is_grant(s, limit)).count();
+/// The first limit that is reached, before a model is asked. What a person granted counts as further allotments of the same
+/// size: for a task one beside what it had; for the day or in all one more for this run, from what was used when it was asked
+/// for. One for a day is over with that UTC day.
+pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Step], now: Timestamp) -> Option<Reached> {
+    let granted = |limit: &str| steps.iter().filter(|s| grant_of(s, limit).is_some()).count();
     let times = |limit: &str| u64::try_from(granted(limit)).unwrap_or(u64::MAX).saturating_add(1);
     let own = steps.iter().filter(|s| s.server == OWN_SERVER).count();
     let calls = u64::try_from(steps.len() - own).unwrap_or(u64::MAX);
-    let asked = u64::try_from(turns.len()).unwrap_or(u64::MAX);
+    // One that nobody read is none: a provider's outage uses nothing up.
+    let asked = turns.iter().filter(|t| t.state != "failed" || t.input_tokens > 0).count();
+    let asked = u64::try_from(asked).unwrap_or(u64::MAX);
     let (tokens, cost) = (count(usage.task.tokens), count(usage.task.cost_microusd));
     let minutes = worked_minutes(turns, steps);
     let of_task = [
@@ -112,19 +135,31 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
     for (limit, used, most, unit) in of_task {
         let most = most.saturating_mul(times(limit));
         if used > 0 && used >= most {
-            return Some(Reached { limit, words: format!("this task has used {used} of {most} {unit}") });
+            return Some(Reached { limit, words: format!("this task has used {used} of {most} {unit}"), used });
         }
     }
+    let (day, all) = (&usage.day, &usage.all);
     let of_all = [
-        ("day_tokens", count(usage.day.tokens), limits.day_tokens, "tokens today"),
-        ("day_usd", count(usage.day.cost_microusd), limits.day_usd.map(micro), "millionths of a dollar today"),
-        ("all_usd", count(usage.all.cost_microusd), limits.all_usd.map(micro), "millionths of a dollar in all"),
+        ("day_steps", usage.day_steps, limits.day_steps, "calls today"),
+        ("day_turns", count(day.turns), limits.day_turns, "questions today"),
+        ("day_tokens", count(day.tokens), limits.day_tokens, "tokens today"),
+        ("day_usd", count(day.cost_microusd), limits.day_usd.map(micro), "millionths of a dollar today"),
+        ("all_turns", count(all.turns), limits.all_turns, "questions in all"),
+        ("all_tokens", count(all.tokens), limits.all_tokens, "tokens in all"),
+        ("all_usd", count(all.cost_microusd), limits.all_usd.map(micro), "millionths of a dollar in all"),
     ];
-    for (limit, used, most, unit) in of_all {
-        if let Some(most) = most.filter(|most| used > 0 && used >= *most)
-            && granted(limit) == 0
-        {
-            return Some(Reached { limit, words: format!("all tasks together have used {used} of {most} {unit}") });
+    let utc_day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    for (limit, used, size, unit) in of_all {
+        let Some(size) = size else { continue };
+        let counts = |s: &&Step| !limit.starts_with("day_") || utc_day(s.created_at) == utc_day(now);
+        let granted = steps.iter().filter(counts).filter_map(|s| grant_of(s, limit)).map(|from| from.max(size));
+        let most = granted.max().map_or(size, |from| from.saturating_add(size));
+        if used > 0 && used >= most {
+            return Some(Reached {
+                limit,
+                words: format!("all tasks together have used {used} of {most} {unit}"),
+                used,
+            });
         }
     }
     None
@@ -133,20 +168,22 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
 /// Whether the same call was made too often already.
 pub fn repeated(steps: &[Step], server: &str, tool: &str, arguments_sha256: &str) -> Option<Reached> {
     let same = |s: &&Step| s.server == server && s.tool == tool && s.arguments_sha256 == arguments_sha256;
-    let most = MAX_REPEATS * (1 + steps.iter().filter(|s| is_grant(s, "repeats")).count());
+    let most = MAX_REPEATS * (1 + steps.iter().filter(|s| grant_of(s, "repeats").is_some()).count());
     let count = steps.iter().filter(same).count();
     (count >= most).then(|| Reached {
         limit: "repeats",
         words: format!("{tool} of {server} was called {count} times with the same arguments"),
+        used: u64::try_from(count).unwrap_or(u64::MAX),
     })
 }
 
-/// A step in which a person granted more of a limit.
-fn is_grant(step: &Step, limit: &str) -> bool {
-    step.server == OWN_SERVER
-        && step.tool == GRANT_MORE
-        && step.state == "succeeded"
-        && serde_json::from_str::<serde_json::Value>(&step.arguments).is_ok_and(|a| a["limit"] == limit)
+/// Of a step in which a person granted more of a limit: how much was used when it was asked for, 0 where that was not noted.
+fn grant_of(step: &Step, limit: &str) -> Option<u64> {
+    if step.server != OWN_SERVER || step.tool != GRANT_MORE || step.state != "succeeded" {
+        return None;
+    }
+    let asked: serde_json::Value = serde_json::from_str(&step.arguments).ok()?;
+    (asked["limit"] == limit).then(|| asked["used"].as_u64().unwrap_or(0))
 }
 
 /// Minutes in which a model or a tool was at work. Time in which a task waits for people does not count.

@@ -57,6 +57,9 @@ pub struct Answer {
     /// Whether it stopped because it had written as much as it may.
     #[serde(default)]
     pub cut_off: bool,
+    /// Whether the provider told no count of tokens, so that those that are booked are estimated.
+    #[serde(default)]
+    pub estimated: bool,
     /// The answer in the client's own form, sent back unchanged with the next question.
     #[serde(default)]
     pub carried: Value,

@@ -18,6 +18,10 @@ use super::{
     words,
 };
 
+fn at(hours: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
+}
+
 fn turn(ordinal: i32, answer: Option<&Answer>) -> ModelTurn {
     let now = Timestamp::UNIX_EPOCH;
     ModelTurn {
@@ -48,7 +52,7 @@ fn says(text: &str, calls: &[(&str, Value)]) -> Answer {
         name: (*name).to_owned(),
         arguments: arguments.clone(),
     });
-    Answer { text: text.to_owned(), calls: calls.collect(), cut_off: false, carried: Value::Null }
+    Answer { text: text.to_owned(), calls: calls.collect(), cut_off: false, estimated: false, carried: Value::Null }
 }
 
 fn step(name: &str, server: &str, tool: &str, state: &str, said: &str) -> Step {
@@ -108,9 +112,9 @@ fn limits_bind_and_grants_stretch_them() {
     let spent = |task: i64, day: i64| Usage {
         task: Used { turns: 1, tokens: 10, cost_microusd: task },
         day: Used { turns: 1, tokens: 10, cost_microusd: day },
-        all: Used::default(),
+        ..Usage::default()
     };
-    let which = |usage: &Usage, steps: &[Step]| reached(&limits, usage, &[], steps).map(|r| r.limit);
+    let which = |usage: &Usage, steps: &[Step]| reached(&limits, usage, &[], steps, at(0)).map(|r| r.limit);
     assert_eq!(which(&spent(0, 0), &calls(1)), None);
     assert_eq!(which(&spent(0, 0), &calls(2)), Some("task_steps"));
     assert_eq!(which(&spent(1_000_000, 0), &[]), Some("task_usd"));
@@ -125,11 +129,39 @@ fn limits_bind_and_grants_stretch_them() {
     steps.extend(calls(2));
     assert_eq!(which(&spent(0, 0), &steps), Some("task_steps"));
     assert_eq!(which(&spent(0, 5_000_000), &[grant("day_usd")]), None);
+    // Another allotment of the same size, from what was used when it was asked for, and for that UTC day.
+    assert_eq!(which(&spent(0, 10_000_000), &[grant("day_usd")]), Some("day_usd"));
+    let asked =
+        |used: u64| Step { arguments: json!({"limit": "day_usd", "used": used}).to_string(), ..grant("day_usd") };
+    assert_eq!(which(&spent(0, 11_900_000), &[asked(7_000_000)]), None);
+    assert_eq!(which(&spent(0, 12_000_000), &[asked(7_000_000)]), Some("day_usd"));
+    assert_eq!(which(&spent(0, 16_000_000), &[asked(7_000_000), asked(12_000_000)]), None);
+    let later = reached(&limits, &spent(0, 5_000_000), &[], &[asked(5_000_000)], at(24)).map(|r| (r.limit, r.used));
+    assert_eq!(later, Some(("day_usd", 5_000_000)), "a grant is over with its day");
+    let in_all =
+        Limits { all_tokens: Some(10), all_turns: Some(3), day_steps: Some(7), day_turns: None, ..limits.clone() };
+    let usage = |turns: i64, tokens: i64, day_steps: u64| Usage {
+        all: Used { turns, tokens, cost_microusd: 0 },
+        day_steps,
+        ..Usage::default()
+    };
+    let which_of_all = |usage: &Usage| reached(&in_all, usage, &[], &[], at(0)).map(|r| r.limit);
+    assert_eq!(which_of_all(&usage(2, 9, 6)), None);
+    assert_eq!(which_of_all(&usage(3, 9, 6)), Some("all_turns"));
+    assert_eq!(which_of_all(&usage(2, 10, 6)), Some("all_tokens"));
+    assert_eq!(which_of_all(&usage(2, 9, 7)), Some("day_steps"));
+    let all_grant = Step { arguments: json!({"limit": "all_tokens", "used": 10}).to_string(), ..grant("") };
+    assert_eq!(reached(&in_all, &usage(2, 19, 0), &[], &[all_grant.clone()], at(24 * 90)), None);
+    assert!(reached(&in_all, &usage(2, 20, 0), &[], &[all_grant], at(24 * 90)).is_some());
     let refused = Step { state: "denied".to_owned(), ..grant("day_usd") };
     assert_eq!(which(&spent(0, 5_000_000), &[refused]), Some("day_usd"));
     let worked: Vec<ModelTurn> = (0..120).map(|n| turn(n, None)).collect();
+    let few = Limits { task_turns: 100, task_minutes: 10_000, ..limits.clone() };
+    assert_eq!(reached(&few, &Usage::default(), &worked, &[], at(0)), None, "what nobody read uses no question up");
+    let read: Vec<ModelTurn> = worked.iter().map(|t| ModelTurn { input_tokens: 5, ..t.clone() }).collect();
+    assert_eq!(reached(&few, &Usage::default(), &read, &[], at(0)).unwrap().limit, "task_turns");
     assert_eq!(
-        reached(&Limits { task_turns: 1000, ..limits.clone() }, &Usage::default(), &worked, &[]).unwrap().limit,
+        reached(&Limits { task_turns: 1000, ..limits.clone() }, &Usage::default(), &worked, &[], at(0)).unwrap().limit,
         "task_minutes"
     );
     assert_eq!(repeated(&calls(2), "s", "a", "h"), None);
@@ -214,8 +246,25 @@ fn old_results_make_room_and_every_call_keeps_its_answer() {
             _ => None,
         })
         .collect();
-    assert!(texts[0].contains("was left out to save room") && texts[9].contains("zzzz"), "{}", texts[0]);
+    assert!(texts[0].contains("only the beginning was kept to save room") && texts[9].contains("zzzz"), "{}", texts[0]);
+    assert!(
+        texts[0].starts_with("<data source=\"s.a\" mark=\"m\">\n0zzz") && texts[0].contains("\n</data m>\n[of"),
+        "{}",
+        texts[0]
+    );
     assert!(transcript("task".repeat(10_000), &turns, &steps, "m", 5_500).is_none(), "the task itself is too long");
+    // The model's own long words shrink as well, and what else its client keeps of them stays.
+    let words = "why ".repeat(2000);
+    let carried = json!([{"Text": words}, {"Signed": "x".repeat(900)}, {"Call": {"a": 1}}]);
+    let wordy = Answer { carried, ..says(&words, &[("a", json!({"a": 1}))]) };
+    let turns: Vec<ModelTurn> = (0..4).map(|n| turn(n, Some(&wordy))).collect();
+    let short = transcript("task".to_owned(), &turns, &steps, "m", 8_000).unwrap();
+    let Message::Model(first) = &short[1] else { panic!("{short:?}") };
+    assert!(first.text.len() < 300 && first.text.ends_with("[the rest was left out to save room]"), "{}", first.text);
+    assert_eq!((&first.carried[1], &first.carried[2]), (&wordy.carried[1], &wordy.carried[2]));
+    assert!(first.carried[0]["Text"].as_str().unwrap().len() < 300 && first.calls == wordy.calls);
+    let Message::Model(last) = &short[7] else { panic!("{short:?}") };
+    assert_eq!(last, &wordy, "the last is whole");
     let missing = transcript("task".to_owned(), &turns[..1], &[], "m", 5_500).unwrap();
     assert!(matches!(&missing[2], Message::Results(r) if r[0].text == "not made"));
 }

@@ -1,5 +1,6 @@
 //! The conversation that is sent with a question: the task, each answer as it came, and what came of its calls. Where it
-//! would not fit the model's window, old results are left out with a word about it; all of them stay in the journal.
+//! would not fit the model's window, of old results (and of the model's own long words) the beginning is kept, with a word about
+//! it; the whole of them stays in the journal.
 
 use serde_json::Value;
 use store::{model_turns::ModelTurn, runs::Step};
@@ -11,6 +12,10 @@ use crate::{memory::Noted, playbook::canonical_json, redact, work::changes_asked
 const BYTES_A_TOKEN: usize = 3;
 /// Results that are kept whole as long as anything else can go.
 const KEPT_RESULTS: usize = 4;
+/// What is longer than this, in bytes, is shortened …
+const LONG_BYTES: usize = 700;
+/// … to so many characters.
+const KEPT_CHARS: usize = 200;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +39,7 @@ pub struct CallResult {
     pub text: String,
 }
 
-/// The conversation so far, within a window of so many tokens. `None`: even without old results it does not fit.
+/// The conversation so far, within a window of so many tokens. `None`: even shortened it does not fit.
 pub fn transcript(
     task: String,
     turns: &[ModelTurn],
@@ -67,7 +72,7 @@ pub fn transcript(
             messages.push(Message::User("You answered without a word or a call. Go on with the task.".to_owned()));
         }
     }
-    fit(messages, usize::try_from(window_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_A_TOKEN))
+    fit(messages, usize::try_from(window_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_A_TOKEN), mark)
 }
 
 /// What the model is told of a call.
@@ -130,35 +135,83 @@ fn size(message: &Message) -> usize {
     }
 }
 
-/// Leaves out old results, the oldest first, until the rest fits.
-fn fit(mut messages: Vec<Message>, most_bytes: usize) -> Option<Vec<Message>> {
+/// Shortens old results, the oldest first, and then the model's own long words, until the rest fits. Calls and their arguments
+/// stay as they were.
+fn fit(mut messages: Vec<Message>, most_bytes: usize, mark: &str) -> Option<Vec<Message>> {
     let mut total: usize = messages.iter().map(size).sum();
     let results = messages.iter().filter(|m| matches!(m, Message::Results(_))).count();
-    // First those that are old, then, if that is not enough, all but the last.
-    for kept in [KEPT_RESULTS, 1] {
-        let mut seen = 0;
+    let answers = messages.iter().filter(|m| matches!(m, Message::Model(_))).count();
+    // First results that are old, then all but the last, then the model's own words but for its last.
+    for (is_of_results, kept) in [(true, KEPT_RESULTS), (true, 1), (false, 1)] {
+        let (all, mut seen) = (if is_of_results { results } else { answers }, 0);
         for message in &mut messages {
             if total <= most_bytes {
                 return Some(messages);
             }
             let before = size(message);
-            if let Message::Results(list) = message {
-                seen += 1;
-                if seen + kept > results {
-                    break;
-                }
-                for result in list {
-                    if result.text.len() > 200 {
-                        // Whole: what is left of it would have lost the mark at its end.
-                        result.text = format!(
-                            "[this old result, {} bytes, was left out to save room; call again if you need it]",
-                            result.text.len()
-                        );
+            match message {
+                Message::Results(list) if is_of_results => {
+                    seen += 1;
+                    if seen + kept > all {
+                        break;
                     }
+                    list.iter_mut().for_each(|result| shorten(&mut result.text, mark));
                 }
-                total = total - before + size(message);
+                Message::Model(answer) if !is_of_results => {
+                    seen += 1;
+                    if seen + kept > all {
+                        break;
+                    }
+                    shorten_answer(answer);
+                }
+                _ => {}
             }
+            total = total - before + size(message);
         }
     }
     (total <= most_bytes).then_some(messages)
+}
+
+/// Keeps the beginning of a result. What came from outside stays between its marks.
+fn shorten(text: &mut String, mark: &str) {
+    if text.len() <= LONG_BYTES {
+        return;
+    }
+    let (bytes, end) = (text.len(), format!("</data {mark}>"));
+    // Behind the line that says what it is.
+    let from = text.find("<data ").and_then(|at| text[at..].find('\n').map(|line| at + line + 1)).unwrap_or(0);
+    let is_marked = text.trim_end().ends_with(&end);
+    let kept = text[from..].char_indices().nth(KEPT_CHARS).map_or(text.len(), |(at, _)| from + at);
+    text.truncate(kept);
+    if is_marked {
+        text.push_str("…\n");
+        text.push_str(&end);
+    }
+    *text = format!(
+        "{text}\n[of this old result, {bytes} bytes, only the beginning was kept to save room; call again if you need the rest]"
+    );
+}
+
+/// Keeps the beginning of what a model said, in its words and in the client's own form of them, and each call.
+fn shorten_answer(answer: &mut Answer) {
+    if answer.text.len() <= LONG_BYTES {
+        return;
+    }
+    let whole = std::mem::take(&mut answer.text);
+    let cut = |text: &str| {
+        let kept: String = text.chars().take(KEPT_CHARS).collect();
+        format!("{kept}… [the rest was left out to save room]")
+    };
+    cut_within(&mut answer.carried, &whole, &cut);
+    answer.text = cut(&whole);
+}
+
+/// Cuts every long text that is a part of `whole`: what else the client's form holds (signed thoughts, arguments) stays.
+fn cut_within(value: &mut Value, whole: &str, cut: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) if text.len() > LONG_BYTES && whole.contains(text.as_str()) => *text = cut(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| cut_within(item, whole, cut)),
+        Value::Object(map) => map.values_mut().for_each(|item| cut_within(item, whole, cut)),
+        _ => {}
+    }
 }

@@ -8,7 +8,7 @@ use store::{
     approvals::{self, NewApproval},
     model_turns::{self, ModelTurn, NewTurn, TurnEnd},
     runs,
-    task_queue::Lease,
+    task_queue::{self, Lease},
 };
 use uuid::Uuid;
 
@@ -56,6 +56,26 @@ impl Worker {
     pub async fn end_turn(&self, store: &Store, lease: &Lease, id: Uuid, end: TurnEnd) -> Result<()> {
         self.under_lease(store, lease, move |tx, actor| {
             Box::pin(async move { Ok(model_turns::end(&actor, tx, id, &end).await.map(drop)?) })
+        })
+        .await
+    }
+
+    /// Tells whoever wants the task done how it stands, and gives it back to be taken up again after `delay`.
+    pub async fn tell_and_give_back(
+        &self,
+        store: &Store,
+        work: &Work,
+        delay: SignedDuration,
+        title: &'static str,
+        message: String,
+    ) -> Result<()> {
+        let (lease, task) = (work.lease.clone(), work.task.clone());
+        self.under_lease(store, &work.lease, move |tx, actor| {
+            Box::pin(async move {
+                let title = format!("{title}: {}", task.title);
+                task_rules::tell_creator(&actor, tx, &task, "alert", title, Some(message), None).await?;
+                Ok(task_queue::release(&actor, tx, &lease, delay).await.map(drop)?)
+            })
         })
         .await
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use store::model_turns;
 use uuid::Uuid;
 use workers::{
-    brains::{Brains, Question},
+    brains::{Brains, Meter, Question},
     employee::rethink,
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
     };
     match command {
         Command::List(format) => list(ctx, &brains, format).await,
-        Command::Test(args) => test(&brains, &args.name).await,
+        Command::Test(args) => test(ctx, &brains, &args.name).await,
         Command::Replay(args) => replay(ctx, &brains, args).await,
     }
 }
@@ -115,7 +115,7 @@ async fn replay(ctx: &Context, brains: &Brains, args: Replay) -> Result<()> {
     Ok(())
 }
 
-async fn test(brains: &Brains, name: &str) -> Result<()> {
+async fn test(ctx: &Context, brains: &Brains, name: &str) -> Result<()> {
     known(brains, name)?;
     let question = Question {
         system: "You are asked whether you can be reached.".to_owned(),
@@ -123,15 +123,18 @@ async fn test(brains: &Brains, name: &str) -> Result<()> {
         tools: Vec::new(),
     };
     let began = Instant::now();
-    let answered = brains.ask(name, question).await.map_err(|no| Error::refused(no.reason().to_owned()))?;
+    let mut used = Meter::default();
+    let answered = brains.ask(name, question, &mut used).await;
+    rethink::book(&ctx.store, brains, name, &used).await?;
+    let answered = answered.map_err(|no| Error::refused(no.reason().to_owned()))?;
     let said: String = answered.answer.text.chars().take(60).collect();
     output::line(format!(
         "{name} answered \"{}\" in {} ms: {} tokens read, {} written, {}",
         output::safe(&said),
         began.elapsed().as_millis(),
-        answered.input_tokens,
-        answered.output_tokens,
-        dollars(brains.cost_microusd(name, &answered))
+        used.input_tokens,
+        used.output_tokens,
+        dollars(brains.cost_microusd(name, &used))
     ))
 }
 

@@ -95,6 +95,7 @@ migrations! {
     44 "one_person" "0044_one_person",
     45 "sources_and_newest_files" "0045_sources_and_newest_files",
     46 "removing_files" "0046_removing_files",
+    47 "spent_outside_work" "0047_spent_outside_work",
 }
 
 /// A migration that stands in a database.

@@ -18,7 +18,7 @@ crate::on_both!(
     a_fact_is_for_one_persons_work_or_everybodys,
 );
 
-fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
+pub(crate) fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
     NewTurn {
         run_id,
         task_id,
@@ -30,7 +30,7 @@ fn new_turn(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewTurn {
     }
 }
 
-fn answer(cost_microusd: i64) -> TurnEnd {
+pub(crate) fn answer(cost_microusd: i64) -> TurnEnd {
     TurnEnd {
         served_by: Some("m-1-2026".to_owned()),
         answer: Some("{\"text\": \"a  b\"}".to_owned()),
@@ -97,6 +97,13 @@ async fn what_is_spent_adds_up(db: &Db) {
     for today in [true, false] {
         assert_eq!(model_turns::spent(&db.employee, on, today).await.unwrap(), all);
     }
+    // What was asked outside of work counts as well, and Steward alone says so.
+    for model in ["main", "other"] {
+        model_turns::book(&db.service, on, model, &answer(100)).await.unwrap();
+    }
+    let all = Used { turns: 6, tokens: 720, cost_microusd: 215 };
+    assert_eq!(model_turns::spent(&db.employee, on, true).await.unwrap(), all);
+    assert!(model_turns::book(&db.ada, on, "main", &answer(1)).await.is_err());
     assert_eq!(model_turns::spent(&db.nobody, on, true).await.unwrap(), Used::default());
 }
 

@@ -28,6 +28,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "model_turns.spent" => seen(model_turns::spent(me, tx, true).await?.turns > 0),
         "model_turns.spent_by_day" => seen(!model_turns::spent_by_day(me, tx).await?.is_empty()),
         "model_turns.spent_by_model" => seen(!model_turns::spent_by_model(me, tx).await?.is_empty()),
+        "model_turns.book" => model_turns::book(me, tx, "main", &an_answer()).await.map(|()| done(true))?,
         "handbook.current" => seen(handbook::current(me, tx).await?.is_some()),
         "handbook.list" => seen(!handbook::list(me, tx).await?.is_empty()),
         "handbook.save" => handbook::save(me, tx, 2, "Be quick.").await.map(|()| done(true))?,

@@ -3,6 +3,7 @@
 
 use axum::extract::State;
 use domain::brain::limits::Limits;
+pub(crate) use domain::briefing::dollars;
 use maud::{Markup, html};
 use store::{
     approvals,
@@ -109,8 +110,12 @@ fn limits(limits: &Limits, today: Used, all: Used) -> Markup {
         table.dense {
             thead { tr { th scope="col" { "Of" } th.num scope="col" { "Used" } th.num scope="col" { "At most" } } }
             tbody {
+                @if let Some(most) = limits.day_steps { (row("Calls a day", None, &whole(most))) }
+                @if let Some(most) = limits.day_turns { (row("Questions a day", Some(&grouped(today.turns)), &whole(most))) }
                 (row("Tokens a day", Some(&grouped(today.tokens)), &limits.day_tokens.map_or_else(none, whole)))
                 (row("Cost a day", Some(&dollars(today.cost_microusd)), &limits.day_usd.map_or_else(none, usd)))
+                @if let Some(most) = limits.all_turns { (row("Questions in all", Some(&grouped(all.turns)), &whole(most))) }
+                @if let Some(most) = limits.all_tokens { (row("Tokens in all", Some(&grouped(all.tokens)), &whole(most))) }
                 (row("Cost in all", Some(&dollars(all.cost_microusd)), &limits.all_usd.map_or_else(none, usd)))
                 (row("Calls of a task", None, &limits.task_steps.to_string()))
                 (row("Questions of a task", None, &limits.task_turns.to_string()))
@@ -125,12 +130,6 @@ fn limits(limits: &Limits, today: Used, all: Used) -> Markup {
 
 fn row(of: &str, used: Option<&str>, most: &str) -> Markup {
     html! { tr { th scope="row" { (of) } td.num { @match used { Some(used) => (used), None => span.soft { "see the task" } } } td.num { (most) } } }
-}
-
-/// Millionths of a dollar, to the hundredth of a cent.
-pub(crate) fn dollars(microusd: i64) -> String {
-    let hundredths = microusd.max(0).saturating_add(50) / 100;
-    format!("$ {}.{:04}", hundredths / 10_000, hundredths % 10_000)
 }
 
 /// A number with its thousands apart.

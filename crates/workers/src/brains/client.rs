@@ -1,5 +1,6 @@
 //! The providers' wire: a question becomes the library's request, its stream an answer, its errors ours. Every answer is
-//! streamed, so that one that never ends is given up at a limit instead of filling memory.
+//! streamed, so that one that never ends is given up at a limit instead of filling memory. How long it may take is the
+//! owner's word alone (`timeout_s`): a small machine may read for minutes before it says its first word.
 
 use std::time::Duration;
 
@@ -18,14 +19,12 @@ use http_client::{StatusCode, header::HeaderMap};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::{Answered, Model, NoAnswer, Provider, Question};
+use super::{Answered, Meter, Model, NoAnswer, Provider, Question};
 
 /// An answer is given up when it grows beyond this many bytes.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
-/// Until the first byte of an answer …
-const FIRST_BYTE: Duration = Duration::from_secs(120);
-/// … and between two pieces of it.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Bytes that make about a token, where the provider gives no count of its own.
+const BYTES_PER_TOKEN: usize = 3;
 /// What is told of a provider's own words about an error, in characters.
 const MAX_SAID_CHARS: usize = 300;
 /// The longest time that a provider may ask us to wait.
@@ -47,28 +46,33 @@ pub(super) async fn ask(
     model: &Model,
     key: Option<&SecretString>,
     question: Question,
+    meter: &mut Meter,
 ) -> Result<Answered, NoAnswer> {
-    let options = ChatOptions::default()
-        .with_max_tokens(model.answer_tokens)
-        .with_capture_usage(true)
-        .with_capture_content(true)
-        .with_capture_tool_calls(true)
-        .with_stream_header_timeout(FIRST_BYTE)
-        .with_stream_read_timeout(SILENCE);
+    let options = options(model);
+    // From here on it may have been read, and paid for, whatever becomes of the answer.
+    *meter = Meter { input_tokens: about(size_of(&question)), is_estimated: true, ..Meter::default() };
     let stream = client.exec_chat_stream(target(model, key), request(question, model.provider), Some(&options)).await;
-    let mut stream = stream.map_err(|e| refusal(&e))?.stream;
-    let mut bytes = 0;
+    let unread = |e: &genai::Error, meter: &mut Meter| {
+        *meter = Meter::default();
+        refusal(e)
+    };
+    let mut stream = stream.map_err(|e| unread(&e, meter))?.stream;
+    let (mut bytes, mut is_heard) = (0, false);
     while let Some(event) = stream.next().await {
-        match event.map_err(|e| refusal(&e))? {
+        // A refusal may come as the first of a stream; of what began to answer the question was read.
+        let event = event.map_err(|e| if is_heard { refusal(&e) } else { unread(&e, meter) })?;
+        is_heard = true;
+        match event {
             ChatStreamEvent::Chunk(c)
             | ChatStreamEvent::ReasoningChunk(c)
             | ChatStreamEvent::ThoughtSignatureChunk(c) => {
                 bytes += c.content.len();
             }
             ChatStreamEvent::ToolCallChunk(c) => bytes += c.tool_call.size().min(4096),
-            ChatStreamEvent::End(end) => return answered(model, end),
+            ChatStreamEvent::End(end) => return answered(model, end, meter),
             ChatStreamEvent::Start | ChatStreamEvent::Heartbeat => {}
         }
+        meter.output_tokens = about(bytes);
         if bytes > MAX_ANSWER_BYTES {
             return Err(NoAnswer::Never {
                 reason: format!("the answer grew beyond {MAX_ANSWER_BYTES} bytes and was given up"),
@@ -76,6 +80,31 @@ pub(super) async fn ask(
         }
     }
     Err(NoAnswer::Later { reason: "the answer broke off before its end".to_owned(), retry_after: None })
+}
+
+/// No limits of time of the library's: whoever asks has one (`timeout_s`).
+fn options(model: &Model) -> ChatOptions {
+    ChatOptions::default()
+        .with_max_tokens(model.answer_tokens)
+        .with_capture_usage(true)
+        .with_capture_content(true)
+        .with_capture_tool_calls(true)
+}
+
+fn about(bytes: usize) -> u64 {
+    u64::try_from(bytes / BYTES_PER_TOKEN + 1).unwrap_or(u64::MAX)
+}
+
+/// What a question's words, calls, results and tools have in bytes.
+fn size_of(question: &Question) -> usize {
+    let calls = |calls: &[AskedCall]| calls.iter().map(|c| c.arguments.to_string().len() + c.name.len()).sum::<usize>();
+    let messages = question.messages.iter().map(|message| match message {
+        Message::User(text) => text.len(),
+        Message::Model(answer) => answer.text.len() + calls(&answer.calls),
+        Message::Results(results) => results.iter().map(|r| r.text.len() + r.name.len()).sum(),
+    });
+    let tools = question.tools.iter().map(|t| t.name.len() + t.description.len() + t.schema.to_string().len());
+    question.system.len() + messages.sum::<usize>() + tools.sum::<usize>()
 }
 
 fn target(model: &Model, key: Option<&SecretString>) -> ServiceTarget {
@@ -137,9 +166,16 @@ fn content(answer: &Answer) -> MessageContent {
     })
 }
 
-fn answered(model: &Model, end: StreamEnd) -> Result<Answered, NoAnswer> {
+fn answered(model: &Model, end: StreamEnd, meter: &mut Meter) -> Result<Answered, NoAnswer> {
     let stop = end.captured_stop_reason;
     let content = end.captured_content.unwrap_or_default();
+    let calls: Vec<AskedCall> = content
+        .tool_calls()
+        .into_iter()
+        .map(|c| AskedCall { id: c.call_id.clone(), name: c.fn_name.clone(), arguments: arguments(&c.fn_arguments) })
+        .collect();
+    let text = content.texts().concat();
+    *meter = metered(&end.captured_usage.unwrap_or_default(), &text, &calls, meter);
     if stop.is_none() {
         // Some streams just end; without a word why it ended, an answer may be half of one.
         return Err(NoAnswer::Later { reason: "the answer broke off before its end".to_owned(), retry_after: None });
@@ -147,21 +183,16 @@ fn answered(model: &Model, end: StreamEnd) -> Result<Answered, NoAnswer> {
     if let Some(StopReason::ContentFilter(why)) = &stop {
         return Err(NoAnswer::Never { reason: format!("the provider refused to answer ({why})") });
     }
-    let calls: Vec<AskedCall> = content
-        .tool_calls()
-        .into_iter()
-        .map(|c| AskedCall { id: c.call_id.clone(), name: c.fn_name.clone(), arguments: arguments(&c.fn_arguments) })
-        .collect();
-    let text = content.texts().concat();
     let carried = serde_json::to_value(&content).unwrap_or(Value::Null);
-    let usage = end.captured_usage.unwrap_or_default();
-    let (input, cached, output) = tokens(&usage, &text, &calls);
     Ok(Answered {
-        answer: Answer { text, calls, cut_off: stop.is_some_and(|s| s.is_max_tokens()), carried },
+        answer: Answer {
+            text,
+            calls,
+            cut_off: stop.is_some_and(|s| s.is_max_tokens()),
+            estimated: meter.is_estimated,
+            carried,
+        },
         served_by: format!("{}/{}", model.provider.name(), model.model),
-        input_tokens: input,
-        cached_tokens: cached,
-        output_tokens: output,
     })
 }
 
@@ -174,13 +205,19 @@ fn arguments(value: &Value) -> Value {
     }
 }
 
-/// The provider's own count; where it gives none, an estimate from the answer's length, so that limits still bind.
-fn tokens(usage: &Usage, text: &str, calls: &[AskedCall]) -> (u64, u64, u64) {
+/// The provider's own count; where it gives none, an estimate from the lengths of question and answer, so that limits still
+/// bind.
+fn metered(usage: &Usage, text: &str, calls: &[AskedCall], guess: &Meter) -> Meter {
     let count = |n: Option<i32>| n.and_then(|n| u64::try_from(n).ok());
     let cached = count(usage.prompt_tokens_details.as_ref().and_then(|d| d.cached_tokens)).unwrap_or(0);
     let written = text.len() + calls.iter().map(|c| c.arguments.to_string().len() + c.name.len()).sum::<usize>();
-    let output = count(usage.completion_tokens).unwrap_or_else(|| u64::try_from(written / 3 + 1).unwrap_or(u64::MAX));
-    (count(usage.prompt_tokens).unwrap_or(0), cached, output)
+    let (read, wrote) = (count(usage.prompt_tokens), count(usage.completion_tokens));
+    Meter {
+        input_tokens: read.unwrap_or(guess.input_tokens),
+        cached_tokens: cached,
+        output_tokens: wrote.unwrap_or_else(|| about(written).max(guess.output_tokens)),
+        is_estimated: read.is_none() || wrote.is_none(),
+    }
 }
 
 /// What a provider's error means for us. Its text is shown short and never holds the key: keys go in headers alone.
@@ -235,4 +272,17 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .or_else(|| number("retry-after"))
         .and_then(|s| Duration::try_from_secs_f64(s).ok())?;
     Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::options;
+
+    #[test]
+    fn a_slow_model_has_the_time_that_its_owner_gives_it() {
+        let model = toml::from_str("provider = \"ollama\"\nmodel = \"m\"\ntimeout_s = 3600").unwrap();
+        let options = options(&model);
+        // A limit of the house's own would end the waiting before `timeout_s` does.
+        assert_eq!((options.stream_header_timeout, options.stream_read_timeout), (None, None));
+    }
 }

@@ -53,19 +53,26 @@ pub struct Question {
     pub tools: Vec<OfferedTool>,
 }
 
-/// An answer, with what it used.
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Answered {
     /// Words and calls.
     pub answer: Answer,
     /// The model that answered, as the provider names it.
     pub served_by: String,
-    /// Tokens read, written, and of the read ones from the cache.
+}
+
+/// What a question used, whatever became of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Meter {
+    /// Tokens read.
     pub input_tokens: u64,
     /// Of these from the provider's cache.
     pub cached_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
+    /// Whether the provider told no count of both, so that it is estimated from lengths.
+    pub is_estimated: bool,
 }
 
 /// Why there is no answer.
@@ -135,14 +142,15 @@ impl Brains {
         self.0.settings.roles.fallback.as_deref().filter(|f| *f != model)
     }
 
-    /// Asks a model by its name in the settings. Bounded in time (the model's `timeout_s`) and in what is read.
-    pub async fn ask(&self, name: &str, question: Question) -> Result<Answered, NoAnswer> {
+    /// Asks a model by its name in the settings. Bounded in time (the model's `timeout_s`) and in what is read. What it used
+    /// stands in `meter`, also where no answer came.
+    pub async fn ask(&self, name: &str, question: Question, meter: &mut Meter) -> Result<Answered, NoAnswer> {
         let Some(model) = self.model(name) else {
             let reason = format!("the model {name} is no longer in the settings (models.toml)");
             return Err(NoAnswer::Never { reason });
         };
         let key = self.0.keys.get(name);
-        let asked = client::ask(&self.0.client, model, key, question);
+        let asked = client::ask(&self.0.client, model, key, question, meter);
         match tokio::time::timeout(Duration::from_secs(model.timeout_s), asked).await {
             Ok(answered) => answered,
             Err(_) => Err(NoAnswer::Later {
@@ -152,32 +160,42 @@ impl Brains {
         }
     }
 
-    /// What an answer cost by the owner's prices, in millionths of a US dollar, rounded up.
-    pub fn cost_microusd(&self, name: &str, answered: &Answered) -> i64 {
+    /// What a question cost by the owner's prices, in millionths of a US dollar, rounded up.
+    pub fn cost_microusd(&self, name: &str, used: &Meter) -> i64 {
         let Some(model) = self.model(name) else { return 0 };
-        let fresh = answered.input_tokens.saturating_sub(answered.cached_tokens);
+        let fresh = used.input_tokens.saturating_sub(used.cached_tokens);
         let cached_price = model.cached_usd_per_mtok.unwrap_or(model.input_usd_per_mtok);
         // Dollars for a million tokens are millionths of a dollar for one.
         #[allow(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let cost = fresh as f64 * model.input_usd_per_mtok
-            + answered.cached_tokens as f64 * cached_price
-            + answered.output_tokens as f64 * model.output_usd_per_mtok;
+            + used.cached_tokens as f64 * cached_price
+            + used.output_tokens as f64 * model.output_usd_per_mtok;
         #[allow(clippy::cast_possible_truncation, reason = "prices and counts are bounded, and the cast saturates")]
         let rounded = cost.ceil() as i64;
         rounded.max(0)
     }
 
-    /// How a turn ends with this answer.
-    pub fn turn_end(&self, name: &str, answered: &Answered) -> Result<TurnEnd, serde_json::Error> {
+    /// How a turn ends that used so much: with an answer, or with the reason why there is none.
+    pub fn turn_end(
+        &self,
+        name: &str,
+        used: &Meter,
+        came: Result<&Answered, String>,
+    ) -> Result<TurnEnd, serde_json::Error> {
         let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let (answered, error) = match came {
+            Ok(answered) => (Some(answered), None),
+            Err(why) if used.is_estimated => (None, Some(format!("{why} (what it used is estimated)"))),
+            Err(why) => (None, Some(why)),
+        };
         Ok(TurnEnd {
-            served_by: Some(answered.served_by.chars().take(200).collect()),
-            answer: Some(serde_json::to_string(&answered.answer)?),
-            input_tokens: count(answered.input_tokens),
-            cached_tokens: count(answered.cached_tokens),
-            output_tokens: count(answered.output_tokens),
-            cost_microusd: self.cost_microusd(name, answered),
-            error: None,
+            served_by: answered.map(|a| a.served_by.chars().take(200).collect()),
+            answer: answered.map(|a| serde_json::to_string(&a.answer)).transpose()?,
+            input_tokens: count(used.input_tokens),
+            cached_tokens: count(used.cached_tokens),
+            output_tokens: count(used.output_tokens),
+            cost_microusd: self.cost_microusd(name, used),
+            error,
         })
     }
 }

@@ -11,6 +11,7 @@ mod meanwhile;
 mod mind;
 pub mod rethink;
 mod think;
+mod unanswered;
 mod waits;
 
 use std::sync::Arc;

@@ -27,7 +27,10 @@ use store::{
 use uuid::Uuid;
 
 use super::think::{Brief, offer, question};
-use crate::{Error, Result, brains::Brains};
+use crate::{
+    Error, Result,
+    brains::{Brains, Meter},
+};
 
 /// What a model would do with a task that was done before.
 #[derive(Debug, Clone, Serialize)]
@@ -42,7 +45,7 @@ pub struct Rethought {
     pub ends: &'static str,
     /// The model's last words, or why it stops.
     pub words: String,
-    /// What asking it used; it is not counted among what work used.
+    /// What asking it used; it counts towards the day, and towards no task.
     pub used: Used,
 }
 
@@ -51,6 +54,15 @@ impl Rethought {
     pub fn differs(&self) -> bool {
         !self.missing.is_empty() || self.calls.iter().any(|c| c.then.is_none())
     }
+}
+
+/// Books what a question outside of any task's work used: it counts towards the day, and in all.
+pub async fn book(store: &Store, brains: &Brains, model: &str, used: &Meter) -> Result<()> {
+    if *used == Meter::default() {
+        return Ok(());
+    }
+    let end = brains.turn_end(model, used, Err(String::new())).map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(model_turns::book(&Actor::service(), store, model, &end).await?)
 }
 
 /// Has a model go through the newest run of a task that a model led.
@@ -122,11 +134,13 @@ impl Again<'_> {
         let (actor, store) = (self.actor, self.store);
         let offer = offer(actor, store).await?;
         let rules = rules_of(policies::list(actor, store).await?);
-        let (day, all) =
-            (model_turns::spent(actor, store, true).await?, model_turns::spent(actor, store, false).await?);
         loop {
-            let usage = Usage { task: spent(&self.turns), day, all };
-            if let Some(reached) = limits::reached(self.brains.limits(), &usage, &self.turns, &self.work.steps) {
+            let (day, all) =
+                (model_turns::spent(actor, store, true).await?, model_turns::spent(actor, store, false).await?);
+            let usage = Usage { task: spent(&self.turns), day, all, day_steps: 0 };
+            if let Some(reached) =
+                limits::reached(self.brains.limits(), &usage, &self.turns, &self.work.steps, store::now())
+            {
                 return Ok(("stops", format!("the limit {} is reached: {}", reached.limit, reached.words)));
             }
             let (step, call) = match brain::next(&self.turns, &self.work.steps) {
@@ -135,9 +149,12 @@ impl Again<'_> {
                     else {
                         return Ok(("stops", "the task is longer than the model can read".to_owned()));
                     };
-                    match self.brains.ask(self.model, question).await {
+                    let mut used = Meter::default();
+                    let answered = self.brains.ask(self.model, question, &mut used).await;
+                    book(store, self.brains, self.model, &used).await?;
+                    match answered {
                         Ok(answered) => {
-                            let end = self.brains.turn_end(self.model, &answered);
+                            let end = self.brains.turn_end(self.model, &used, Ok(&answered));
                             self.turns.push(self.turn(end.map_err(|e| Error::Internal(e.to_string()))?));
                         }
                         Err(no) => return Ok(("stops", format!("the model gave no answer: {}", no.reason()))),

@@ -15,31 +15,28 @@ use domain::{
     playbook::{canonical_json, sha256_hex},
     work::{self, PlannedCall, Question as PersonQuestion, Work, Worker},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Store,
     approvals::Approval,
     handbook, mcp_servers,
     model_turns::{self, ModelTurn, NewTurn, TurnEnd},
-    runs::Step,
+    runs::{self, Step},
     task_queue::Lease,
     tasks::Task,
 };
 
-use super::{Employee, Turn};
+use super::{
+    Employee, Turn,
+    unanswered::{self, Streak},
+};
 use crate::{
     Error, Result,
-    brains::{Brains, NoAnswer, OfferedTool, Question},
+    brains::{Brains, Meter, NoAnswer, OfferedTool, Question},
     checkpoint,
 };
 
-/// Questions in a row without an answer, before the other model is asked …
-const FAILURES_BEFORE_FALLBACK: usize = 3;
-/// … and before the work is given up.
-const MOST_FAILURES: usize = 12;
-/// How the error of a turn begins whose model will not answer, however often it is asked.
-const REFUSED: &str = "refused: ";
 /// Tools offered with a question at most.
 const MAX_TOOLS: usize = 128;
 
@@ -119,23 +116,26 @@ impl Employee {
             task: model_turns::used(actor, store, work.task.id).await?,
             day: model_turns::spent(actor, store, true).await?,
             all: model_turns::spent(actor, store, false).await?,
+            day_steps: match brains.limits().day_steps {
+                Some(_) => calls_today(actor, store).await?,
+                None => 0,
+            },
         };
-        if let Some(reached) = limits::reached(brains.limits(), &usage, turns, &work.steps) {
+        let now = store::now();
+        if let Some(reached) = limits::reached(brains.limits(), &usage, turns, &work.steps, now) {
             return self.stop_at_limit(worker, work, &reached).await;
         }
-        let failures = turns.iter().rev().take_while(|t| t.state == "failed").count();
-        if failures >= MOST_FAILURES {
-            let why = turns.last().and_then(|t| t.error.clone()).unwrap_or_default();
-            return self
-                .finish(
-                    worker,
-                    work,
-                    false,
-                    format!("no model answered {failures} times in a row, the last time: {why}"),
-                )
-                .await;
+        let streak = Streak::of(turns);
+        if streak.is_hopeless() {
+            let words = format!(
+                "no model answered {} times in a row since {}, the last time: {}",
+                streak.failures,
+                streak.since.map(|at| at.to_string()).unwrap_or_default(),
+                streak.last_error
+            );
+            return self.finish(worker, work, false, words).await;
         }
-        let name = who_is_asked(brains, brief, turns, failures);
+        let name = streak.who_is_asked(&brief.model, brains.fallback(&brief.model), now).to_owned();
         let offer = self.offer(worker).await?;
         let Some(question) = question(brains, &name, brief, work, turns, &offer) else {
             let reason = "the task and its last results are longer than the model can read; split the task, or use a model with a larger window";
@@ -153,49 +153,57 @@ impl Employee {
         };
         let id = worker.ask_model(store, &work.lease, turn).await?;
         checkpoint::reached("model asked");
-        let answered = self.while_renewing(worker, &work.lease, brains.ask(&name, question)).await;
+        let mut used = Meter::default();
+        let answered = self.while_renewing(worker, &work.lease, brains.ask(&name, question, &mut used)).await;
         checkpoint::reached("model answered");
-        let (end, failed) = match &answered {
-            Ok(answered) => (brains.turn_end(&name, answered).map_err(|e| Error::Internal(e.to_string()))?, None),
-            Err(no) => {
-                let mark = if matches!(no, NoAnswer::Never { .. }) { REFUSED } else { "" };
-                (TurnEnd { error: Some(format!("{mark}{}", no.reason())), ..TurnEnd::default() }, Some(no.clone()))
-            }
-        };
+        let came = answered.as_ref().map_err(unanswered::written);
+        let end = brains.turn_end(&name, &used, came).map_err(|e| Error::Internal(e.to_string()))?;
         self.insist(|| worker.end_turn(store, &work.lease, id, end.clone())).await?;
         checkpoint::reached("turn journalled");
-        let Some(no) = failed else { return Ok(Turn::Again) };
+        let Err(no) = answered else { return Ok(Turn::Again) };
         self.logs.push(
             "warning",
             "employee",
             &format!("the model {name} gave no answer: {}", no.reason()),
             Some(work.task.id),
         );
-        self.after_no_answer(worker, work, brains, &name, no, failures).await
+        self.after_no_answer(worker, work, brains, (&brief.model, &name), no, &streak).await
     }
 
-    /// Without an answer: another model at once where this one never will, else the same a little later.
+    /// Without an answer: another model at once where this one never will, or not for a while; else the same a little later.
+    /// When it goes on for long whoever wants the task done is told, once; the task waits.
     async fn after_no_answer(
         &self,
         worker: &Worker,
         work: &Work,
         brains: &Brains,
-        name: &str,
+        (own, name): (&str, &str),
         no: NoAnswer,
-        failures: usize,
+        before: &Streak<'_>,
     ) -> Result<Turn> {
-        let delay = match no {
-            NoAnswer::Never { .. } if brains.fallback(name).is_some() => return Ok(Turn::Again),
+        let other = brains.fallback(own).filter(|fallback| name == own && !before.refused(fallback));
+        let delay = match &no {
+            NoAnswer::Never { .. } if other.is_some() => return Ok(Turn::Again),
+            NoAnswer::Later { .. } if other.is_some() && unanswered::is_long(&no) => return Ok(Turn::Again),
+            NoAnswer::Never { .. } if name != own && !before.refused(own) => {
+                before.rest(own, store::now()).unwrap_or_else(|| unanswered::pause(before.failures, None))
+            }
             NoAnswer::Never { reason } => {
                 return self.finish(worker, work, false, format!("the model {name} can't be asked: {reason}")).await;
             }
             NoAnswer::Later { retry_after, .. } => {
-                let own = Duration::from_secs(1 << failures.min(8));
-                retry_after.unwrap_or(own).max(Duration::from_millis(200))
+                let pause = unanswered::pause(before.failures, *retry_after);
+                // Whichever of the two is to be had first.
+                before.rest(own, store::now()).filter(|_| name != own).map_or(pause, |rest| rest.min(pause))
             }
         };
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_mins(5));
-        worker.give_back(&self.store, &work.lease, delay).await?;
+        if before.failures + 1 == unanswered::TOLD_AFTER {
+            let message = format!("{}; it is asked again from time to time, and the work waits meanwhile", no.reason());
+            worker.tell_and_give_back(&self.store, work, delay, "No model answers", message).await?;
+        } else {
+            worker.give_back(&self.store, &work.lease, delay).await?;
+        }
         Ok(Turn::Later(delay))
     }
 
@@ -259,7 +267,7 @@ impl Employee {
             return self.ask_person(worker, work, question).await;
         }
         // Of one answer's many calls the last may be over the limit that the question was not.
-        if let Some(reached) = limits::reached(brains.limits(), &Usage::default(), &[], &work.steps) {
+        if let Some(reached) = limits::reached(brains.limits(), &Usage::default(), &[], &work.steps, store::now()) {
             return self.stop_at_limit(worker, work, &reached).await;
         }
         let offer = self.offer(worker).await?;
@@ -308,7 +316,7 @@ impl Employee {
                 "May it go on? The limit {} is reached: {}; {done} calls are done",
                 reached.limit, reached.words
             ),
-            arguments: json!({ "limit": reached.limit, "reached": reached.words }),
+            arguments: json!({ "limit": reached.limit, "reached": reached.words, "used": reached.used }),
         };
         self.ask_person(worker, work, question).await
     }
@@ -351,13 +359,12 @@ pub(super) async fn offer(actor: &Actor, store: &Store) -> Result<Offer> {
     Ok(names::offer(tools))
 }
 
-/// The run's own model, unless it failed too often in a row or said that it never will.
-fn who_is_asked(brains: &Brains, brief: &Brief, turns: &[ModelTurn], failures: usize) -> String {
-    let Some(fallback) = brains.fallback(&brief.model) else { return brief.model.clone() };
-    let of_its_own = turns.iter().rev().take(failures).filter(|t| t.model == brief.model).count();
-    let refused = |t: &&ModelTurn| t.model == brief.model && t.error.as_deref().is_some_and(|e| e.starts_with(REFUSED));
-    let refused = turns.iter().rev().take(failures).any(|t| refused(&t));
-    if of_its_own >= FAILURES_BEFORE_FALLBACK || refused { fallback.to_owned() } else { brief.model.clone() }
+/// Calls of everything that were started this UTC day.
+async fn calls_today(actor: &Actor, store: &Store) -> Result<u64> {
+    let now = store::now().to_zoned(TimeZone::UTC);
+    let minutes = i64::from(now.hour()) * 60 + i64::from(now.minute());
+    let made = runs::calls_made(actor, store, minutes.max(1)).await?;
+    Ok(made.iter().map(|tool| u64::try_from(tool.made).unwrap_or(0)).fold(0, u64::saturating_add))
 }
 
 pub(super) fn question(

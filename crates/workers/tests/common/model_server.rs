@@ -35,6 +35,8 @@ pub enum Play {
     Silence,
     /// Words, stopped by the limit on their number.
     CutShort(&'static str),
+    /// Words, without a count of tokens.
+    Uncounted(&'static str),
 }
 
 /// One call, with the names under which `files` offers its tools.
@@ -173,6 +175,12 @@ fn stream_of(path: &str, play: &Play) -> (&'static str, Vec<String>) {
     if matches!(play, Play::BreakOff) {
         pieces.truncate(2);
     }
+    if matches!(play, Play::Uncounted(_)) {
+        // As of a server that knows nothing of them.
+        for name in ["usage", "usageMetadata", "prompt_eval_count", "eval_count"] {
+            pieces = pieces.iter().map(|piece| piece.replace(&format!("\"{name}\""), "\"unknown\"")).collect();
+        }
+    }
     (kind, pieces)
 }
 
@@ -185,7 +193,7 @@ fn in_two(text: &str) -> (&str, &str) {
 fn content(play: &Play) -> (Vec<String>, Vec<(String, String)>) {
     let halves = |text: &str| [in_two(text).0, in_two(text).1].map(str::to_owned).to_vec();
     match play {
-        Play::Say(text) | Play::CutShort(text) => (halves(text), Vec::new()),
+        Play::Say(text) | Play::CutShort(text) | Play::Uncounted(text) => (halves(text), Vec::new()),
         Play::Call(calls) => {
             (vec!["I look.".to_owned()], calls.iter().map(|(n, a)| (n.clone(), a.to_string())).collect())
         }

@@ -1,0 +1,2 @@
+-- What models are asked outside of work (a test, another model on what was done) counts towards the day: Steward itself adds it.
+-- Nothing to do here: who may write stands in the guards, which are made with each connection (guard_models.sql).
