@@ -92,8 +92,18 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ),
     ("briefing/ended", Own(Person, &["now() - interval '1 day'", "now()", "1000"], "by index: the tasks of a period")),
     ("briefing/open", Own(Person, &["1000"], "by index: what is open, of which there is little")),
+    (
+        "briefing/reminders",
+        Own(
+            Person,
+            &["now()", "now() + interval '1 day'", "1000"],
+            "by index: what is still to be sent, of which there is little",
+        ),
+    ),
     ("briefing/runs", Page(Person, &["ARRAY['{task}']::uuid[]", "1000"])),
     ("briefing/steps", Page(Person, &["ARRAY['{task}']::uuid[]", "1000"])),
+    ("briefing/turns", Page(Person, &["ARRAY['{task}']::uuid[]", "now() - interval '1 day'", "now()", "1000"])),
+    ("briefing/waits", Page(Person, &["ARRAY['{task}']::uuid[]", "1000"])),
     ("file_attachments/after", Whole("a job of the day: every file in turn")),
     (
         "file_attachments/create",
@@ -156,6 +166,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("memories/list", Small),
     ("memories/remove", Small),
     ("memories/told", Small),
+    ("model_spend/book", Small),
     ("model_spend/days", Small),
     ("model_spend/models", Small),
     ("model_spend/since", Small),

@@ -1,25 +1,28 @@
 //! The briefing: what was done, what waits and for how long, where it is stuck, what it took, and what comes. Worked out
 //! from rows, without a model; each figure says which rows it counts.
 
+mod text;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use store::{
     Actor, Store,
-    briefing::{self as rows, BriefApproval, BriefRun, BriefStep, BriefTask},
+    briefing::{self as rows, BriefApproval, BriefRun, BriefSpend, BriefStep, BriefTask, BriefWait},
     watchers,
 };
 use uuid::Uuid;
 
 use crate::Result;
+pub use text::{Links, dollars, length};
 
 /// Rows of each kind at most; where there are more, the briefing says so.
 const MOST: i64 = 1000;
 /// Rows that a figure names.
 const NAMED: usize = 20;
-/// An approval that is older than this has expired: none lives longer.
-const OLDEST_APPROVAL: SignedDuration = SignedDuration::from_hours(24 * 35);
+/// Tools and tasks that are named of those that took the most.
+const DEAREST: usize = 5;
 
 /// Of what time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +59,35 @@ pub struct Item {
 pub struct Figure {
     /// How many.
     pub count: usize,
+    /// Where all of them stand on the desk, among others of their kind.
+    #[serde(default)]
+    pub link: String,
     /// The first twenty of them.
     pub items: Vec<Item>,
+}
+
+/// What questions to models for a task used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// The task.
+    pub task: Item,
+    /// Tokens read and written.
+    pub tokens: i64,
+    /// Millionths of a US dollar.
+    pub cost_microusd: i64,
+}
+
+/// What questions to models used for the tasks that ended in the period and those that are open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Questions.
+    pub turns: i64,
+    /// Tokens read and written.
+    pub tokens: i64,
+    /// Millionths of a US dollar, by the owner's prices.
+    pub cost_microusd: i64,
+    /// The tasks that took the most, the dearest first.
+    pub dearest: Vec<Spent>,
 }
 
 /// Where time goes.
@@ -110,10 +140,19 @@ pub struct Briefing {
     pub employee_s: i64,
     /// Minutes that people say the ended tasks took them.
     pub people_min: i64,
+    /// What models used.
+    #[serde(default)]
+    pub money: Money,
     /// Open tasks that are due within the coming period.
     pub due: Figure,
     /// Times that schedules fire within it.
     pub planned: Figure,
+    /// One's own reminders that come within it.
+    #[serde(default)]
+    pub reminders: Figure,
+    /// Waits of open tasks that end within it at the latest.
+    #[serde(default)]
+    pub waits: Figure,
     /// Watchers that can't see.
     pub failing_watchers: Figure,
     /// Whether there were more rows than were counted.
@@ -125,36 +164,84 @@ pub async fn make(store: &Store, actor: &Actor, period: Period, now: Timestamp) 
     let from = now - period.length();
     let ended = rows::ended(actor, store, from, now, MOST).await?;
     let open = rows::open(actor, store, MOST).await?;
-    let approvals = rows::approvals(actor, store, from - OLDEST_APPROVAL, now, MOST).await?;
+    let approvals = rows::approvals(actor, store, from, now, MOST).await?;
     let ids: Vec<Uuid> = ended.iter().map(|t| t.id).collect();
+    let open_ids: Vec<Uuid> = open.iter().map(|t| t.id).collect();
     let runs = rows::runs(actor, store, ids.clone(), MOST).await?;
-    let steps = rows::steps(actor, store, ids, MOST).await?;
+    let steps = rows::steps(actor, store, ids.clone(), MOST).await?;
+    let both: Vec<Uuid> = ids.into_iter().chain(open_ids.iter().copied()).collect();
+    let turns = rows::turns(actor, store, both, from, now, MOST).await?;
+    let soon = now + period.length();
+    let reminders = rows::reminders(actor, store, now, soon, MOST).await?;
+    let waits = rows::waits(actor, store, open_ids, MOST).await?;
     let seen = watchers::list(actor, store).await?;
+    let at_watcher = |id: Uuid| format!("/watchers/{id}");
     let mut planned = Vec::new();
     for watcher in
         seen.iter().filter(|w| w.is_active && w.watcher_type == "schedule" && w.created_by == actor.user_id())
     {
         let cursor = watchers::cursor(actor, store, watcher.id).await?;
         let next = cursor.as_ref().and_then(|c| c.pointer("/state/next")).and_then(|n| n.as_str());
-        if let Some(at) = next.and_then(|n| n.parse::<Timestamp>().ok()).filter(|at| *at < now + period.length()) {
-            planned.push(Item { link: "/watchers".to_owned(), title: watcher.name.clone(), at });
+        if let Some(at) = next.and_then(|n| n.parse::<Timestamp>().ok()).filter(|at| *at < soon) {
+            planned.push(Item { link: at_watcher(watcher.id), title: watcher.name.clone(), at });
         }
     }
     planned.sort_by_key(|i| i.at);
     let failing = seen.iter().filter(|w| w.is_active && w.error_count > 0).map(|w| Item {
-        link: "/watchers".to_owned(),
+        link: at_watcher(w.id),
         title: format!("{}: {}", w.name, w.last_error.as_deref().unwrap_or_default()),
         at: w.last_run.unwrap_or(w.created_at),
     });
-    let failing_watchers = figure(failing);
-    let all = [ended.len(), open.len(), approvals.len(), runs.len(), steps.len()];
+    let reminded = reminders.iter().map(|r| Item {
+        link: "/notifications".to_owned(),
+        title: r.title.clone(),
+        at: r.scheduled_for,
+    });
+    let all = [ended.len(), open.len(), approvals.len(), runs.len(), steps.len(), turns.len(), waits.len()];
     let is_cut = all.iter().any(|n| i64::try_from(*n).is_ok_and(|n| n >= MOST));
+    let titles: BTreeMap<Uuid, &str> = ended.iter().chain(&open).map(|t| (t.id, t.title.as_str())).collect();
     Ok(Briefing {
-        planned: figure(planned),
-        failing_watchers,
+        money: money(&turns, &titles, now),
+        planned: figure("/watchers", planned),
+        reminders: figure("/notifications", reminded),
+        waits: figure("/tasks?status=in_progress", ends_of_waits(&waits, &titles, soon)),
+        failing_watchers: figure("/watchers", failing),
         is_cut,
         ..of_rows(period, from, now, &ended, &open, &approvals, &runs, &steps)
     })
+}
+
+/// What models used, and for what the most.
+fn money(turns: &[BriefSpend], titles: &BTreeMap<Uuid, &str>, now: Timestamp) -> Money {
+    let sum = |of: fn(&BriefSpend) -> i64| turns.iter().map(of).fold(0, i64::saturating_add);
+    let dearest = turns.iter().take(DEAREST).map(|spent| Spent {
+        task: of_task(spent.task_id, titles, now),
+        tokens: spent.tokens,
+        cost_microusd: spent.cost_microusd,
+    });
+    Money {
+        turns: sum(|s| s.turns),
+        tokens: sum(|s| s.tokens),
+        cost_microusd: sum(|s| s.cost_microusd),
+        dearest: dearest.collect(),
+    }
+}
+
+/// The waits that end before `soon`, the next first.
+fn ends_of_waits(waits: &[BriefWait], titles: &BTreeMap<Uuid, &str>, soon: Timestamp) -> Vec<Item> {
+    let until = |wait: &BriefWait| {
+        let arguments: serde_json::Value = serde_json::from_str(&wait.arguments).ok()?;
+        arguments.get("until")?.as_str()?.parse::<Timestamp>().ok()
+    };
+    let ends = waits.iter().filter_map(|wait| Some((wait, until(wait).filter(|at| *at < soon)?)));
+    let mut items: Vec<Item> = ends.map(|(wait, at)| of_task(wait.task_id, titles, at)).collect();
+    items.sort_by_key(|item| item.at);
+    items
+}
+
+fn of_task(id: Uuid, titles: &BTreeMap<Uuid, &str>, at: Timestamp) -> Item {
+    let title = titles.get(&id).map_or_else(|| "a task".to_owned(), |title| (*title).to_owned());
+    Item { link: format!("/tasks/{id}"), title, at }
 }
 
 #[allow(clippy::too_many_arguments, reason = "these are the rows that a briefing is made of")]
@@ -169,7 +256,10 @@ fn of_rows(
     steps: &[BriefStep],
 ) -> Briefing {
     let titles: BTreeMap<Uuid, &str> = ended.iter().chain(open).map(|t| (t.id, t.title.as_str())).collect();
-    let with = |status: &str| figure(ended.iter().filter(|t| t.status == status).map(|t| task(t, t.updated_at)));
+    let with = |status: &str| {
+        let rows = ended.iter().filter(|t| t.status == status).map(|t| task(t, t.updated_at));
+        figure(&format!("/tasks?status={status}"), rows)
+    };
     let asked = |a: &BriefApproval| Item {
         link: format!("/approvals/{}", a.id),
         title: a.task_id.and_then(|id| titles.get(&id)).map_or_else(|| "a question".to_owned(), |t| (*t).to_owned()),
@@ -199,37 +289,40 @@ fn of_rows(
         done: with("completed"),
         failed: with("failed"),
         cancelled: with("cancelled"),
-        to_decide: figure(waits.into_iter().map(asked)),
-        open: figure(open.iter().map(|t| task(t, t.created_at))),
+        to_decide: figure("/approvals", waits.into_iter().map(asked)),
+        open: figure("/tasks?view=board", open.iter().map(|t| task(t, t.created_at))),
         overdue: figure(
+            "/tasks?view=calendar",
             open.iter()
                 .filter(|t| t.due_date.is_some_and(|d| d < day_of(now)))
                 .map(|t| task(t, t.due_date.unwrap_or(now))),
         ),
-        expired: figure(approvals.iter().filter(|a| a.status == "expired" && a.created_at >= from).map(asked)),
+        expired: figure(
+            "/approvals?status=expired",
+            approvals.iter().filter(|a| a.status == "expired" && a.expires_at >= from && a.expires_at < now).map(asked),
+        ),
         decided_within_s: decided.get(decided.len() / 2).copied(),
         decided: decided.len(),
         bottlenecks: bottlenecks(steps, &titles),
         employee_s: employee.as_secs(),
         people_min: ended.iter().filter_map(|t| t.actual_duration).map(i64::from).sum(),
-        due: figure(due.into_iter().map(|t| task(t, t.due_date.unwrap_or(now)))),
+        money: Money::default(),
+        due: figure("/tasks?view=calendar", due.into_iter().map(|t| task(t, t.due_date.unwrap_or(now)))),
         planned: Figure::default(),
+        reminders: Figure::default(),
+        waits: Figure::default(),
         failing_watchers: Figure::default(),
         is_cut: false,
     }
 }
 
-/// The tools that took longest in all, the five first.
+/// The tools that took longest in all.
 fn bottlenecks(steps: &[BriefStep], titles: &BTreeMap<Uuid, &str>) -> Vec<Bottleneck> {
     let mut by_tool: BTreeMap<String, Bottleneck> = BTreeMap::new();
     for step in steps {
         let (Some(began), Some(ended)) = (step.started_at, step.finished_at) else { continue };
         let took_s = ended.duration_since(began).as_secs().max(0);
-        let item = || Item {
-            link: format!("/tasks/{}", step.task_id),
-            title: titles.get(&step.task_id).map_or_else(|| "a task".to_owned(), |t| (*t).to_owned()),
-            at: began,
-        };
+        let item = || of_task(step.task_id, titles, began);
         let what = format!("{}.{}", step.server, step.tool);
         let entry = by_tool.entry(what.clone()).or_insert_with(|| Bottleneck {
             what,
@@ -248,7 +341,7 @@ fn bottlenecks(steps: &[BriefStep], titles: &BTreeMap<Uuid, &str>) -> Vec<Bottle
     }
     let mut all: Vec<Bottleneck> = by_tool.into_values().collect();
     all.sort_by(|a, b| b.total_s.cmp(&a.total_s).then_with(|| a.what.cmp(&b.what)));
-    all.truncate(5);
+    all.truncate(DEAREST);
     all
 }
 
@@ -256,86 +349,14 @@ fn task(task: &BriefTask, at: Timestamp) -> Item {
     Item { link: format!("/tasks/{}", task.id), title: task.title.clone(), at }
 }
 
-fn figure(items: impl IntoIterator<Item = Item>) -> Figure {
+fn figure(link: &str, items: impl IntoIterator<Item = Item>) -> Figure {
     let mut items: Vec<Item> = items.into_iter().collect();
     let count = items.len();
     items.truncate(NAMED);
-    Figure { count, items }
+    Figure { count, link: link.to_owned(), items }
 }
 
 /// When the day began, as due dates have it: days are UTC days.
 fn day_of(now: Timestamp) -> Timestamp {
     now.to_zoned(TimeZone::UTC).start_of_day().map_or(now, |z| z.timestamp())
-}
-
-impl Briefing {
-    /// As a person reads it, in Markdown. `desk` goes before each link; without one, links are left out.
-    pub fn text(&self, desk: Option<&str>) -> String {
-        let words = match self.period {
-            Period::Day => "the last day",
-            Period::Week => "the last week",
-        };
-        let mut lines = vec![format!("# Briefing: {words}")];
-        let parts = [
-            ("Waits for you to decide", &self.to_decide, true),
-            ("Failed", &self.failed, false),
-            ("Overdue", &self.overdue, false),
-            ("Watchers that can't see", &self.failing_watchers, false),
-            ("Done", &self.done, false),
-            ("Cancelled", &self.cancelled, false),
-            ("Open", &self.open, true),
-            ("Expired undecided", &self.expired, false),
-            ("Due soon", &self.due, false),
-            ("Planned", &self.planned, false),
-        ];
-        for (title, figure, has_age) in parts.into_iter().filter(|(_, figure, _)| figure.count > 0) {
-            lines.extend([String::new(), format!("## {title}: {}", figure.count)]);
-            lines.extend(figure.items.iter().map(|item| self.line(item, desk, has_age)));
-            if figure.count > figure.items.len() {
-                lines.push(format!("- and {} more", figure.count - figure.items.len()));
-            }
-        }
-        let seconds = |s: i64| length(SignedDuration::from_secs(s));
-        lines.extend([
-            String::new(),
-            "## What it took".to_owned(),
-            format!("- the employee: {}", seconds(self.employee_s)),
-        ]);
-        if self.people_min > 0 {
-            lines.push(format!("- people: {}", length(SignedDuration::from_mins(self.people_min))));
-        }
-        if let Some(within) = self.decided_within_s {
-            lines.push(format!("- {} decisions, half of them within {}", self.decided, seconds(within)));
-        }
-        for b in &self.bottlenecks {
-            let failed = if b.failed > 0 { format!(", {} failed", b.failed) } else { String::new() };
-            lines.push(format!("- {}: {} calls in {}{failed}", b.what, b.calls, seconds(b.total_s)));
-        }
-        if self.is_cut {
-            let words = "There was more than is counted here: these figures are of the first 1,000 rows of each kind.";
-            lines.extend([String::new(), words.to_owned()]);
-        }
-        lines.join("\n") + "\n"
-    }
-
-    fn line(&self, item: &Item, desk: Option<&str>, has_age: bool) -> String {
-        let title: String = item.title.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let title = match desk {
-            Some(desk) => format!("[{}]({desk}{})", title.replace(['[', ']'], " "), item.link),
-            None => title,
-        };
-        let age = if has_age { format!(" (for {})", length(self.to.duration_since(item.at))) } else { String::new() };
-        format!("- {title}{age}")
-    }
-}
-
-/// `3 d 4 h`, `2 h 5 min`, `40 s`.
-fn length(length: SignedDuration) -> String {
-    let s = length.as_secs().max(0);
-    match (s / 86_400, s / 3600 % 24, s / 60 % 60) {
-        (0, 0, 0) => format!("{s} s"),
-        (0, 0, m) => format!("{m} min"),
-        (0, h, m) => format!("{h} h {m} min"),
-        (d, h, _) => format!("{d} d {h} h"),
-    }
 }

@@ -1,12 +1,16 @@
 //! How people want to be told: ways, priorities, quiet hours, digests. Pure functions over one's own settings.
 
-use jiff::{Timestamp, civil::Time, tz::TimeZone};
+use jiff::{
+    Timestamp,
+    civil::{Date, Time},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use store::{Actor, Store, notifications::Notification, users, users::Contact};
 use uuid::Uuid;
 
-use crate::{Error, Result};
+use crate::{Error, Result, briefing::Period};
 
 /// The ways there are beside the web.
 pub const WAYS: &[&str] = &["email", "push", "sms"];
@@ -35,7 +39,7 @@ pub struct Wishes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Briefings {
-    /// Each day, or each Monday.
+    /// Each day, each Monday, or both.
     pub every: Every,
     /// At what time of one's own zone.
     #[serde(default = "seven")]
@@ -50,6 +54,8 @@ pub enum Every {
     Day,
     /// Each Monday, of the last week.
     Week,
+    /// Each day of the last one, and each Monday of the last week as well.
+    Both,
 }
 
 fn seven() -> Time {
@@ -178,12 +184,17 @@ impl Wishes {
         })
     }
 
-    /// The briefing that is due today, by its period and its day; none before its time.
-    pub fn briefing_due(&self, now: Timestamp) -> Option<(Every, jiff::civil::Date)> {
-        let wish = self.briefing.as_ref()?;
-        let local = now.to_zoned(self.zone().ok()?);
-        let is_day = wish.every == Every::Day || local.weekday() == jiff::civil::Weekday::Monday;
-        (is_day && local.time() >= wish.at).then(|| (wish.every, local.date()))
+    /// The briefings that are due today, and the day; none before their time.
+    pub fn briefings_due(&self, now: Timestamp) -> (Vec<Period>, Date) {
+        let Some((wish, zone)) = self.briefing.as_ref().zip(self.zone().ok()) else { return (Vec::new(), Date::ZERO) };
+        let local = now.to_zoned(zone);
+        let is_monday = local.weekday() == jiff::civil::Weekday::Monday;
+        let mut due = Vec::new();
+        if local.time() >= wish.at {
+            due.extend((wish.every != Every::Week).then_some(Period::Day));
+            due.extend((wish.every != Every::Day && is_monday).then_some(Period::Week));
+        }
+        (due, local.date())
     }
 
     /// One way's settings.
@@ -387,15 +398,19 @@ mod tests {
         let daily =
             Wishes::parse(&json!({ "time_zone": "Europe/Berlin", "briefing": { "every": "day", "at": "07:30" } }))
                 .unwrap();
-        let due =
-            |wishes: &Wishes, now: &str| wishes.briefing_due(now.parse().unwrap()).map(|(_, day)| day.to_string());
-        assert_eq!(due(&daily, "2026-11-02T06:29:59Z"), None);
-        assert_eq!(due(&daily, "2026-11-02T06:30:00Z").as_deref(), Some("2026-11-02"));
-        assert_eq!(due(&daily, "2026-11-02T22:00:00Z").as_deref(), Some("2026-11-02"), "late is better than never");
+        let due = |wishes: &Wishes, now: &str| wishes.briefings_due(now.parse().unwrap());
+        let day = |text: &str| text.parse::<Date>().unwrap();
+        assert_eq!(due(&daily, "2026-11-02T06:29:59Z").0, []);
+        assert_eq!(due(&daily, "2026-11-02T06:30:00Z"), (vec![Period::Day], day("2026-11-02")));
+        assert_eq!(due(&daily, "2026-11-02T22:00:00Z").0, [Period::Day], "late is better than never");
         let weekly = Wishes::parse(&json!({ "briefing": { "every": "week" } })).unwrap();
-        assert_eq!(due(&weekly, "2026-11-02T07:00:00Z").as_deref(), Some("2026-11-02"), "a Monday");
-        assert_eq!(due(&weekly, "2026-11-03T07:00:00Z"), None);
-        assert_eq!(due(&Wishes::default(), "2026-11-02T12:00:00Z"), None);
+        assert_eq!(due(&weekly, "2026-11-02T07:00:00Z"), (vec![Period::Week], day("2026-11-02")), "a Monday");
+        assert_eq!(due(&weekly, "2026-11-03T07:00:00Z").0, []);
+        let both = Wishes::parse(&json!({ "briefing": { "every": "both" } })).unwrap();
+        assert_eq!(due(&both, "2026-11-02T07:00:00Z").0, [Period::Day, Period::Week]);
+        assert_eq!(due(&both, "2026-11-03T07:00:00Z").0, [Period::Day]);
+        assert_eq!(due(&both, "2026-11-02T06:00:00Z").0, []);
+        assert_eq!(due(&Wishes::default(), "2026-11-02T12:00:00Z").0, []);
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub enum Way {
 }
 
 /// Where in a way's settings the desk's address stands, for links.
-const DESK: &str = "desk_url";
+pub(crate) const DESK: &str = "desk_url";
 
 impl Way {
     /// Reads a way's settings and credentials.
@@ -160,7 +160,10 @@ fn place(desk: &str, told: &Notification) -> String {
     match (id("approval_id"), id("task_id")) {
         (Some(id), _) => format!("{desk}/approvals/{id}"),
         (None, Some(id)) => format!("{desk}/tasks/{id}"),
-        (None, None) => format!("{desk}/notifications"),
+        (None, None) => match told.data.as_ref().and_then(|d| d.get("briefing")).and_then(Json::as_str) {
+            Some(period @ ("day" | "week")) => format!("{desk}/briefing?period={period}"),
+            _ => format!("{desk}/notifications"),
+        },
     }
 }
 
@@ -189,12 +192,23 @@ fn html(told: &[&Notification], desk: Option<&str>) -> String {
     let mut parts = Vec::new();
     for one in told {
         parts.push(format!("<h2>{}</h2>", escaped(&one.title)));
-        parts.extend(message(one, told.len() == 1).lines().map(|line| format!("<p>{}</p>", escaped(line))));
+        parts.extend(message(one, told.len() == 1).lines().map(|line| format!("<p>{}</p>", linked(line, desk))));
         if let Some(desk) = desk {
             parts.push(format!("<p><a href=\"{}\">Open it in Steward</a></p>", escaped(&place(desk, one))));
         }
     }
     format!("<!doctype html><html><body>{}</body></html>", parts.join("\n"))
+}
+
+/// A line, with the desk's own addresses in it as links; no other address becomes one.
+fn linked(line: &str, desk: Option<&str>) -> String {
+    let is_of_desk =
+        |word: &str| desk.and_then(|desk| word.strip_prefix(desk)).is_some_and(|rest| rest.starts_with('/'));
+    let words = line.split(' ').map(|word| {
+        let plain = escaped(word);
+        if is_of_desk(word) { format!("<a href=\"{plain}\">{plain}</a>") } else { plain }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn escaped(text: &str) -> String {

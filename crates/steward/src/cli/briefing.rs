@@ -1,6 +1,6 @@
 //! `steward briefing`: what was done, what waits and for how long, where it is stuck, and what comes.
 
-use domain::briefing::Period;
+use domain::briefing::{Links, Period};
 
 use super::{Json, Place};
 use crate::{Result, output};
@@ -20,5 +20,7 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
     if args.json.json {
         return output::json(&made);
     }
-    output::line(made.text(Some(&place.desk())).trim_end().lines().map(output::safe).collect::<Vec<_>>().join("\n"))
+    output::line(
+        made.text(Links::Markdown(&place.desk())).trim_end().lines().map(output::safe).collect::<Vec<_>>().join("\n"),
+    )
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
 
 /// Every page that has no id in its address.
-const PAGES: [&str; 36] = [
+const PAGES: [&str; 37] = [
     "",
     "approvals",
     "approvals?status=all",
@@ -40,6 +40,7 @@ const PAGES: [&str; 36] = [
     "policies/past?without=*",
     "policies/presets",
     "policies/contacts",
+    "briefing?period=week",
     "activity",
     "logs",
     "audit",

@@ -1,7 +1,8 @@
 //! What a briefing is made of.
 
 use store::{
-    approvals, briefing, runs,
+    approvals, briefing, model_turns,
+    runs::{self, NewStep},
     tasks::{self, Task},
     users,
 };
@@ -31,6 +32,15 @@ async fn a_period_and_what_is_open(db: &Db) {
     assert!(found[0].approved_at.is_some());
     assert!(briefing::approvals(&db.cat, on, from, to, 10).await.unwrap().is_empty());
 
+    // What waits comes first; what is over before the period's beginning is not there, however lately it was asked.
+    let (one, two) = (db.approval(open).await, db.approval(open).await);
+    let waits = briefing::approvals(&db.bob, on, from, to, 10).await.unwrap();
+    assert_eq!(waits.iter().map(|a| a.id).collect::<Vec<_>>(), [two, one, asked]);
+    let over = waits[0].expires_at + seconds(1);
+    assert!(briefing::approvals(&db.bob, on, over, over + seconds(60), 10).await.unwrap().is_empty());
+    let early = briefing::approvals(&db.bob, on, from, from, 10).await.unwrap();
+    assert!(early.is_empty(), "of a later one nothing is known");
+
     let run = db.run(open).await;
     let step = runs::add_step(&db.employee, on, &super::runs::new_step(run, open, 0)).await.unwrap();
     assert!(briefing::steps(&db.bob, on, vec![open], 10).await.unwrap().is_empty(), "not sent yet");
@@ -42,6 +52,24 @@ async fn a_period_and_what_is_open(db: &Db) {
     );
     assert_eq!(briefing::runs(&db.bob, on, vec![open], 10).await.unwrap().len(), 1);
     assert!(briefing::runs(&db.cat, on, vec![open], 10).await.unwrap().is_empty());
+
+    let wait = NewStep { server: String::new(), tool: "wait".to_owned(), ..super::runs::new_step(run, open, 1) };
+    runs::add_step(&db.employee, on, &wait).await.unwrap();
+    assert_eq!(briefing::waits(&db.bob, on, vec![open], 10).await.unwrap().len(), 1);
+    assert!(briefing::waits(&db.cat, on, vec![open], 10).await.unwrap().is_empty());
+
+    let new = |ordinal| super::models::new_turn(run, open, ordinal);
+    for ordinal in [0, 1] {
+        let turn = model_turns::ask(&db.employee, on, &new(ordinal)).await.unwrap();
+        assert!(model_turns::end(&db.employee, on, turn, &super::models::answer(7)).await.unwrap());
+    }
+    let spent = briefing::turns(&db.bob, on, vec![open, done], from, to, 10).await.unwrap();
+    assert_eq!(
+        spent.iter().map(|s| (s.task_id, s.turns, s.tokens, s.cost_microusd)).collect::<Vec<_>>(),
+        [(open, 2, 240, 14)]
+    );
+    assert!(briefing::turns(&db.bob, on, vec![open], to, to + seconds(60), 10).await.unwrap().is_empty());
+    assert!(briefing::turns(&db.cat, on, vec![open], from, to, 10).await.unwrap().is_empty());
 
     // Whom briefings may go to: people who are active, and no program.
     let people = users::contacts(&db.service, on).await.unwrap();

@@ -57,6 +57,17 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         }
         "briefing.runs" => seen(!briefing::runs(me, tx, vec![w.task.id], 10).await?.is_empty()),
         "briefing.steps" => seen(!briefing::steps(me, tx, vec![w.task.id], 10).await?.is_empty()),
+        "briefing.turns" => {
+            let (from, to) = (store::now() - seconds(86_400), store::now() + seconds(60));
+            seen(!briefing::turns(me, tx, vec![w.task.id], from, to, 10).await?.is_empty())
+        }
+        "briefing.reminders" => {
+            let (now, service) = (store::now(), Actor::service());
+            let of = notifications::get(&service, tx, w.notification).await?.expect("the notification");
+            notifications::put_copy(&service, tx, Uuid::now_v7(), "web", &of, Some(now + seconds(600))).await?;
+            seen(!briefing::reminders(me, tx, now, now + seconds(3600), 10).await?.is_empty())
+        }
+        "briefing.waits" => seen(!briefing::waits(me, tx, vec![w.task.id], 10).await?.is_empty()),
         "notification_outbox.claim" => done(!notification_outbox::claim(me, tx, seconds(60), 1).await?.is_empty()),
         "notification_outbox.finish" => done(notification_outbox::finish(me, tx, &held, "done", None).await?),
         "notification_outbox.retry" => done(notification_outbox::retry(me, tx, &held, seconds(60), "e").await?),

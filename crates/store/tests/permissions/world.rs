@@ -322,6 +322,8 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let step = runs::add_step(worker, on, &new_step(run, task, 0)).await.unwrap();
     let started = runs::add_step(worker, on, &new_step(run, task, 1)).await.unwrap();
     assert!(runs::start_step(worker, on, started, 1, "{}", "h").await.unwrap());
+    let wait = NewStep { server: String::new(), tool: "wait".to_owned(), ..new_step(run, task, 2) };
+    runs::add_step(worker, on, &wait).await.unwrap();
     let turn = model_turns::ask(worker, on, &new_turn(run, task, 0)).await.unwrap();
     assert!(model_turns::end(worker, on, turn, &an_answer()).await.unwrap());
     let open_turn = model_turns::ask(worker, on, &new_turn(run, task, 1)).await.unwrap();

@@ -92,7 +92,11 @@ fn wishes_form(me: &Reader, form: Form<'_>, wishes: &Wishes) -> Markup {
     let quiet = wishes.quiet.as_ref();
     let rest = [("email", &wishes.email), ("push", &wishes.push), ("sms", &wishes.sms)];
     let briefing = wishes.briefing.as_ref();
-    let every = briefing.map_or("", |b| if b.every == telling::Every::Day { "day" } else { "week" });
+    let every = briefing.map_or("", |b| match b.every {
+        telling::Every::Day => "day",
+        telling::Every::Week => "week",
+        telling::Every::Both => "both",
+    });
     let pairs = |all: &[(&str, &str)]| all.iter().map(|(v, c)| ((*v).to_owned(), (*c).to_owned())).collect::<Vec<_>>();
     html! {
         form.form method="post" action="/account/telling" data-once="" {
@@ -109,7 +113,7 @@ fn wishes_form(me: &Reader, form: Form<'_>, wishes: &Wishes) -> Markup {
             @for (name, way) in rest { (way_fields(form, name, way)) }
             div.pair {
                 (form.of_kind("time", "digest_at", "What waits comes together at", &at(wishes.digest_at), "Needed where something waits for it."))
-                (form.choice("briefing_every", "A briefing by itself", every, &pairs(&[("", "none"), ("day", "each day"), ("week", "each Monday")]), ""))
+                (form.choice("briefing_every", "A briefing by itself", every, &pairs(&[("", "none"), ("day", "each day"), ("week", "each Monday"), ("both", "each day, and of the week on Mondays")]), ""))
                 (form.of_kind("time", "briefing_at", "At", &at(briefing.map(|b| b.at)), ""))
             }
             div.buttons { button.primary type="submit" { "Keep it so" } a.button href="/account" { "Leave it" } }

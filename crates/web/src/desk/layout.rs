@@ -32,7 +32,7 @@ pub(crate) const PLACES: [(&str, &[(&str, &str)]); 4] = [
             ("/models", "Models"),
         ],
     ),
-    ("The record", &[("/activity", "Activity"), ("/logs", "Logs"), ("/audit", "Audit")]),
+    ("The record", &[("/briefing", "Briefing"), ("/activity", "Activity"), ("/logs", "Logs"), ("/audit", "Audit")]),
     ("The house", &[("/users", "Users"), ("/system", "System"), ("/account", "My account")]),
 ];
 

@@ -82,7 +82,14 @@ pub(crate) async fn notifications(State(app): State<App>, me: Reader, params: Pa
 /// Where a notification leads.
 fn link(data: Option<&serde_json::Value>) -> Option<String> {
     let id = |name: &str| data?.get(name)?.as_str()?.parse::<uuid::Uuid>().ok();
-    id("approval_id").map(|id| format!("/approvals/{id}")).or_else(|| id("task_id").map(|id| format!("/tasks/{id}")))
+    let of_briefing = || match data?.get("briefing")?.as_str()? {
+        period @ ("day" | "week") => Some(format!("/briefing?period={period}")),
+        _ => None,
+    };
+    id("approval_id")
+        .map(|id| format!("/approvals/{id}"))
+        .or_else(|| id("task_id").map(|id| format!("/tasks/{id}")))
+        .or_else(of_briefing)
 }
 
 /// `POST /notifications/read`: one, or all that are shown as unread.

@@ -10,6 +10,7 @@ mod arguments;
 mod audit;
 mod backups;
 mod begin;
+mod briefing;
 mod browsers;
 mod contacts;
 mod deciding;
@@ -133,6 +134,7 @@ fn house() -> Router<App> {
         .route("/playbooks/switch", post(playbooks::switch))
         .route("/playbooks/remove", post(playbooks::remove))
         .route("/activity", get(activity::page))
+        .route("/briefing", get(briefing::page))
         .route("/logs", get(logs::page))
         .route("/audit", get(audit::page))
         .route("/audit/verify", post(audit::verify))

@@ -162,6 +162,8 @@ async fn reading_decides_nothing() {
         "/account/leave".to_owned(),
         "/account/tokens".to_owned(),
         "/activity".to_owned(),
+        "/briefing".to_owned(),
+        "/briefing?period=week".to_owned(),
         "/audit".to_owned(),
         "/audit/verify".to_owned(),
         "/users".to_owned(),
