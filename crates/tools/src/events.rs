@@ -16,6 +16,7 @@ use crate::{
     limits::Limits,
     lines::{Line, Lines},
     result::char_boundary,
+    secrets::Secrets,
 };
 
 /// How long news of a change waits for a receiver that does not keep up.
@@ -117,6 +118,7 @@ impl Emitter {
 pub(crate) struct LogSink {
     emitter: Option<Emitter>,
     secrets: Arc<[SecretString]>,
+    known: Secrets,
     lines_per_minute: u32,
     line_bytes: usize,
     window: Arc<Mutex<Window>>,
@@ -136,10 +138,22 @@ impl LogSink {
         Self {
             emitter,
             secrets: secrets.into(),
+            known: Secrets::default(),
             lines_per_minute: limits.stderr_lines_per_minute,
             line_bytes: limits.line_bytes,
             window: Arc::new(Mutex::new(window)),
         }
+    }
+
+    /// The same, taking out these as well.
+    #[must_use]
+    pub(crate) fn knowing(self, known: Secrets) -> Self {
+        Self { known, ..self }
+    }
+
+    /// What nothing that the server says may hold.
+    pub(crate) fn known(&self) -> &Secrets {
+        &self.known
     }
 
     /// One line as it came.
@@ -203,13 +217,14 @@ impl LogSink {
     }
 
     /// Printable, without secrets, of bounded length.
-    fn clean(&self, raw: &[u8]) -> String {
+    pub(crate) fn clean(&self, raw: &[u8]) -> String {
         let mut line = String::from_utf8_lossy(raw).into_owned();
         for secret in self.secrets.iter() {
             if line.contains(secret.expose_secret()) {
                 line = line.replace(secret.expose_secret(), "[secret]");
             }
         }
+        self.known.blank(&mut line);
         // Control characters could forge lines or colour a terminal; a tab is harmless.
         line.retain(|c| c == '\t' || !c.is_control());
         if line.len() > self.line_bytes {

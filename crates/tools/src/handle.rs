@@ -90,14 +90,19 @@ impl ServerHandle {
         }
         let hard = self.limits.longest_call;
         let limit = call.timeout.unwrap_or(self.limits.call_timeout).min(hard);
-        let answer = connection.call(tool, &arguments, Waiting { limit, hard, news: call.news.cloned() }).await?;
-        self.secrets.taken_out(result::from_answer(answer, self.limits.max_result_bytes))
+        let answer = connection.call(tool, &arguments, Waiting { limit, hard, news: call.news.cloned() }).await;
+        let most = self.limits.max_result_bytes;
+        self.secrets.taken_out(answer.and_then(|answer| result::from_answer(answer, most)))
     }
 
     /// Reads a resource that the server named in a result: its parts, together at most `Limits::resource_bytes`.
     pub async fn read_resource(&self, uri: &str) -> Result<Vec<Resource>, String> {
         let Running { connection, .. } = self.running()?;
-        let mut found = resources::read(&connection, uri, &self.limits).await?;
+        let read = resources::read(&connection, uri, &self.limits).await;
+        let mut found = read.map_err(|mut said| {
+            self.secrets.blank(&mut said);
+            said
+        })?;
         for part in &mut found {
             part.bytes = self.secrets.taken_out_of(std::mem::take(&mut part.bytes));
         }

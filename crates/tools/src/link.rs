@@ -157,7 +157,12 @@ impl Link {
     pub(crate) async fn headers(&self, refused: Option<&HeaderValue>) -> Result<HeaderMap, String> {
         let mut headers = self.headers.clone();
         if let Some(bearer) = &self.bearer {
-            headers.insert(AUTHORIZATION, bearer.header(refused).await?);
+            let header = bearer.header(refused).await?;
+            if let Some(token) = header.to_str().ok().and_then(|said| said.strip_prefix("Bearer ")) {
+                // Before it is sent: whatever the server makes of it, it comes back to nobody.
+                self.log.known().learn(token);
+            }
+            headers.insert(AUTHORIZATION, header);
         }
         if let Some(version) = self.version.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             headers.insert(VERSION, version);
@@ -329,7 +334,7 @@ impl Link {
                 printable(&scope, SHOWN).split_whitespace().collect::<Vec<_>>().join(",")
             );
         }
-        format!("the server answered {status}{hint}: {}", String::from_utf8_lossy(&shown).trim())
+        format!("the server answered {status}{hint}: {}", self.log.clean(&shown).trim())
     }
 
     /// Passes the messages of an answer on as they flow, and notes where its stream stands. Answers whether the answer to

@@ -123,7 +123,9 @@ impl Reader {
                 let token = &message["params"]["progressToken"];
                 let id = token.as_u64().or_else(|| token.as_str().and_then(|text| text.parse().ok()));
                 let Some(Listening { news, patience }) = id.and_then(|id| self.pending.listening(id)) else { return };
-                let Some(progress) = Progress::read(&message["params"]) else { return };
+                let mut params = message["params"].clone();
+                self.log.known().within(&mut params);
+                let Some(progress) = Progress::read(&params) else { return };
                 patience.renew();
                 if let Some(news) = news {
                     // Of progress that comes faster than it is taken the rest is of no interest.
@@ -146,7 +148,9 @@ impl Reader {
             "roots/list" => answered(json!({ "roots": self.roots })),
             "elicitation/create" => {
                 let to = self.within.map_or_else(|| self.pending.only_call(), |id| self.pending.listening(id));
-                match asking::pass(params, id, to, &self.outbox) {
+                let mut params = params.clone();
+                self.log.known().within(&mut params);
+                match asking::pass(&params, id, to, &self.outbox) {
                     Asked::Passed => return,
                     Asked::Answer(answer) => {
                         let action = answer["action"].as_str().unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::{
     events::LogSink,
     limits::Limits,
     peer::Peer,
+    secrets::Secrets,
     spec::ServerSpec,
 };
 
@@ -51,7 +52,7 @@ pub(crate) struct Greeting {
 
 /// Starts a server, asks what it offers, and stops it again. For use where nothing supervises it.
 pub async fn probe(spec: &ServerSpec, limits: &Limits) -> Result<Vec<ToolDefinition>, StartError> {
-    let log = LogSink::new(None, spec.secrets(), limits);
+    let log = LogSink::new(None, spec.secrets(), limits).knowing(Secrets::of(&spec.environment));
     let mut session = Session::start(spec, limits, None, log, &CancellationToken::new()).await?;
     let tools = std::mem::take(&mut session.listed.tools);
     session.stop(limits.stop_grace).await;

@@ -62,10 +62,11 @@ pub fn supervise(spec: ServerSpec, context: &Context) -> ServerHandle {
     let done = CancellationToken::new();
     let retry = Arc::new(Notify::new());
     let name: Arc<str> = spec.name.as_str().into();
+    let secrets = Secrets::of(&spec.environment);
     let handle = ServerHandle {
         id: spec.id,
         name: name.clone(),
-        secrets: Secrets::of(&spec.environment),
+        secrets: secrets.clone(),
         state: watched,
         limits: context.limits.clone(),
         retry: retry.clone(),
@@ -73,7 +74,7 @@ pub fn supervise(spec: ServerSpec, context: &Context) -> ServerHandle {
         done: done.clone(),
     };
     let emitter = Emitter { id: spec.id, name, events: context.events.clone(), stop: stop.clone() };
-    let log = LogSink::new(Some(emitter.clone()), spec.secrets(), &context.limits);
+    let log = LogSink::new(Some(emitter.clone()), spec.secrets(), &context.limits).knowing(secrets);
     let supervisor = Supervisor {
         spec,
         limits: context.limits.clone(),
