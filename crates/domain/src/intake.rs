@@ -42,10 +42,15 @@ pub async fn intake(store: &Store, vault: &Vault, watcher: &Watcher, event: Even
     let actor = acting_for(watcher)?;
     let brought = event.files.clone();
     let (watcher_id, source) = (watcher.id, format!("watcher:{}", watcher.name));
+    // What kind of task it becomes is said by the watcher's settings, whatever the event says.
+    let kind = watcher.config.as_ref().and_then(|config| config.get("kind")).filter(|kind| kind.is_string()).cloned();
     let made = store
         .transaction(move |tx| {
             Box::pin(async move {
                 let mut task = event.task;
+                if let (Some(kind), Some(metadata)) = (kind, task.metadata.as_object_mut()) {
+                    metadata.insert("kind".to_owned(), kind);
+                }
                 if task.assigned_to.is_none() {
                     task.assigned_to = users::agent(&actor, tx, EMPLOYEE).await?;
                 }

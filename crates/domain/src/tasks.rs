@@ -60,6 +60,14 @@ pub async fn create(
         .await
 }
 
+/// Whether a task may be of this kind: the owner's own word, by which a model is chosen.
+pub fn check_kind(kind: &str) -> Result<()> {
+    if (1..=60).contains(&kind.chars().count()) && !kind.trim().is_empty() && !kind.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(Error::invalid("kind", "a task's kind is a word of 1 to 60 characters on one line, as [use.kinds] names it"))
+}
+
 /// Changes a task: `change` is given the locked row and answers it as it shall be. Status and assignee may be among what
 /// it changes; they go the way of [`set_status`] and of the specification's `assign_task`.
 pub async fn change(

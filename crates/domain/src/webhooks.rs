@@ -1,4 +1,5 @@
-//! Webhooks: whether a call was signed by whom it says, is fresh, and is the same as an earlier one. Pure functions.
+//! Webhooks: whether a call was signed by whom it says, is fresh, and is the same as an earlier one. All but what is noted of
+//! refused calls are pure functions.
 //!
 //! What makes two calls the same is only ever what was signed: whoever overhears a call could otherwise send it again under
 //! another number.
@@ -7,10 +8,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use ring::hmac;
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
+use store::{
+    Actor, Store,
+    notifications::{self, Notification},
+    watchers::{self, Watcher},
+};
 
-use crate::{Error, Result};
+use crate::{Error, Result, telling::copy_id};
 
 /// How far a sender's clock may be off, in seconds, unless the settings say otherwise.
 const TOLERANCE_S: u32 = 300;
@@ -53,6 +59,8 @@ pub struct Settings {
     pub assign_to: Option<String>,
     /// `low`, `medium`, `high` or `critical`.
     pub priority: Option<String>,
+    /// The tasks' kind, by which a model is chosen.
+    pub kind: Option<String>,
     /// For whoever looks after all watchers.
     pub silent_after_h: Option<u32>,
 }
@@ -91,6 +99,9 @@ impl Settings {
             .map_err(|e| Error::invalid("config", format!("the settings do not fit: {e}")))?;
         if settings.playbook.is_none() && settings.assign_to.is_none() {
             return Err(Error::invalid("config", "say who does the work: a playbook, or a person in assign_to"));
+        }
+        if let Some(kind) = &settings.kind {
+            crate::tasks::check_kind(kind)?;
         }
         if settings.scheme != Scheme::Generic
             && (settings.signature_header.is_some() || settings.timestamp_header.is_some())
@@ -205,10 +216,39 @@ fn named(scheme: &str, id: &str) -> String {
     format!("{scheme}:{}", hex::encode(Sha256::digest(id)))
 }
 
+/// Writes down at a webhook that its calls are refused, `count` of them within an hour and none believed between them, and tells
+/// its owner, once a day while it lasts.
+pub async fn note_refusals(store: &Store, watcher: &Watcher, count: u32, why: Refused) -> Result<()> {
+    let service = Actor::service();
+    let said = format!("{count} calls were refused within the last hour, and none was believed: {why}");
+    watchers::report(&service, store, watcher.id, Some(&said)).await?;
+    let Some(owner) = watcher.created_by else { return Ok(()) };
+    let now = store::now();
+    let id = copy_id(watcher.id, &format!("refused calls {}", now.strftime("%Y-%m-%d")));
+    let told = Notification {
+        id,
+        user_id: Some(owner),
+        title: format!("The webhook {} refuses its calls", watcher.name).chars().take(255).collect(),
+        message: Some(format!("{said}. Compare the secret and the scheme with the sender's settings.")),
+        r#type: "alert".to_owned(),
+        priority: "high".to_owned(),
+        status: "unread".to_owned(),
+        data: Some(json!({ "watcher_id": watcher.id })),
+        read_at: None,
+        sent_at: None,
+        created_at: now,
+        scheduled_for: None,
+        channel: "web".to_owned(),
+    };
+    if notifications::put_copy(&service, store, id, "web", &told, None).await? {
+        // On the web it is delivered as it is written.
+        notifications::sent(&service, store, id).await?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const NOW: i64 = 1_760_000_000;
@@ -317,6 +357,7 @@ mod tests {
             (json!({ "playbook": "p", "colour": 1 }), "colour"),
             (json!({ "playbook": "p", "scheme": "github", "signature_header": "x" }), "generic alone"),
             (json!({ "playbook": "p", "tolerance_s": 0 }), "tolerance_s"),
+            (json!({ "playbook": "p", "kind": "a\nb" }), "kind"),
         ] {
             assert!(Settings::parse(&config).unwrap_err().to_string().contains(word), "{config}");
         }

@@ -76,6 +76,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// Whole months of the log that are kept besides the present one, 0–1200; 0 keeps all.
     pub log_retention_months: u32,
+    /// After how long whoever was asked something is reminded where no rule says; none never.
+    pub remind_after: Option<SignedDuration>,
     /// How much attachments may hold.
     pub attachments: Limits,
     /// Backups.
@@ -86,13 +88,18 @@ pub struct Config {
     pub token_file: Option<PathBuf>,
 }
 
+fn remind_after(hours: Option<u64>) -> Option<SignedDuration> {
+    let hours = hours.map_or(4, |h| i64::try_from(h).unwrap_or(4));
+    (hours > 0).then(|| SignedDuration::from_hours(hours))
+}
+
 /// A key: its name in the file and its names in the environment.
 struct Key {
     name: &'static str,
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 34] = [
+const KEYS: [Key; 35] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
@@ -110,6 +117,7 @@ const KEYS: [Key; 34] = [
     Key { name: "log_level", environment: &["STEWARD_LOG_LEVEL"] },
     Key { name: "models_file", environment: &["STEWARD_MODELS_FILE"] },
     Key { name: "log_retention_months", environment: &["STEWARD_LOG_RETENTION_MONTHS"] },
+    Key { name: "remind_after_h", environment: &["STEWARD_REMIND_AFTER_H"] },
     Key { name: "attachment_max_mb", environment: &["STEWARD_ATTACHMENT_MAX_MB"] },
     Key { name: "attachments_total_mb", environment: &["STEWARD_ATTACHMENTS_TOTAL_MB"] },
     Key { name: "server", environment: &["STEWARD_SERVER"] },
@@ -280,6 +288,7 @@ impl Sources<'_> {
             log_level: log_level(get("log_level")?)?,
             log_retention_months: number(get("log_retention_months")?, "log_retention_months", 0..=1200)?
                 .map_or(13, |n| u32::try_from(n).unwrap_or(13)),
+            remind_after: remind_after(number(get("remind_after_h")?, "remind_after_h", 0..=168)?),
             attachments: attachments(get("attachment_max_mb")?, get("attachments_total_mb")?)?,
             server: get("server")?.map(|written| written.text),
             token_file: get("token_file")?.map(|w| self.path(&w)).transpose()?,

@@ -233,7 +233,7 @@ async fn start_work(
         parts.spawn(safekeeping::ship_log(store.clone(), safe.clone(), shipping, shutdown.clone()));
     }
     let jobs = safekeeping::jobs(log_keeping::jobs(Jobs::standard(), config.log_keeping()), safe);
-    parts.spawn(housekeeping::run(store.clone(), vault.clone(), jobs, shutdown.clone()));
+    parts.spawn(housekeeping::run(store.clone(), vault.clone(), jobs, config.remind_after, shutdown.clone()));
     let keeper = servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), servers_end.clone());
     let stop = shutdown.clone();
     parts.spawn(async move {

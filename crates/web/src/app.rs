@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     /// Steward's own MCP server.
     pub mcp: Mcp,
     pub calls: hooks::Calls,
+    /// Calls of webhooks that were not believed.
+    pub refusals: hooks::Refusals,
     pub rates: Rates,
     pub started_at: Timestamp,
     /// Whoever verifies the audit trail holds it.
@@ -77,6 +79,7 @@ impl App {
             hosts,
             events: Events::new(shutdown),
             calls: hooks::Calls::default(),
+            refusals: hooks::Refusals::default(),
             rates: Rates::default(),
             started_at: store::now(),
             verifying: Semaphore::new(1),

@@ -37,6 +37,40 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Senders that are counted at once; each takes about 60 bytes.
 const SENDERS: usize = 20_000;
 
+/// After so many refused calls in a row a webhook's owner is to know: one may be a stranger's.
+const REFUSED: u32 = 3;
+/// For so long refused calls are counted together …
+const COUNTED: Duration = Duration::from_secs(3600);
+/// … and so often at most their number is written down.
+const NOTED_EVERY: Duration = Duration::from_secs(600);
+
+/// Calls in a row that were refused, by webhook: since when, how many, and when that was last written down. Only webhooks that
+/// there are have an entry.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Mutex<HashMap<Uuid, (Instant, u32, Option<Instant>)>>);
+
+impl Refusals {
+    /// Counts a refused call. Answers how many there were, when that is to be written down.
+    fn count(&self, id: Uuid, now: Instant) -> Option<u32> {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, count, noted) = map.entry(id).or_insert((now, 0, None));
+        if now.duration_since(*since) >= COUNTED {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        if *count < REFUSED || noted.is_some_and(|at| now.duration_since(at) < NOTED_EVERY) {
+            return None;
+        }
+        *noted = Some(now);
+        Some(*count)
+    }
+
+    /// A call was believed: all is well.
+    fn forget(&self, id: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
 /// A webhook, and who calls it.
 type Sender = (Uuid, Option<IpAddr>);
 
@@ -105,11 +139,20 @@ pub(crate) async fn receive(
     if !watcher.is_active {
         return refused(StatusCode::SERVICE_UNAVAILABLE, "this webhook rests; send it again later");
     }
-    match take(&app, &watcher, &headers, &body).await {
+    let taken = take(&app, &watcher, &headers, &body).await;
+    if taken.is_ok() {
+        app.refusals.forget(id);
+    }
+    match taken {
         Ok(Taken::Task(id)) => answer(StatusCode::ACCEPTED, json!({ "task_id": id })),
         Ok(Taken::Known) => answer(StatusCode::OK, json!({ "duplicate": true })),
         Err(Failed::Refused(why)) => {
             tracing::warn!(watcher = %watcher.name, %why, ip = client.ip.map(tracing::field::display), "a call of a webhook was refused");
+            if let Some(count) = app.refusals.count(id, Instant::now())
+                && let Err(e) = webhooks::note_refusals(app.store(), &watcher, count, why).await
+            {
+                tracing::warn!(watcher = %watcher.name, error = %e, "a watcher's state could not be written down");
+            }
             refused(StatusCode::UNAUTHORIZED, &why.to_string())
         }
         Err(Failed::Rules(e)) => {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::files;
+use jiff::SignedDuration;
 use store::{Actor, Store, Vault, approvals, schedules, task_queue};
 use tokio_util::sync::CancellationToken;
 
@@ -16,15 +17,16 @@ const SCHEDULE_TICKS: u64 = 15;
 /// How often this node's own vault is swept: the job `attachments` runs on one node alone.
 const SWEEP: Duration = Duration::from_secs(24 * 3600);
 
-/// Runs until `shutdown`; then the jobs at work are told to stop and waited for.
-pub async fn run(store: Store, vault: Vault, jobs: Jobs, shutdown: CancellationToken) {
+/// Runs until `shutdown`; then the jobs at work are told to stop and waited for. `remind` is after how long whoever was asked
+/// something is reminded where no rule says; none never.
+pub async fn run(store: Store, vault: Vault, jobs: Jobs, remind: Option<SignedDuration>, shutdown: CancellationToken) {
     let mut scheduler = Scheduler::new(store.clone(), vault.clone(), jobs, &shutdown);
     // Beside the clock: it looks at every kept file, and approvals expire meanwhile.
     let sweeping = tokio::spawn(sweep_daily(store.clone(), vault, shutdown.clone()));
     let mut ticks: u64 = 0;
     let mut failing = false;
     loop {
-        let result = tick(&store, &mut scheduler, ticks).await;
+        let result = tick(&store, &mut scheduler, ticks, remind).await;
         match (&result, failing) {
             (Err(e), false) => tracing::warn!(error = %e, "housekeeping could not do its round; it tries again"),
             (Ok(()), true) => tracing::info!("housekeeping is well again"),
@@ -61,7 +63,7 @@ async fn sweep(store: &Store, vault: &Vault, shutdown: &CancellationToken) {
     }
 }
 
-async fn tick(store: &Store, scheduler: &mut Scheduler, ticks: u64) -> Result<()> {
+async fn tick(store: &Store, scheduler: &mut Scheduler, ticks: u64, remind: Option<SignedDuration>) -> Result<()> {
     let service = Actor::service();
     let expired = approvals::expire(&service, store).await?;
     let freed = task_queue::reclaim(&service, store, None).await?;
@@ -71,7 +73,7 @@ async fn tick(store: &Store, scheduler: &mut Scheduler, ticks: u64) -> Result<()
     if ticks.is_multiple_of(SCHEDULE_TICKS) {
         let now = schedules::clock(&service, store).await?;
         scheduler.round(now).await?;
-        reminding::round(store, now).await?;
+        reminding::round(store, now, remind).await?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Brings questions to mind: where several must agree, each of them hears of it; whoever was asked is reminded, and after a
-//! longer time others are asked too. When, stands in the question, as the rule said it; each is told once, on whichever node.
+//! longer time others are asked too. When, stands in the question, as the rule said it; where nothing is said (no rule, an
+//! unknown outcome, a limit, a question of a model, a server or a program) the house reminds. Each is told once, on whichever
+//! node.
 
 use domain::{
     decide::approvers_of,
@@ -7,7 +9,7 @@ use domain::{
     telling::copy_id,
     work::asking::{escalate_after, escalate_to, remind_after},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use store::{
     Actor, Store,
@@ -26,18 +28,36 @@ const PAGE: i64 = 200;
 /// Pages looked at in one round.
 const MOST_PAGES: usize = 50;
 
-/// Looks at every open question as of `now`; answers how many people were told.
-pub async fn round(store: &Store, now: Timestamp) -> Result<usize> {
+/// For so long after its time a reminder of the house is looked for: what was told then is not looked up for ever.
+const LATEST: SignedDuration = SignedDuration::from_hours(24);
+/// A question that is open for a shorter time than this is over before a reminder helps.
+const SHORTEST: SignedDuration = SignedDuration::from_mins(10);
+
+/// After how long the house reminds of a question about which nothing is said: after its own time, or half-way to the
+/// question's end where that is sooner.
+fn usual(approval: &Approval, house: Option<SignedDuration>) -> Option<SignedDuration> {
+    let lasts = approval.expires_at?.duration_since(approval.created_at);
+    (lasts >= SHORTEST).then(|| house.map(|after| after.min(lasts / 2))).flatten()
+}
+
+/// Looks at every open question as of `now`; answers how many people were told. `house` is after how long whoever was asked
+/// is reminded where nothing else is said; none never reminds then.
+pub async fn round(store: &Store, now: Timestamp, house: Option<SignedDuration>) -> Result<usize> {
     let service = Actor::service();
     let (mut told, mut cursor) = (0, None);
     for _ in 0..MOST_PAGES {
         let page = approvals::list(&service, store, Some("pending"), None, cursor, PAGE).await?;
         for approval in &page {
             let is_over = approval.expires_at.is_some_and(|end| end <= now);
-            let is_ours =
-                approvers_of(approval) > 1 || remind_after(approval).is_some() || escalate_after(approval).is_some();
+            let by_house = usual(approval, house).filter(|_| remind_after(approval).is_none()).filter(|after| {
+                let late = now.duration_since(approval.created_at) - *after;
+                !late.is_negative() && late < LATEST
+            });
+            let is_ours = approvers_of(approval) > 1
+                || remind_after(approval).or(by_house).is_some()
+                || escalate_after(approval).is_some();
             if !is_over && is_ours {
-                told += one(store, approval, now).await?;
+                told += one(store, approval, by_house, now).await?;
             }
         }
         let Some(last) = page.last().filter(|_| i64::try_from(page.len()).unwrap_or(PAGE) == PAGE) else { break };
@@ -46,10 +66,11 @@ pub async fn round(store: &Store, now: Timestamp) -> Result<usize> {
     Ok(told)
 }
 
-async fn one(store: &Store, approval: &Approval, now: Timestamp) -> Result<usize> {
+async fn one(store: &Store, approval: &Approval, by_house: Option<SignedDuration>, now: Timestamp) -> Result<usize> {
     let waited = now.duration_since(approval.created_at);
-    let is_due = |after: Option<jiff::SignedDuration>| after.is_some_and(|after| waited >= after);
-    let (reminds, escalates) = (is_due(remind_after(approval)), is_due(escalate_after(approval)));
+    let is_due = |after: Option<SignedDuration>| after.is_some_and(|after| waited >= after);
+    let reminds = is_due(remind_after(approval).or(by_house));
+    let escalates = is_due(escalate_after(approval));
     let takes_several = approvers_of(approval) > 1;
     if !reminds && !escalates && !takes_several {
         return Ok(0);

@@ -165,8 +165,8 @@ async fn a_yes_counts_while_its_giver_may_decide(postgres: bool) {
     give(&s, "pay the plumber").await;
     let approval = s.pending().await;
     // Who may be the second hears of it at once, and once.
-    assert_eq!(reminding::round(&s.store, approval.created_at).await.unwrap(), 2);
-    assert_eq!(reminding::round(&s.store, approval.created_at).await.unwrap(), 0);
+    assert_eq!(reminding::round(&s.store, approval.created_at, None).await.unwrap(), 2);
+    assert_eq!(reminding::round(&s.store, approval.created_at, None).await.unwrap(), 0);
     let told = notifications::list(&Actor::user(bob), &s.store, None, 20).await.unwrap();
     assert!(told[0].title.starts_with("Several people must agree"), "{told:?}");
     let yes = || Decision { approve: true, note: None, arguments: None };
@@ -202,16 +202,37 @@ async fn a_question_is_brought_back_to_mind(postgres: bool) {
         all.into_iter().map(|n| n.title).filter(|t| t.starts_with("Still") || t.starts_with("Nobody")).collect()
     };
     let at = |minutes| approval.created_at + SignedDuration::from_mins(minutes);
-    assert_eq!(reminding::round(&s.store, at(9)).await.unwrap(), 0);
-    assert_eq!(reminding::round(&s.store, at(10)).await.unwrap(), 1);
-    assert_eq!(reminding::round(&s.store, at(11)).await.unwrap(), 0, "once");
+    assert_eq!(reminding::round(&s.store, at(9), None).await.unwrap(), 0);
+    assert_eq!(reminding::round(&s.store, at(10), None).await.unwrap(), 1);
+    assert_eq!(reminding::round(&s.store, at(11), None).await.unwrap(), 0, "once");
     assert_eq!(titles(&s.ada).await.len(), 1);
     assert!(titles(&bob).await.is_empty());
-    assert_eq!(reminding::round(&s.store, at(30)).await.unwrap(), 1);
+    assert_eq!(reminding::round(&s.store, at(30), None).await.unwrap(), 1);
     assert!(titles(&bob).await[0].starts_with("Nobody has decided yet, please do: append of files"));
-    assert_eq!(reminding::round(&s.store, at(31)).await.unwrap(), 0);
+    assert_eq!(reminding::round(&s.store, at(31), None).await.unwrap(), 0);
     decide(&s.store, &bob, approval.id, say(true)).await.unwrap();
-    assert_eq!(reminding::round(&s.store, at(500)).await.unwrap(), 0, "what is decided is left alone");
+    // Where no rule says, the house reminds: after its time, half-way to the end at the latest, once, and not for ever.
+    let task = approval.task_id.unwrap();
+    let employee = users::agent(&Actor::service(), &s.store, accounts::EMPLOYEE).await.unwrap().unwrap();
+    for (kind, open_h, from_min) in [("budget", 24 * 7, 240), ("outcome_unknown", 4, 120), ("question", 48, 240)] {
+        let details = serde_json::json!({ "summary": kind });
+        let expires_at = store::now() + SignedDuration::from_hours(open_h);
+        let new = approvals::NewApproval { task_id: task, action_type: kind.to_owned(), details, expires_at };
+        let id = approvals::create(&Actor::user(employee), &s.store, &new).await.unwrap();
+        let row = approvals::get(&s.ada, &s.store, id).await.unwrap().unwrap();
+        let house = Some(SignedDuration::from_hours(4));
+        let round = async |minutes: i64, house| {
+            let at = row.created_at + SignedDuration::from_mins(minutes);
+            reminding::round(&s.store, at, house).await.unwrap()
+        };
+        assert_eq!(round(from_min - 1, house).await, 0, "{kind}");
+        assert_eq!(round(from_min + 1, None).await, 0, "{kind}: the house may be silent");
+        assert_eq!(round(from_min + 1, house).await, 1, "{kind}");
+        assert_eq!(round(from_min + 2, house).await, 0, "{kind}: once");
+        assert!(titles(&s.ada).await.iter().any(|t| t == &format!("Still waiting for your decision: {kind}")));
+        approvals::reject(&s.ada, &s.store, id, None).await.unwrap();
+    }
+    assert_eq!(reminding::round(&s.store, at(500), None).await.unwrap(), 0, "what is decided is left alone");
     s.stop().await;
 }
 

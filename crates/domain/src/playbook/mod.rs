@@ -221,7 +221,7 @@ pub enum Next {
     Task {
         /// The step's name.
         step: String,
-        /// `{"title": …, "playbook": …, "description": …, "priority": …, "after": […]}`.
+        /// `{"title": …, "playbook": …, "description": …, "kind": …, "priority": …, "after": […]}`.
         arguments: Value,
     },
     /// Nothing to call: add [`OutcomeState::Skipped`] to the journal.

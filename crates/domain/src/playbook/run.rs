@@ -359,7 +359,10 @@ impl<'p> Run<'p> {
     /// What was done. The work stands, so a summary that cannot be made does not undo it.
     fn summary(&self) -> String {
         let done = self.journal.iter().filter(|o| matches!(o.state, OutcomeState::Succeeded { .. })).count();
-        let plain = format!("{}: {done} of {} steps done", self.playbook.name, self.playbook.steps.len());
+        // Steps of a loop, and those that followed a failure, are done as often as it takes: of how many says nothing then.
+        let (all, has_loop) = (self.playbook.steps.len(), self.playbook.steps.iter().any(|s| s.each.is_some()));
+        let of = if has_loop || done > all { String::new() } else { format!(" of {all}") };
+        let plain = format!("{}: {done}{of} steps done", self.playbook.name);
         match self.playbook.finish.as_ref().map(|template| template.text(&self.context(None))) {
             None => plain,
             Some(Ok(summary)) => summary,

@@ -261,6 +261,10 @@ fn subtask(work: &Work, arguments: &Json) -> Result<NewTask, String> {
     if let Some(playbook) = text("playbook")? {
         metadata.insert("playbook".to_owned(), playbook.into());
     }
+    if let Some(kind) = text("kind")? {
+        crate::tasks::check_kind(&kind).map_err(|e| e.to_string())?;
+        metadata.insert("kind".to_owned(), kind.into());
+    }
     metadata.insert("parent_task_id".to_owned(), json!(work.task.id));
     metadata.insert("depth".to_owned(), json!(depth));
     let priority = text("priority")?.unwrap_or_else(|| work.task.priority.clone());

@@ -81,8 +81,8 @@ Steward that runs elsewhere. Every list takes --json. Exit codes: 0 done, 1 refu
 is one line on stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then
 defaults. Keys: database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
 known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s,
-connect_timeout_s, lease_s, log_level, log_retention_months, models_file, read_replica_url, server,
-token_file, attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
+connect_timeout_s, lease_s, log_level, log_retention_months, remind_after_h, models_file, read_replica_url,
+server, token_file, attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]

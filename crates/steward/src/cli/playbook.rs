@@ -96,6 +96,18 @@ struct Step {
     tool: String,
 }
 
+impl Step {
+    /// What it does, for people: what calls nothing has no server.
+    fn does(&self) -> String {
+        match (self.server.as_str(), self.tool.as_str()) {
+            ("", domain::playbook::WAIT) => "(waits)".to_owned(),
+            ("", domain::playbook::SUBTASK) => "(makes a task)".to_owned(),
+            ("", _) => "(for each of a list)".to_owned(),
+            (server, tool) => format!("{server}/{tool}"),
+        }
+    }
+}
+
 /// Checks a file; needs no database.
 pub(super) async fn check(args: Check) -> Result<()> {
     let (file, name) = (args.file.clone(), args.file.display().to_string());
@@ -115,10 +127,7 @@ pub(super) async fn check(args: Check) -> Result<()> {
         );
     }
     output::line(format!("The playbook {} is right; it has {}:", playbook.name(), count(steps.len(), "step")))?;
-    output::line(output::table(
-        &["step", "tool"],
-        steps.iter().map(|s| vec![s.name.clone(), format!("{}/{}", s.server, s.tool)]),
-    ))
+    output::line(output::table(&["step", "what it does"], steps.iter().map(|s| vec![s.name.clone(), s.does()])))
 }
 
 async fn start(ctx: &Context, name: String, file: PathBuf, json: bool) -> Result<()> {

@@ -113,6 +113,9 @@ pub(super) struct Add {
     /// The playbook the employee follows
     #[arg(long)]
     playbook: Option<String>,
+    /// The kind of task, by which a model is chosen (docs/models.md)
+    #[arg(long)]
+    kind: Option<String>,
     #[command(flatten)]
     json: Json,
 }
@@ -156,6 +159,10 @@ async fn add(place: &Place, args: Add) -> Result<()> {
     if let Some(playbook) = &args.playbook {
         place.check_playbook(playbook).await?;
         metadata["playbook"] = json!(playbook);
+    }
+    if let Some(kind) = &args.kind {
+        domain::tasks::check_kind(kind)?;
+        metadata["kind"] = json!(kind);
     }
     let new = NewTask {
         description: args.description,

@@ -188,6 +188,11 @@ fn playbooks() {
     let out = desk.run(&["playbook", "check", &good]).done();
     assert!(out.contains("look is right") && out.contains("files/get_file_info"), "{out}");
     assert_eq!(desk.json(&["playbook", "check", &good])["steps"][0]["tool"], "get_file_info");
+    let more = desk.file("more.yaml", "name: more\nsteps:\n  - { name: rest, wait: { minutes: 5 } }\n  - { name: next, task: { title: t } }\n  - { name: all, for_each: '[1]', at_most: 1, steps: [{ name: a, server: files, tool: get_file_info }] }\n");
+    let out = desk.run(&["playbook", "check", &more]).done();
+    for said in ["(waits)", "(makes a task)", "(for each of a list)", "files/get_file_info"] {
+        assert!(out.contains(said) && !out.contains("  /"), "{said}: {out}");
+    }
     let bad = desk.file("bad.yaml", "name: look\nsteps:\n  - name: info\n    sever: files\n");
     let line = Desk::empty().run(&["playbook", "check", &bad]).refused();
     assert!(line.contains("line 4, column 5") && line.contains("bad.yaml"), "{line}");

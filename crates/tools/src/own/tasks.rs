@@ -53,6 +53,9 @@ pub(super) struct New {
     /// The playbook that the employee shall follow.
     #[serde(default)]
     playbook: Option<String>,
+    /// The kind of task, by which a model is chosen.
+    #[serde(default)]
+    kind: Option<String>,
 }
 
 pub(super) async fn create(own: &OwnServer, caller: &Caller, sent: New, _: &RequestContext<RoleServer>) -> Answer {
@@ -72,7 +75,11 @@ pub(super) async fn create(own: &OwnServer, caller: &Caller, sent: New, _: &Requ
         new.priority = priority;
     }
     if let Some(playbook) = sent.playbook {
-        new.metadata = json!({ "playbook": playbook });
+        new.metadata["playbook"] = json!(playbook);
+    }
+    if let Some(kind) = sent.kind {
+        rules::check_kind(&kind)?;
+        new.metadata["kind"] = json!(kind);
     }
     json(&rules::create(&own.store, &caller.actor, new, "mcp", true).await?)
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use domain::watchers::{self as rules, NewWatcher};
 use serde_json::{Value as Json, json};
-use store::{Actor, file_attachments, tasks, watchers};
+use store::{Actor, file_attachments, notifications, tasks, watchers};
 use uuid::Uuid;
 
 use super::house::{Answer, House};
@@ -88,6 +88,13 @@ async fn what_is_not_signed_makes_nothing() {
     ] {
         assert_eq!(call(&house, &id, headers, body).await.status, StatusCode::UNAUTHORIZED, "{headers:?}");
     }
+    // That none of them was believed stands at the webhook, and is told once.
+    let shop = id.parse().unwrap();
+    let watcher = watchers::get(&ada, &house.store, shop).await.unwrap().unwrap();
+    let said = watcher.last_error.unwrap();
+    assert!(said.starts_with("3 calls were refused within the last hour") && watcher.error_count == 1, "{said}");
+    let told = notifications::list(&ada, &house.store, None, 10).await.unwrap();
+    assert_eq!(told.iter().filter(|n| n.title == "The webhook shop refuses its calls").count(), 1, "{told:?}");
     assert_eq!(call(&house, &id, &[("x-signature-256", &good)], b"{ }").await.status, StatusCode::UNAUTHORIZED);
     for other in ["nonsense", "019b0000-0000-7000-8000-000000000000"] {
         assert_eq!(call(&house, other, &[("x-signature-256", &good)], body).await.status, StatusCode::NOT_FOUND);

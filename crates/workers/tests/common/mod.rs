@@ -153,7 +153,7 @@ impl Steward {
         let (store, vault, stop) = (&self.store, &self.vault, &self.shutdown);
         self.parts.spawn(servers::write_down(store.clone(), logs.clone(), news, stop.clone()));
         self.parts.spawn(watching::keep_watching(store.clone(), vault.clone(), logs.clone(), stop.clone()));
-        self.parts.spawn(housekeeping::run(store.clone(), vault.clone(), Jobs::standard(), stop.clone()));
+        self.parts.spawn(housekeeping::run(store.clone(), vault.clone(), Jobs::standard(), None, stop.clone()));
         self.parts.spawn(servers::keep_running(store.clone(), vault.clone(), supervisors, logs.clone(), stop.clone()));
         self.parts.spawn(logs.write(store.clone(), stop.clone()));
         self.parts.spawn(employee.run(stop.clone()));

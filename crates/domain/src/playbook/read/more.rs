@@ -19,7 +19,7 @@ const MAX_WAIT_MINUTES: u64 = 31 * 24 * 60;
 const MAX_LONGER_NAME_CHARS: usize = 80;
 
 const WAIT_FIELDS: &[&str] = &["minutes", "until", "tasks", "watcher", "contains", "at_most_minutes"];
-const TASK_FIELDS: &[&str] = &["title", "description", "playbook", "priority", "after"];
+const TASK_FIELDS: &[&str] = &["title", "description", "playbook", "kind", "priority", "after"];
 
 /// What a step does.
 pub(super) struct More {

@@ -10,7 +10,7 @@ use unicode_normalization::UnicodeNormalization as _;
 /// The greatest depth of folders below the watched one.
 pub(super) const MAX_DEPTH: usize = 16;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "path",
     "playbook",
     "patterns",
@@ -22,6 +22,8 @@ const KEYS: [&str; 12] = [
     "include_hidden",
     "assign_to",
     "priority",
+    // What kind its tasks are of: `intake` reads it.
+    "kind",
     // For whoever looks after all watchers.
     "silent_after_h",
 ];
@@ -145,6 +147,11 @@ fn parse_with_home(value: &Value, home: Option<&Path>) -> Result<FolderConfig, C
         text(map, "path", MAX_PATH_BYTES)?.ok_or(ConfigError::Missing { key: "path", what: "the folder to watch" })?;
     let playbook = text(map, "playbook", MAX_TEXT_CHARS)?
         .ok_or(ConfigError::Missing { key: "playbook", what: "the name of the playbook that leads the work" })?;
+    if let Some(kind) = map.get("kind")
+        && !kind.as_str().is_some_and(|kind| domain::tasks::check_kind(kind).is_ok())
+    {
+        return Err(wrong("kind", "a word of 1 to 60 characters on one line", kind));
+    }
     let patterns = patterns(map)?;
     let globs = if patterns.is_empty() { None } else { Some(globs(&patterns)?) };
     let duplicates = match map.get("duplicates") {
@@ -313,6 +320,8 @@ mod tests {
             ("path", json!("/in\u{0}")),
             ("path", json!("~ada/in")),
             ("playbook", json!("x".repeat(256))),
+            ("kind", json!("")),
+            ("kind", json!(7)),
         ] {
             assert!(said(with(key, value.clone())).contains(&format!("`{key}`")), "{key} {value}");
         }

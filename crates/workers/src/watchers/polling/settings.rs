@@ -6,8 +6,16 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value as Json};
 
 /// The names of the shared ones.
-const SHARED: &[&str] =
-    &["playbook", "assign_to", "priority", "every_s", "silent_after_h", "allow_private", domain::watchers::CREDENTIALS];
+const SHARED: &[&str] = &[
+    "playbook",
+    "assign_to",
+    "priority",
+    "kind",
+    "every_s",
+    "silent_after_h",
+    "allow_private",
+    domain::watchers::CREDENTIALS,
+];
 /// Seconds between two looks at least …
 const SOONEST_S: u64 = 5;
 /// … and at most.
@@ -23,6 +31,8 @@ pub struct Common {
     pub assign_to: Option<String>,
     /// `low`, `medium`, `high` or `critical`.
     pub priority: Option<String>,
+    /// The tasks' kind, by which a model is chosen.
+    pub kind: Option<String>,
     /// Seconds between two looks.
     pub every_s: Option<u64>,
     /// Hosts that may be reached although they are not public.
@@ -49,6 +59,9 @@ pub(super) fn split(config: &Json) -> Result<(Common, Json)> {
     }
     if common.every_s.is_some_and(|s| !(SOONEST_S..=LATEST_S).contains(&s)) {
         return Err(Trouble::lasting(format!("every_s must be from {SOONEST_S} to {LATEST_S} seconds")));
+    }
+    if let Some(kind) = &common.kind {
+        domain::tasks::check_kind(kind).map_err(|e| Trouble::lasting(e.to_string()))?;
     }
     if let Some(priority) = &common.priority
         && !["low", "medium", "high", "critical"].contains(&priority.as_str())
