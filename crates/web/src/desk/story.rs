@@ -114,6 +114,7 @@ fn of_turn(turn: &ModelTurn) -> Event {
             "question " (turn.ordinal + 1)
             @if turn.state != "asked" {
                 " · " (grouped(turn.input_tokens)) " tokens read, " (grouped(turn.output_tokens)) " written · " (dollars(turn.cost_microusd))
+                @if answer.as_ref().is_some_and(|a| a.estimated) { " (estimated)" }
             }
             @if let Some(end) = turn.answered_at { " · took " (took(turn.asked_at, end)) }
             @if let Some(by) = &turn.served_by { " · " code { (say(by)) } }
