@@ -299,9 +299,8 @@ impl Mailbox {
         if !is_news() {
             let (waiting, _interrupt) = idle.wait_with_timeout(longest);
             // The library begins to count anew whenever the server says that it is still there.
-            match timeout(longest, waiting).await {
-                Ok(Err(e)) => return Err(Trouble::passing(format!("{what} broke off ({})", short(&e)))),
-                Ok(Ok(_)) | Err(_) => {}
+            if let Ok(Err(e)) = timeout(longest, waiting).await {
+                return Err(Trouble::passing(format!("{what} broke off ({})", short(&e))));
             }
         }
         let session = within(what, idle.done()).await?;

@@ -280,7 +280,9 @@ mod tests {
         other.learn("first-token-of-many");
         let lost = secrets.taken_out(Err(CallError::unknown("500: you sent Bearer first-token-of-many")));
         assert_eq!(lost, Err(CallError::unknown("500: you sent Bearer [secret]")));
-        (0..20).for_each(|n| other.learn(&format!("token-number-{n}")));
+        for n in 0..20 {
+            other.learn(&format!("token-number-{n}"));
+        }
         let mut said = "token-number-19 hunter2hunter2".to_owned();
         secrets.blank(&mut said);
         assert_eq!(said, "[secret] [secret]");

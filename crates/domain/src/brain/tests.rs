@@ -151,7 +151,7 @@ fn limits_bind_and_grants_stretch_them() {
     assert_eq!(which_of_all(&usage(2, 10, 6)), Some("all_tokens"));
     assert_eq!(which_of_all(&usage(2, 9, 7)), Some("day_steps"));
     let all_grant = Step { arguments: json!({"limit": "all_tokens", "used": 10}).to_string(), ..grant("") };
-    assert_eq!(reached(&in_all, &usage(2, 19, 0), &[], &[all_grant.clone()], at(24 * 90)), None);
+    assert_eq!(reached(&in_all, &usage(2, 19, 0), &[], std::slice::from_ref(&all_grant), at(24 * 90)), None);
     assert!(reached(&in_all, &usage(2, 20, 0), &[], &[all_grant], at(24 * 90)).is_some());
     let refused = Step { state: "denied".to_owned(), ..grant("day_usd") };
     assert_eq!(which(&spent(0, 5_000_000), &[refused]), Some("day_usd"));
@@ -256,15 +256,15 @@ fn old_results_make_room_and_every_call_keeps_its_answer() {
     // The model's own long words shrink as well, and what else its client keeps of them stays.
     let words = "why ".repeat(2000);
     let carried = json!([{"Text": words}, {"Signed": "x".repeat(900)}, {"Call": {"a": 1}}]);
-    let wordy = Answer { carried, ..says(&words, &[("a", json!({"a": 1}))]) };
-    let turns: Vec<ModelTurn> = (0..4).map(|n| turn(n, Some(&wordy))).collect();
+    let talkative = Answer { carried, ..says(&words, &[("a", json!({"a": 1}))]) };
+    let turns: Vec<ModelTurn> = (0..4).map(|n| turn(n, Some(&talkative))).collect();
     let short = transcript("task".to_owned(), &turns, &steps, "m", 8_000).unwrap();
     let Message::Model(first) = &short[1] else { panic!("{short:?}") };
     assert!(first.text.len() < 300 && first.text.ends_with("[the rest was left out to save room]"), "{}", first.text);
-    assert_eq!((&first.carried[1], &first.carried[2]), (&wordy.carried[1], &wordy.carried[2]));
-    assert!(first.carried[0]["Text"].as_str().unwrap().len() < 300 && first.calls == wordy.calls);
+    assert_eq!((&first.carried[1], &first.carried[2]), (&talkative.carried[1], &talkative.carried[2]));
+    assert!(first.carried[0]["Text"].as_str().unwrap().len() < 300 && first.calls == talkative.calls);
     let Message::Model(last) = &short[7] else { panic!("{short:?}") };
-    assert_eq!(last, &wordy, "the last is whole");
+    assert_eq!(last, &talkative, "the last is whole");
     let missing = transcript("task".to_owned(), &turns[..1], &[], "m", 5_500).unwrap();
     assert!(matches!(&missing[2], Message::Results(r) if r[0].text == "not made"));
 }

@@ -155,7 +155,9 @@ fn fit(mut messages: Vec<Message>, most_bytes: usize, mark: &str) -> Option<Vec<
                     if seen + kept > all {
                         break;
                     }
-                    list.iter_mut().for_each(|result| shorten(&mut result.text, mark));
+                    for result in list {
+                        shorten(&mut result.text, mark);
+                    }
                 }
                 Message::Model(answer) if !is_of_results => {
                     seen += 1;

@@ -51,36 +51,36 @@ impl Briefing {
             Period::Day => "the last day",
             Period::Week => "the last week",
         };
-        let mut lines = vec![format!("# Briefing: {words}")];
+        let mut out = vec![format!("# Briefing: {words}")];
         for (title, figure, has_age) in self.figures().into_iter().filter(|(_, figure, _)| figure.count > 0) {
-            lines.extend([
+            out.extend([
                 String::new(),
                 format!("## {}", links.of(&format!("{title}: {}", figure.count), &figure.link)),
             ]);
-            lines.extend(figure.items.iter().map(|item| self.line(item, links, has_age)));
+            out.extend(figure.items.iter().map(|item| self.line(item, links, has_age)));
             if figure.count > figure.items.len() {
                 let more = format!("and {} more", figure.count - figure.items.len());
-                lines.push(format!("- {}", links.of(&more, &figure.link)));
+                out.push(format!("- {}", links.of(&more, &figure.link)));
             }
         }
-        lines.extend(self.costs(links));
+        out.extend(self.costs(links));
         if self.is_cut {
             let words = "There was more than is counted here: these figures are of the first 1,000 rows of each kind.";
-            lines.extend([String::new(), words.to_owned()]);
+            out.extend([String::new(), words.to_owned()]);
         }
-        lines.join("\n") + "\n"
+        out.join("\n") + "\n"
     }
 
     fn costs(&self, links: Links<'_>) -> Vec<String> {
         let seconds = |s: i64| length(SignedDuration::from_secs(s));
-        let mut lines = vec![
+        let mut out = vec![
             String::new(),
             "## What it took".to_owned(),
             format!("- {}", links.of(&format!("the employee: {}", seconds(self.employee_s)), "/activity")),
         ];
         if self.people_min > 0 {
             let people = format!("people: {}", length(SignedDuration::from_mins(self.people_min)));
-            lines.push(format!("- {}", links.of(&people, &self.done.link)));
+            out.push(format!("- {}", links.of(&people, &self.done.link)));
         }
         if self.money.turns > 0 {
             let money = &self.money;
@@ -90,27 +90,27 @@ impl Briefing {
                 money.tokens,
                 money.turns
             );
-            lines.push(format!("- {}", links.of(&words, "/models")));
+            out.push(format!("- {}", links.of(&words, "/models")));
             for spent in &money.dearest {
                 let task = links.of(&spent.task.title, &spent.task.link);
-                lines.push(format!("  - {}, {} tokens: {task}", dollars(spent.cost_microusd), spent.tokens));
+                out.push(format!("  - {}, {} tokens: {task}", dollars(spent.cost_microusd), spent.tokens));
             }
         }
         if let Some(within) = self.decided_within_s {
             let words = format!("{} decisions, half of them within {}", self.decided, seconds(within));
-            lines.push(format!("- {}", links.of(&words, "/approvals?status=all")));
+            out.push(format!("- {}", links.of(&words, "/approvals?status=all")));
         }
         for b in &self.bottlenecks {
             let failed = if b.failed > 0 { format!(", {} failed", b.failed) } else { String::new() };
             let slowest = links.of(&format!("{}, in {}", seconds(b.slowest_s), b.slowest.title), &b.slowest.link);
-            lines.push(format!(
+            out.push(format!(
                 "- {}: {} calls in {}{failed}; the slowest {slowest}",
                 b.what,
                 b.calls,
                 seconds(b.total_s)
             ));
         }
-        lines
+        out
     }
 
     fn line(&self, item: &Item, links: Links<'_>, has_age: bool) -> String {

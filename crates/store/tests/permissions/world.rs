@@ -108,6 +108,17 @@ pub fn new_step(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewStep {
     }
 }
 
+/// A run's steps: one that is planned, one that is started, and one that waits; answers the first two.
+async fn steps_of(db: &Db, worker: &Actor, run: Uuid, task: Uuid) -> (Uuid, Uuid) {
+    let on = &db.store;
+    let step = runs::add_step(worker, on, &new_step(run, task, 0)).await.unwrap();
+    let started = runs::add_step(worker, on, &new_step(run, task, 1)).await.unwrap();
+    assert!(runs::start_step(worker, on, started, 1, "{}", "h").await.unwrap());
+    let wait = NewStep { server: String::new(), tool: "wait".to_owned(), ..new_step(run, task, 2) };
+    runs::add_step(worker, on, &wait).await.unwrap();
+    (step, started)
+}
+
 /// A passkey as a device enrols it.
 pub fn new_passkey(user_id: Uuid, credential_sha256: &str) -> NewPasskey {
     NewPasskey {
@@ -319,11 +330,7 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let expired = approvals::create(worker, on, &new_approval(task, -1)).await.unwrap();
     let bare_approval = approvals::create(worker, on, &new_approval(task, 600)).await.unwrap();
     let run = runs::create(worker, on, task, "p", "s", "h").await.unwrap();
-    let step = runs::add_step(worker, on, &new_step(run, task, 0)).await.unwrap();
-    let started = runs::add_step(worker, on, &new_step(run, task, 1)).await.unwrap();
-    assert!(runs::start_step(worker, on, started, 1, "{}", "h").await.unwrap());
-    let wait = NewStep { server: String::new(), tool: "wait".to_owned(), ..new_step(run, task, 2) };
-    runs::add_step(worker, on, &wait).await.unwrap();
+    let (step, started) = steps_of(db, worker, run, task).await;
     let turn = model_turns::ask(worker, on, &new_turn(run, task, 0)).await.unwrap();
     assert!(model_turns::end(worker, on, turn, &an_answer()).await.unwrap());
     let open_turn = model_turns::ask(worker, on, &new_turn(run, task, 1)).await.unwrap();
