@@ -206,7 +206,7 @@ async fn a_briefing_comes_once_a_day(postgres: bool) {
     let wish = json!({ "briefing": { "every": "both", "at": "07:00" } });
     telling::set_wishes(store, ada, &wish).await.unwrap();
     let config = json!({ "host": "localhost", "desk_url": "https://d/" });
-    assert!(notification_channels::put(&Actor::service(), store, "email", config, None).await.unwrap());
+    assert!(notification_channels::put(ada, store, "email", config, None).await.unwrap());
     for (time, made) in [("2026-11-09T07:00:00Z", 2), ("2026-11-09T08:00:00Z", 0), ("2026-11-10T07:00:00Z", 1)] {
         assert_eq!(briefings::round(store, at(time)).await.unwrap(), made, "{time}");
     }

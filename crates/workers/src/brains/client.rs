@@ -52,17 +52,16 @@ pub(super) async fn ask(
     // From here on it may have been read, and paid for, whatever becomes of the answer.
     *meter = Meter { input_tokens: about(size_of(&question)), is_estimated: true, ..Meter::default() };
     let stream = client.exec_chat_stream(target(model, key), request(question, model.provider), Some(&options)).await;
-    let unread = |e: &genai::Error, meter: &mut Meter| {
-        *meter = Meter::default();
+    let failed = |e: &genai::Error, meter: &mut Meter| {
+        if is_unread(e) {
+            *meter = Meter::default();
+        }
         refusal(e)
     };
-    let mut stream = stream.map_err(|e| unread(&e, meter))?.stream;
-    let (mut bytes, mut is_heard) = (0, false);
+    let mut stream = stream.map_err(|e| failed(&e, meter))?.stream;
+    let mut bytes = 0;
     while let Some(event) = stream.next().await {
-        // A refusal may come as the first of a stream; of what began to answer the question was read.
-        let event = event.map_err(|e| if is_heard { refusal(&e) } else { unread(&e, meter) })?;
-        is_heard = true;
-        match event {
+        match event.map_err(|e| failed(&e, meter))? {
             ChatStreamEvent::Chunk(c)
             | ChatStreamEvent::ReasoningChunk(c)
             | ChatStreamEvent::ThoughtSignatureChunk(c) => {
@@ -217,6 +216,32 @@ fn metered(usage: &Usage, text: &str, calls: &[AskedCall], guess: &Meter) -> Met
         cached_tokens: cached,
         output_tokens: wrote.unwrap_or_else(|| about(written).max(guess.output_tokens)),
         is_estimated: read.is_none() || wrote.is_none(),
+    }
+}
+
+/// Whether an error says that nobody read the question: it was refused, or nobody was reached.
+fn is_unread(error: &genai::Error) -> bool {
+    use genai::Error as E;
+    match error {
+        E::HttpError { .. } => true,
+        E::WebModelCall { webc_error, .. } | E::WebAdapterCall { webc_error, .. } => {
+            webc_error.status().is_some() || matches!(webc_error, genai::webc::Error::Reqwest(e) if e.is_connect())
+        }
+        // A refusal that comes where a stream was expected is wrapped once more.
+        E::WebStream { error, .. } => match error.downcast_ref::<E>() {
+            Some(inner) => is_unread(inner),
+            None => {
+                let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
+                while let Some(one) = cause {
+                    if one.downcast_ref::<http_client::Error>().is_some_and(http_client::Error::is_connect) {
+                        return true;
+                    }
+                    cause = one.source();
+                }
+                false
+            }
+        },
+        _ => false,
     }
 }
 

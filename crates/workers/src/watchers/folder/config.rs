@@ -148,7 +148,7 @@ fn parse_with_home(value: &Value, home: Option<&Path>) -> Result<FolderConfig, C
     let playbook = text(map, "playbook", MAX_TEXT_CHARS)?
         .ok_or(ConfigError::Missing { key: "playbook", what: "the name of the playbook that leads the work" })?;
     if let Some(kind) = map.get("kind")
-        && !kind.as_str().is_some_and(|kind| domain::tasks::check_kind(kind).is_ok())
+        && kind.as_str().is_none_or(|kind| domain::tasks::check_kind(kind).is_err())
     {
         return Err(wrong("kind", "a word of 1 to 60 characters on one line", kind));
     }
