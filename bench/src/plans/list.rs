@@ -188,6 +188,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("notification_outbox/retry", Page(Service, &["'{task}'", "1", "60000", "''"])),
     ("notifications/get", Page(Person, TASK)),
     ("notifications/list_ways", Page(Person, &["20"])),
+    ("notifications/read_all", Page(Person, &[])),
     ("notifications/sent", Page(Service, TASK)),
     ("notifications/list", Page(Person, FIRST)),
     (
@@ -211,6 +212,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("policies/create", Small),
     ("policies/delete", Small),
     ("policies/list", Small),
+    ("policies/lock", Small),
     ("policies/set_asking", Small),
     ("policies/set_risk", Small),
     ("policies/update", Small),

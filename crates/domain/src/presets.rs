@@ -102,21 +102,13 @@ pub async fn apply(store: &Store, actor: &Actor, preset: &str, server: &str) -> 
             Box::pin(async move {
                 let standing = policies::list(&actor, tx).await?;
                 let mut done = Vec::new();
-                let ahead = i32::try_from(wanted.iter().filter(|r| r.is_first).count()).unwrap_or(i32::MAX);
-                let first = standing.iter().map(|row| row.position).min().unwrap_or(10);
-                let mut place = first.saturating_sub(ahead);
+                // Those that go first go there in their own order.
+                let mut place = 1;
                 for Ready { rule, risk, asking, is_first } in wanted {
                     let name = rule.name.clone();
                     if standing.iter().any(|row| row.name == name) {
-                        place += i32::from(is_first);
                         done.push((name, false));
                         continue;
-                    }
-                    if is_first && place < 1 {
-                        return Err(Error::Conflict(format!(
-                            "there is no room before the first rule (its position is {first}); give it a higher position, and \
-                             apply the preset again"
-                        )));
                     }
                     let position = is_first.then_some(place);
                     place += i32::from(is_first);

@@ -35,7 +35,7 @@ const MOST_CALLS: i64 = 1000;
 pub struct Change {
     /// Rules that stand and would not, by name; `*` for all of them.
     pub without: Vec<String>,
-    /// Rules that would be added, at their positions; one without (0) after the others.
+    /// Rules that would be added, before those that hold their positions; one without (0) after the others.
     pub with: Vec<NewPolicy>,
 }
 
@@ -140,8 +140,8 @@ fn changed_rules(standing: &[Policy], change: &Change) -> Result<Vec<Rule>> {
     for (at, new) in (0_u128..).zip(&change.with) {
         last = if new.position > 0 { last.max(new.position) } else { last.saturating_add(10) };
         let rule = Rule {
-            // After whatever stands at the same place, as a rule made now would be.
-            id: Uuid::from_u128(u128::MAX - 1_000_000 + at),
+            // Before whatever stands at the same place, and before what was added there, as a rule made now would be.
+            id: Uuid::from_u128(1_000_000_u128.saturating_sub(at)),
             position: if new.position > 0 { new.position } else { last },
             name: new.name.clone(),
             server: new.server.clone(),

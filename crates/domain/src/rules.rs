@@ -1,5 +1,7 @@
 //! The policy's rows as the rules that [`crate::policy::decide`] asks, and the making of rules.
 
+pub mod order;
+
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Run, Store,
@@ -42,7 +44,8 @@ pub(crate) fn effect(text: &str) -> Option<Effect> {
     }
 }
 
-/// Changes a rule: `change` is given the row and answers it as it shall be. What can't be read is refused.
+/// Changes a rule: `change` is given the row and answers it as it shall be. What can't be read is refused. Moved to a place
+/// that another rule holds it goes before that one.
 pub async fn change(
     store: &Store,
     actor: &Actor,
@@ -53,8 +56,9 @@ pub async fn change(
     store
         .transaction(move |tx| {
             Box::pin(async move {
+                policies::lock(&actor, tx).await?;
                 let before = find(tx, &actor, id).await?;
-                let (risk, asking) = (before.risk.clone(), before.asking());
+                let (risk, asking, position) = (before.risk.clone(), before.asking(), before.position);
                 let after = change(before)?;
                 let effect = effect(&after.effect).ok_or_else(unknown_effect)?;
                 let rule = Rule {
@@ -69,6 +73,11 @@ pub async fn change(
                     approval_ttl_minutes: after.approval_ttl_minutes,
                 };
                 policy::validate(&rule).map_err(|e| wrong(&e))?;
+                if after.position != position {
+                    let mut others = order::settled(tx, &actor).await?;
+                    others.retain(|row| row.id != id);
+                    order::make_room(tx, &actor, &mut others, after.position).await?;
+                }
                 if !policies::update(&actor, tx, &after).await? {
                     return Err(store::Error::Refused { what: "policies".to_owned() }.into());
                 }
@@ -132,13 +141,12 @@ fn wrong(error: &PolicyError) -> Error {
     Error::invalid(error.field(), error.to_string())
 }
 
-/// Adds a rule after checking that it can be read; without a position it goes last.
+/// Adds a rule after checking that it can be read: before the rule that holds this place, so that at 1 it is first; without a
+/// position it goes last.
 pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Option<i32>) -> Result<Uuid> {
     let effect = effect(&new.effect).ok_or_else(unknown_effect)?;
-    new.position = match position {
-        Some(position) => position,
-        None => policies::list(actor, on).await?.last().map_or(10, |last| last.position.saturating_add(10)),
-    };
+    let mut others = order::settled(on, actor).await?;
+    new.position = position.unwrap_or_else(|| others.last().map_or(10, |last| last.position.saturating_add(10)));
     let rule = Rule {
         id: Uuid::nil(),
         position: new.position,
@@ -151,6 +159,7 @@ pub async fn add(on: impl Run, actor: &Actor, mut new: NewPolicy, position: Opti
         approval_ttl_minutes: new.approval_ttl_minutes,
     };
     policy::validate(&rule).map_err(|e| wrong(&e))?;
+    order::make_room(on, actor, &mut others, new.position).await?;
     Ok(policies::create(actor, on, &new).await?)
 }
 
@@ -253,14 +262,8 @@ pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result
     store
         .transaction(move |tx| {
             Box::pin(async move {
-                let rows = policies::list(&actor, tx).await?;
+                let rows = order::settled(tx, &actor).await?;
                 let asking = rows.iter().find(|row| Some(&row.name) == asked_by.as_ref());
-                if asking.is_some_and(|row| row.position == 1) {
-                    return Err(Error::Conflict(format!(
-                        "the rule {:?} stands first, and so it would ask all the same; give it a higher position",
-                        asked_by.unwrap_or_default()
-                    )));
-                }
                 let plain = new.name.clone();
                 for number in 2.. {
                     if !rows.iter().any(|row| row.name == new.name) {
@@ -268,7 +271,7 @@ pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result
                     }
                     new.name = format!("{} ({number})", plain.chars().take(90).collect::<String>());
                 }
-                let position = asking.map(|row| row.position - 1);
+                let position = asking.map(|row| row.position);
                 let id = add(tx, &actor, new, position).await?;
                 find(tx, &actor, id).await
             })

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 pub use self::{
     chain::{Break, Damage, Finding, Link, Walk},
-    verify::{ChainReport, Links, verify_against},
+    verify::{ChainReport, Links, verify_against, verify_telling},
 };
 use crate::{
     Actor, Result, Run, Store,

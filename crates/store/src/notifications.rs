@@ -59,11 +59,15 @@ pub struct NewNotification {
     pub data: Json,
 }
 
+/// Those that one statement of [`read_all`] marks.
+const READ_AT_ONCE: u64 = 1000;
+
 statements! {
     CREATE: Notification = "notifications/create";
     LIST: Notification = "notifications/list";
     LIST_STATUS: Notification = "notifications/list_status";
     SET_STATUS: Notification = "notifications/set_status";
+    READ_ALL: Notification = "notifications/read_all";
     UNREAD: Scalar<i64> = "notifications/unread";
     GET: Notification = "notifications/get";
     SENT: Notification = "notifications/sent";
@@ -174,4 +178,16 @@ pub async fn unread(actor: &Actor, on: impl Run, most: i64) -> Result<i64> {
 /// Marks one of the actor's own as `unread`, `read` or `archived`. False: none such.
 pub async fn set_status(actor: &Actor, on: impl Run, id: Uuid, status: &str) -> Result<bool> {
     Ok(on.execute(actor, &SET_STATUS, vec![id.into(), status.into()]).await? > 0)
+}
+
+/// Marks the actor's own that are due and unread as read, all of them. Answers how many these were.
+pub async fn read_all(actor: &Actor, on: impl Run) -> Result<u64> {
+    let mut marked = 0;
+    loop {
+        let more = on.execute(actor, &READ_ALL, Vec::new()).await?;
+        marked += more;
+        if more < READ_AT_ONCE {
+            return Ok(marked);
+        }
+    }
 }

@@ -79,6 +79,7 @@ pub struct NewPolicy {
 statements! {
     CREATE: Policy = "policies/create";
     LIST: Policy = "policies/list";
+    LOCK: Policy = "policies/lock" split;
     SET_RISK: Policy = "policies/set_risk";
     SET_ASKING: Policy = "policies/set_asking";
     UPDATE: Policy = "policies/update";
@@ -160,7 +161,12 @@ pub async fn list(actor: &Actor, on: impl Run) -> Result<Vec<Policy>> {
     whole(actor, on, &LIST, (i32::MIN.into(), Uuid::nil().into()), |p: &Policy| (p.position.into(), p.id.into())).await
 }
 
-/// The same, as it was remembered: for showing. Whether a call may run is judged by [`list`].
+/// The rules that the actor may change, in order, locked until the transaction ends; at most 500.
+pub async fn lock(actor: &Actor, on: impl Run) -> Result<Vec<Policy>> {
+    on.list(actor, &LOCK, Vec::new()).await
+}
+
+/// What [`list`] answers, as it was remembered: for showing. Whether a call may run is judged by [`list`] itself.
 pub async fn shown(actor: &Actor, store: &Store) -> Result<Vec<Policy>> {
     let Some(user) = actor.user_id() else { return list(actor, store).await };
     let on = [Change::User(user), Change::Policies];

@@ -49,7 +49,7 @@ pub(super) struct Add {
     /// How much may go wrong with what it asks about; a yes to high risk needs the password again
     #[arg(long, value_parser = ["low", "normal", "high"], default_value = "normal")]
     risk: String,
-    /// Its place; the lowest is tried first. Without it the rule goes last
+    /// Its place, before the rule that holds it; the lowest is tried first. Without it the rule goes last
     #[arg(long, value_name = "N")]
     position: Option<i32>,
     /// Minutes a person has to decide; no decision means no

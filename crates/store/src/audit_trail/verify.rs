@@ -67,6 +67,16 @@ impl Links {
 /// Checks the whole chain. `anchor` is a head that was kept elsewhere: it must stand in the chain.
 /// Whoever may not read the whole trail sees no chain, and no alarm.
 pub async fn verify_against(actor: &Actor, on: &Store, anchor: Option<&str>) -> Result<ChainReport> {
+    verify_telling(actor, on, anchor, |_| ()).await
+}
+
+/// The same; `tell` is told after every few thousand links how many are good so far.
+pub async fn verify_telling(
+    actor: &Actor,
+    on: &Store,
+    anchor: Option<&str>,
+    tell: impl Fn(i64) + Send,
+) -> Result<ChainReport> {
     let mut walk = Walk::default();
     let mut anchored_at = None;
     let mut broken = None;
@@ -81,6 +91,7 @@ pub async fn verify_against(actor: &Actor, on: &Store, anchor: Option<&str>) -> 
                 anchored_at = Some(link.position);
             }
         }
+        tell(walk.position);
     }
     if broken.is_none() {
         broken = beside(actor, on, &walk).await?;

@@ -42,6 +42,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "notifications.get" => seen(notifications::get(me, tx, w.notification).await?.is_some()),
         "notifications.sent" => done(notifications::sent(me, tx, w.copy).await?),
         "notifications.list_ways" => seen(notifications::list_ways(me, tx, 1000).await?.iter().any(|n| n.id == w.copy)),
+        "notifications.read_all" => done(notifications::read_all(me, tx).await? > 0),
         "notifications.set_status" => done(notifications::set_status(me, tx, w.notification, "read").await?),
         "briefing.ended" => {
             let (from, to) = (store::now() - seconds(86_400), store::now() + seconds(60));

@@ -259,6 +259,7 @@ async fn of_surroundings(verb: &str, tx: &Transaction, w: &World) -> Result<Stri
 
         "policies.create" => policies::create(me, tx, &new_policy("new")).await.map(|_| done(true))?,
         "policies.list" => seen(!policies::list(me, tx).await?.is_empty()),
+        "policies.lock" => seen(!policies::lock(me, tx).await?.is_empty()),
         "policies.set_risk" => done(policies::set_risk(me, tx, w.policy, "high").await?),
         "policies.update" => done(policies::update(me, tx, &rule(w.policy)).await?),
         "policies.set_asking" => {

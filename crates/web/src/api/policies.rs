@@ -54,7 +54,8 @@ async fn list(State(app): State<App>, me: Signed, params: Params) -> Result<Resp
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRule {
-    /// Its place; the lowest is tried first. Without it the rule goes last.
+    /// Its place; the lowest is tried first. It goes before the rule that holds this place, so that at 1 it is first. Without
+    /// it the rule goes last.
     #[serde(default)]
     position: Option<i32>,
     /// Name, unique, 1–100 characters.
@@ -156,7 +157,7 @@ async fn get(State(app): State<App>, me: Signed, Id(id): Id, params: Params) -> 
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleEdit {
-    /// Its place; the lowest is tried first.
+    /// Its place; the lowest is tried first. It goes before the rule that holds this place.
     position: i32,
     /// Name, unique, 1–100 characters.
     name: String,

@@ -7,6 +7,7 @@ mod activity;
 mod approval;
 mod approvals;
 mod arguments;
+mod as_read;
 mod audit;
 mod backups;
 mod begin;
@@ -17,9 +18,11 @@ mod deciding;
 mod diff;
 mod entry;
 mod files;
+mod findings;
 mod form;
 mod graph;
 mod handbook;
+mod jobs;
 pub(crate) mod layout;
 mod logs;
 mod memory;
@@ -30,6 +33,7 @@ mod past;
 mod playbooks;
 mod presets;
 mod promote;
+mod rule_form;
 mod rules;
 mod servers;
 mod settings;
@@ -39,6 +43,7 @@ mod task;
 mod task_form;
 mod tasks;
 mod today;
+mod user;
 mod users;
 mod watcher_fields;
 mod watcher_form;
@@ -99,6 +104,7 @@ fn work() -> Router<App> {
         .route("/files/{id}/remove", post(files::remove))
         .route("/notifications", get(logs::notifications))
         .route("/notifications/read", post(logs::mark_read))
+        .route("/notifications/archive", post(logs::archive))
 }
 
 /// What it is done with, and what stands of it.
@@ -117,7 +123,10 @@ fn house() -> Router<App> {
         .route("/servers/remove", post(servers::remove))
         .route("/servers/tools", post(servers::approve))
         .route("/policies", get(rules::page))
-        .route("/policies/new", get(rules::new_page).post(rules::create))
+        .route("/policies/new", get(rule_form::new_page).post(rule_form::create))
+        .route("/policies/{id}/edit", get(rule_form::edit_page).post(rule_form::edit))
+        .route("/policies/move", post(rules::step))
+        .route("/policies/run", post(rules::run))
         .route("/policies/try", post(rules::try_call))
         .route("/policies/remove", post(rules::remove))
         .route("/policies/past", get(past::page))
@@ -139,10 +148,16 @@ fn house() -> Router<App> {
         .route("/audit", get(audit::page))
         .route("/audit/verify", post(audit::verify))
         .route("/users", get(users::page).post(users::create))
+        .route("/users/{id}", get(user::page).post(user::change))
+        .route("/users/{id}/password", post(user::set_password))
+        .route("/users/{id}/factor", post(user::remove_factor))
         .route("/users/{id}/role", post(users::set_role))
         .route("/users/{id}/status", post(users::set_status))
         .route("/system", get(system::page))
-        .route("/system/run", post(system::run))
+        .route("/system/run", post(jobs::run))
+        .route("/system/pause", post(jobs::pause))
+        .route("/system/job", get(jobs::page).post(jobs::change))
+        .route("/system/findings", get(findings::page))
         .route("/account", get(account::page))
         .route("/account/passkeys/remove", post(passkeys::remove))
         .route("/account/browsers/remove", post(browsers::remove))

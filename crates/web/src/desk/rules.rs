@@ -1,4 +1,4 @@
-//! Policies: the rules in order, a call tried against them, and the making of rules, also of one decision.
+//! Policies: the rules in order, moved, paused and removed, and a call tried against them.
 
 use axum::{
     extract::State,
@@ -6,31 +6,23 @@ use axum::{
 };
 use domain::{
     judging::{self, Case},
-    policy::{DEFAULT_APPROVAL_TTL_MINUTES, Effect, Verdict},
-    replay::{self, Change, Replayed},
-    rules,
+    policy::{Effect, Verdict},
+    rules::{self, order::Way},
 };
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
-use store::{
-    approvals,
-    policies::{self, Asking, NewPolicy, Policy},
-    tasks,
-};
+use store::policies::{self, Policy};
 use uuid::Uuid;
 
 use super::{
-    approvals::{detail, is_outside},
-    form::{Form, choices},
-    layout::{Reader, fault_notice, sentence, shell, token},
+    form::Form,
+    layout::{Reader, button, fault_notice, sentence, shell, token},
     parts::{empty, say, state},
-    past::{DAYS, differences},
 };
 use crate::{
     app::App,
     body::{Fields, SignedForm},
     fault::{Fault, Result},
-    params::Params,
 };
 
 /// `GET /policies`
@@ -71,14 +63,15 @@ fn table(me: &Reader, rows: &[Policy]) -> Markup {
                 tr {
                     th scope="col" { "Rule" } th scope="col" { "Effect" } th scope="col" { "Calls" }
                     th.opt scope="col" { "Reaches outside content" }
-                    @if me.is_admin() { th scope="col" { span.hidden { "Remove" } } }
+                    @if me.is_admin() { th scope="col" { span.hidden { "Change" } } }
                 }
             }
             tbody {
                 @for rule in rows {
                     tr data-key=(rule.id) {
                         th scope="row" {
-                            span.soft.num { (rule.position) } " " (say(&rule.name))
+                            span.soft.num { (rule.position) } " "
+                            @if me.is_admin() { a href={ "/policies/" (rule.id) "/edit" } { (say(&rule.name)) } } @else { (say(&rule.name)) }
                             @if !rule.is_active { " " (state("paused")) }
                         }
                         td { (state(&rule.effect)) @if rule.effect == "ask" { p.soft.small { "within " (minutes(rule.approval_ttl_minutes)) } } }
@@ -88,19 +81,33 @@ fn table(me: &Reader, rows: &[Policy]) -> Markup {
                         }
                         td.opt { @if rule.outside || rule.effect != "allow" { "yes" } @else { "no, asks instead" } }
                         @if me.is_admin() {
-                            td {
-                                form.inline method="post" action="/policies/remove" {
-                                    (token(me))
-                                    input type="hidden" name="id" value=(rule.id);
-                                    button.quiet.danger type="submit" aria-label={ "Remove: " (rule.name) } data-sure={ "Remove the rule " (rule.name) "?" } { "Remove" }
-                                }
-                            }
+                            td { (changes(me, rows, rule)) }
                         }
                     }
                 }
             }
         }
         p.soft.small { "After the last rule: ask." }
+    }
+}
+
+/// What may be done with a rule where it stands.
+fn changes(me: &Reader, rows: &[Policy], rule: &Policy) -> Markup {
+    let id = rule.id.to_string();
+    let press = |action: &str, field: (&str, &str), label: &str| {
+        button(me, action, &[("id", &id), field], label, "quiet", &rule.name)
+    };
+    html! {
+        div.buttons {
+            @if rows.first().is_some_and(|first| first.id != rule.id) { (press("/policies/move", ("way", "up"), "Up")) }
+            @if rows.last().is_some_and(|last| last.id != rule.id) { (press("/policies/move", ("way", "down"), "Down")) }
+            @if rule.is_active { (press("/policies/run", ("run", "no"), "Pause")) } @else { (press("/policies/run", ("run", "yes"), "Go on")) }
+            form.inline method="post" action="/policies/remove" {
+                (token(me))
+                input type="hidden" name="id" value=(rule.id);
+                button.quiet.danger type="submit" aria-label={ "Remove: " (rule.name) } data-sure={ "Remove the rule " (rule.name) "?" } { "Remove" }
+            }
+        }
     }
 }
 
@@ -168,189 +175,37 @@ pub(crate) async fn try_call(State(app): State<App>, SignedForm(me, sent): Signe
 
 /// `POST /policies/remove`
 pub(crate) async fn remove(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    let id: Uuid = sent.get("id").and_then(|id| id.parse().ok()).ok_or_else(|| Fault::not_found("rule"))?;
+    let id = named(&sent)?;
     if !policies::delete(&me.actor, app.store(), id).await? {
         return Err(Fault::not_found("rule that you may remove"));
     }
     Ok(Redirect::to("/policies").into_response())
 }
 
-/// What the form for a rule begins with.
-#[derive(Debug, Default)]
-struct First {
-    name: String,
-    server: String,
-    tool: String,
-    condition: String,
-    effect: &'static str,
-    is_outside: bool,
-    /// The decision that it is made of.
-    of: Option<String>,
+fn named(sent: &Fields) -> Result<Uuid> {
+    sent.get("id").and_then(|id| id.parse().ok()).ok_or_else(|| Fault::not_found("rule"))
 }
 
-/// `GET /policies/new`, also of a decision: with the call's server, tool and place filled in.
-pub(crate) async fn new_page(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
-    params.only(&["approval"])?;
-    let first = match params.id("approval")? {
-        Some(id) => of_decision(&app, &me, id).await?,
-        None => First { server: "*".to_owned(), tool: "*".to_owned(), effect: "ask", ..First::default() },
+/// `POST /policies/move`: past its neighbour.
+pub(crate) async fn step(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let way = match sent.get("way") {
+        Some("up") => Way::Up,
+        Some("down") => Way::Down,
+        _ => return Err(Fault::invalid("way", "a rule is moved up or down")),
     };
-    Ok(form(&me, &first, Form::default(), None))
+    rules::order::step(app.store(), &me.actor, named(&sent)?, way).await?;
+    Ok(Redirect::to("/policies").into_response())
 }
 
-async fn of_decision(app: &App, me: &Reader, id: Uuid) -> Result<First> {
-    let found = approvals::get(&me.actor, app.store(), id).await?.ok_or_else(|| Fault::not_found("approval"))?;
-    let (server, tool) = (detail(&found, "server").unwrap_or("*"), detail(&found, "tool").unwrap_or("*"));
-    // By where the task comes from, or by what a model had read by then.
-    let is_outside = is_outside(&found)
-        || match found.task_id {
-            Some(task) => tasks::provenance(&me.actor, app.store(), task).await?.is_some_and(|p| p.outside),
-            None => false,
-        };
-    // What was allowed, where a person changed what was asked.
-    let edit = store::approvals::edit(&me.actor, app.store(), id).await?.filter(|_| found.status == "approved");
-    let edit = edit.and_then(|text| serde_json::from_str(&text).ok());
-    let asked = || found.details.as_ref().and_then(|d| d.get("arguments")).cloned().unwrap_or_default();
-    let arguments = edit.unwrap_or_else(asked);
-    let effect = if found.status == "rejected" { "deny" } else { "allow" };
-    Ok(First {
-        name: format!("{server}: {tool}"),
-        server: server.to_owned(),
-        tool: tool.to_owned(),
-        condition: rules::condition_of(&arguments),
-        effect,
-        is_outside,
-        of: Some(id.to_string()),
-    })
-}
-
-fn form(me: &Reader, first: &First, form: Form<'_>, past: Option<&[Replayed]>) -> Markup {
-    let effects = [
-        ("allow", "allow: the call runs by itself"),
-        ("ask", "ask: a person decides"),
-        ("deny", "deny: the call never runs"),
-    ]
-    .map(|(value, label)| (value.to_owned(), label.to_owned()));
-    shell(
-        me,
-        "Add a rule",
-        "/policies",
-        &html! {
-            p.crumbs { a href="/policies" { "Policies" } }
-            h1 { @if first.of.is_some() { "A rule of this decision" } @else { "Add a rule" } }
-            @if let Some(id) = &first.of {
-                p.lead { "It is filled in as narrow as " a href={ "/approvals/" (id) } { "the call you were asked about" } ": this tool, in these folders. Widen it as far as you trust it, and no further." }
-            }
-            @if let Some(fault) = form.fault { (fault_notice(fault)) }
-            form.form method="post" action="/policies/new" data-once="" {
-                (token(me))
-                (form.line("name", "Name", &first.name, "For people; each rule has its own."))
-                div.pair {
-                    (form.line("server", "Servers", &first.server, "A name, or a pattern: * stands for anything, {a,b} for a choice."))
-                    (form.line("tool", "Tools", &first.tool, "Likewise."))
-                }
-                (form.lines("condition", "Only if", &first.condition, "In CEL, over args, task, server, tool, outside, now, calls(…) and known(…); empty holds always.", 2))
-                (form.choice("effect", "Effect", first.effect, &effects, ""))
-                (form.tick("outside", "An allowing rule reaches work on content from outside too", first.is_outside && first.effect == "allow" && first.of.is_some()))
-                div.pair {
-                    (form.of_kind("number", "minutes", "Minutes to decide, where it asks", &DEFAULT_APPROVAL_TTL_MINUTES.to_string(), "No decision means no."))
-                    (form.choice("risk", "Risk", "normal", &choices(&["low", "normal", "high"]), "A yes to high risk needs the password again."))
-                    (form.choice("place", "Place", "last", &choices(&["last", "first"]), "The first rule that matches decides."))
-                }
-                details open[form.sent.is_some()] {
-                    summary { "More about asking" }
-                    div.pair {
-                        (form.of_kind("number", "approvers", "How many people must agree", "1", "1 to 5; one no is a no."))
-                        (form.of_kind("number", "remind_minutes", "Remind after minutes", "", "Empty: never."))
-                        (form.of_kind("number", "escalate_minutes", "Ask others after minutes", "", "Empty: never."))
-                    }
-                    (form.tick("never_repeat", "Such a call is never made again by itself", false))
-                }
-                div.buttons {
-                    button.primary type="submit" { "Add the rule" }
-                    button type="submit" name="past" value="yes" { "Look what it would change" }
-                    a.button href="/policies" { "Leave it" }
-                }
-            }
-            @if let Some(past) = past { (differences(past)) }
-        },
-    )
-}
-
-/// `POST /policies/new`: adds the rule, or says what it would have changed of the past.
-pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    let looks = sent.get("past").is_some();
-    let done = if looks {
-        look(&app, &me.actor, &sent).await.map(Some)
-    } else {
-        add(&app, &me.actor, &sent).await.map(|()| None)
+/// `POST /policies/run`: lets a rule count, or not.
+pub(crate) async fn run(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let is_active = match sent.get("run") {
+        Some("yes") => true,
+        Some("no") => false,
+        _ => return Err(Fault::invalid("run", "a rule is paused, or goes on")),
     };
-    match done {
-        Ok(None) => Ok(Redirect::to("/policies").into_response()),
-        Ok(Some(past)) => {
-            let me = Reader::of(&app, me).await?;
-            Ok(form(&me, &First::default(), Form { sent: Some(&sent), fault: None }, Some(&past)).into_response())
-        }
-        Err(fault) if fault.status.is_client_error() => {
-            let me = Reader::of(&app, me).await?;
-            Ok((fault.status, form(&me, &First::default(), Form::again(&sent, &fault), None)).into_response())
-        }
-        Err(fault) => Err(fault),
-    }
-}
-
-/// What a rule would have changed of the last days.
-async fn look(app: &App, actor: &store::Actor, sent: &Fields) -> Result<Vec<Replayed>> {
-    let mut rule = entered(sent)?;
-    rule.position = place(app, actor, sent).await?.unwrap_or(0);
-    let change = Change { without: Vec::new(), with: vec![rule] };
-    Ok(replay::replay(app.store(), actor, DAYS, &change).await?)
-}
-
-/// Where it shall stand; none: last.
-async fn place(app: &App, actor: &store::Actor, sent: &Fields) -> Result<Option<i32>> {
-    if sent.get("place") != Some("first") {
-        return Ok(None);
-    }
-    // Before the first; rules are set ten apart.
-    let first = policies::list(actor, app.store()).await?.first().map_or(10, |p| p.position);
-    Ok(Some((first / 2).max(1)))
-}
-
-fn whole(sent: &Fields, name: &'static str) -> Result<Option<i32>> {
-    let text = sent.text(name).unwrap_or_default();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    text.parse().map(Some).map_err(|_| Fault::invalid(name, "give a whole number"))
-}
-
-fn entered(sent: &Fields) -> Result<NewPolicy> {
-    let text = |name: &str| sent.text(name).unwrap_or_default().to_owned();
-    Ok(NewPolicy {
-        position: 0,
-        name: text("name"),
-        server: text("server"),
-        tool: text("tool"),
-        condition: sent.text("condition").map(str::to_owned),
-        outside: sent.get("outside").is_some(),
-        effect: text("effect"),
-        approval_ttl_minutes: whole(sent, "minutes")?.unwrap_or(DEFAULT_APPROVAL_TTL_MINUTES),
-    })
-}
-
-async fn add(app: &App, actor: &store::Actor, sent: &Fields) -> Result<()> {
-    let asking = Asking {
-        approvers: whole(sent, "approvers")?.unwrap_or(1),
-        never_repeat: sent.get("never_repeat").is_some(),
-        remind_minutes: whole(sent, "remind_minutes")?,
-        escalate_minutes: whole(sent, "escalate_minutes")?,
-        escalate_to: None,
-    };
-    let risk = sent.get("risk").unwrap_or("normal").to_owned();
-    let position = place(app, actor, sent).await?;
-    rules::add_with_risk(app.store(), actor, entered(sent)?, position, (risk, asking)).await?;
-    Ok(())
+    rules::change(app.store(), &me.actor, named(&sent)?, move |rule| Ok(Policy { is_active, ..rule })).await?;
+    Ok(Redirect::to("/policies").into_response())
 }
 
 /// A long list of names that may break after its commas.

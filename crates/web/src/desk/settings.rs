@@ -77,6 +77,15 @@ pub(super) fn put(config: &mut Json, name: &str, value: Option<Json>) {
 }
 
 impl Field {
+    /// Name, label, and the value as its field sends it.
+    pub fn as_read(self, config: &Json) -> (&'static str, &'static str, String) {
+        let value = match (self.entry, shown(config, self.name)) {
+            (Entry::Tick, text) => if text == "true" { "yes" } else { "" }.to_owned(),
+            (_, text) => text,
+        };
+        (self.name, self.label, value)
+    }
+
     /// The field with what stands in it.
     pub fn render(self, form: Form<'_>, config: &Json) -> Markup {
         let first = shown(config, self.name);

@@ -4,6 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
+use domain::tasks::Due;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use maud::{Markup, html};
 use serde_json::json;
@@ -15,6 +16,7 @@ use store::{
 use uuid::Uuid;
 
 use super::{
+    as_read::AsRead,
     form::{Form, choices},
     layout::{Reader, fault_notice, shell, token},
     parts::say,
@@ -49,7 +51,10 @@ struct First {
 
 impl First {
     fn of(task: &Task, assignee: Option<&String>) -> Self {
-        let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date().to_string();
+        let day = |at: Timestamp| match Due::of(at) {
+            Due::Day(day) => day.to_string(),
+            Due::At(at) => at.to_zoned(TimeZone::UTC).date().to_string(),
+        };
         Self {
             title: task.title.clone(),
             description: task.description.clone().unwrap_or_default(),
@@ -61,9 +66,22 @@ impl First {
             assignee: assignee.cloned().unwrap_or_default(),
         }
     }
+
+    fn as_read(&self) -> AsRead {
+        AsRead(vec![
+            ("title", "Title", self.title.clone()),
+            ("description", "The rest of it", self.description.clone()),
+            ("due_date", "Due", self.due.clone()),
+            ("priority", "Priority", self.priority.clone()),
+            ("estimated_duration", "Minutes it should take", self.estimate.clone()),
+            ("assigned_to", "Who works on it", self.assignee.clone()),
+            ("tags", "Labels", self.tags.clone()),
+            ("dependencies", "Tasks that must be completed first", self.needed.clone()),
+        ])
+    }
 }
 
-fn render(me: &Reader, task: Option<&Task>, first: &First, form: Form<'_>) -> Markup {
+fn render(me: &Reader, task: Option<&Task>, first: &First, form: Form<'_>, notice: Option<&Markup>) -> Markup {
     let (title, action) = match task {
         Some(task) => ("Edit a task", format!("/tasks/{}/edit", task.id)),
         None => ("New task", "/tasks/new".to_owned()),
@@ -76,13 +94,14 @@ fn render(me: &Reader, task: Option<&Task>, first: &First, form: Form<'_>) -> Ma
         &html! {
             p.crumbs { a href="/tasks" { "Tasks" } @if let Some(task) = task { " / " a href=(back) { (say(&task.title)) } } }
             h1 { (title) }
-            @if let Some(fault) = form.fault { (fault_notice(fault)) }
+            @if let Some(notice) = notice { (notice) } @else if let Some(fault) = form.fault { (fault_notice(fault)) }
             form.form method="post" action=(action) data-once="" {
                 (token(me))
+                @if task.is_some() { (first.as_read().field(form.sent)) }
                 (form.line("title", "What is to be done, in a few words", &first.title, ""))
                 (form.lines("description", "The rest of it", &first.description, "", 5))
                 div.pair {
-                    (form.of_kind("date", "due_date", "Due", &first.due, "A day in UTC."))
+                    (form.of_kind("date", "due_date", "Due", &first.due, due_hint(task)))
                     (form.choice("priority", "Priority", &first.priority, &choices(&PRIORITIES), ""))
                     (form.of_kind("number", "estimated_duration", "Minutes it should take", &first.estimate, "At most 1440 for a critical task."))
                 }
@@ -97,18 +116,28 @@ fn render(me: &Reader, task: Option<&Task>, first: &First, form: Form<'_>) -> Ma
     )
 }
 
+fn due_hint(task: Option<&Task>) -> &'static str {
+    match task.and_then(|t| t.due_date).map(Due::of) {
+        Some(Due::At(_)) => "It is due at a time of this day (UTC), which stays unless you choose another day.",
+        _ => "A day; it is overdue when the day is over.",
+    }
+}
+
 /// `GET /tasks/new`
 pub(crate) async fn new_page(me: Reader) -> Markup {
     let first = First { priority: "medium".to_owned(), ..First::default() };
-    render(&me, None, &first, Form::default())
+    render(&me, None, &first, Form::default(), None)
 }
 
 /// `GET /tasks/{id}/edit`
 pub(crate) async fn edit_page(State(app): State<App>, me: Reader, Id(id): Id) -> Result<Markup> {
     let task = domain::tasks::get(app.store(), &me.actor, id).await?;
-    let names = names(&app, &me.actor, task.assigned_to).await?;
-    let first = First::of(&task, task.assigned_to.and_then(|id| names.get(&id)));
-    Ok(render(&me, Some(&task), &first, Form::default()))
+    Ok(render(&me, Some(&task), &first_of(&app, &me, &task).await?, Form::default(), None))
+}
+
+async fn first_of(app: &App, me: &Signed, task: &Task) -> Result<First> {
+    let names = names(app, &me.actor, task.assigned_to).await?;
+    Ok(First::of(task, task.assigned_to.and_then(|id| names.get(&id))))
 }
 
 /// `POST /tasks/new`
@@ -121,10 +150,12 @@ pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedF
 
 /// `POST /tasks/{id}/edit`
 pub(crate) async fn edit(State(app): State<App>, Id(id): Id, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    let task = domain::tasks::get(app.store(), &me.actor, id).await?;
     match change(&app, &me, id, &sent).await {
         Ok(()) => Ok(Redirect::to(&format!("/tasks/{id}")).into_response()),
-        Err(fault) => again(&app, me, Some(&task), &sent, fault).await,
+        Err(fault) => {
+            let task = domain::tasks::get(app.store(), &me.actor, id).await?;
+            again(&app, me, Some(&task), &sent, fault).await
+        }
     }
 }
 
@@ -133,7 +164,18 @@ async fn again(app: &App, me: Signed, task: Option<&Task>, sent: &Fields, fault:
         return Err(fault);
     }
     let me = Reader::of(app, me).await?;
-    Ok((fault.status, render(&me, task, &First::default(), Form::again(sent, &fault))).into_response())
+    let Some(task) = task else {
+        return Ok(
+            (fault.status, render(&me, None, &First::default(), Form::again(sent, &fault), None)).into_response()
+        );
+    };
+    let first = first_of(app, &me, task).await?;
+    let now = first.as_read();
+    let notice = now.notice(sent, &fault);
+    let merged = if notice.is_some() { now.merged(sent) } else { sent.clone() };
+    // With the marks of what stands now: whoever keeps it now has seen that.
+    let page = render(&me, Some(task), &first, Form::again(&merged, &fault), notice.as_ref());
+    Ok((fault.status, page).into_response())
 }
 
 async fn read(app: &App, me: &Signed, sent: &Fields) -> Result<NewTask> {
@@ -213,11 +255,13 @@ async fn add(app: &App, me: &Signed, sent: &Fields) -> Result<Uuid> {
 }
 
 async fn change(app: &App, me: &Signed, id: Uuid, sent: &Fields) -> Result<()> {
-    let (new, actor) = (read(app, me, sent).await?, me.actor.clone());
+    let (new, actor, sent) = (read(app, me, sent).await?, me.actor.clone(), sent.clone());
     let done = app.store().transaction(move |tx| {
         Box::pin(async move {
             let Some(mut task) = tasks::lock(&actor, tx, id).await? else { return Err(refused()) };
             let assignee = task.assigned_to;
+            let names = users::names(&actor, tx, assignee.into_iter().collect()).await?;
+            First::of(&task, names.first().map(|u| &u.username)).as_read().check(&sent, &task)?;
             // A day that stands for the moment there is leaves that moment as it is.
             let same_day =
                 |a: Timestamp, b: Timestamp| a.to_zoned(TimeZone::UTC).date() == b.to_zoned(TimeZone::UTC).date();

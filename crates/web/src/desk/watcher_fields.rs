@@ -297,6 +297,11 @@ impl Kind {
         self.fields.iter().chain(self.more).chain(SHARED).copied().chain(every).chain(private)
     }
 
+    /// What a form with these settings shows.
+    pub fn as_read(&self, config: &Json, is_admin: bool) -> Vec<(&'static str, &'static str, String)> {
+        self.all(is_admin).map(|field| field.as_read(config)).collect()
+    }
+
     /// The fields with what stands in them.
     pub fn render(&self, form: Form<'_>, config: &Json, is_admin: bool) -> Markup {
         let shown = self.fields.len();

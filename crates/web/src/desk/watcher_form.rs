@@ -11,6 +11,7 @@ use store::{users, watchers::Watcher};
 use uuid::Uuid;
 
 use super::{
+    as_read::AsRead,
     form::Form,
     layout::{Reader, fault_notice, shell, token},
     parts::say,
@@ -37,7 +38,7 @@ pub(crate) async fn new_page(State(app): State<App>, me: Reader, params: Params)
         Some(name) => {
             let kind = kind(name).ok_or_else(|| Fault::not_found("such kind of watcher"))?;
             let edited = Edited { kind, id: None, name: String::new(), config: json!({}), is_sealed: false };
-            edited.render(&app, &me, Form::default()).await
+            edited.render(&app, &me, Form::default(), None).await
         }
     }
 }
@@ -79,12 +80,28 @@ impl Edited {
         let kind = kind(&watcher.watcher_type).ok_or_else(|| {
             Fault::conflict(format!("a watcher of the type {} has no form here", watcher.watcher_type))
         })?;
-        let mut config = watcher.config.clone().unwrap_or_else(|| json!({}));
-        let is_sealed = config.as_object_mut().and_then(|c| c.remove(CREDENTIALS)).is_some();
-        Ok(Self { kind, id: Some(watcher.id), name: watcher.name.clone(), config, is_sealed })
+        Ok(Self::of_kind(kind, watcher))
     }
 
-    async fn render(&self, app: &App, me: &Reader, form: Form<'_>) -> Result<Markup> {
+    fn of_kind(kind: &'static Kind, watcher: &Watcher) -> Self {
+        let mut config = watcher.config.clone().unwrap_or_else(|| json!({}));
+        let is_sealed = config.as_object_mut().and_then(|c| c.remove(CREDENTIALS)).is_some();
+        Self { kind, id: Some(watcher.id), name: watcher.name.clone(), config, is_sealed }
+    }
+
+    /// What its form shows.
+    fn as_read(&self, is_admin: bool) -> AsRead {
+        let text = |name: &str| self.config.get(name).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let mut fields = vec![
+            ("name", "Name", self.name.clone()),
+            ("playbook", "What leads the work", text("playbook")),
+            ("assign_to", "Whose work it is", text("assign_to")),
+        ];
+        fields.extend(self.kind.as_read(&self.config, is_admin));
+        AsRead(fields)
+    }
+
+    async fn render(&self, app: &App, me: &Reader, form: Form<'_>, notice: Option<&Markup>) -> Result<Markup> {
         let books = usable(app, &me.actor).await?.into_iter();
         let books: Vec<(String, String)> = books.map(|n| (n.clone(), n)).collect();
         let people = users::accounts(&me.actor, app.store(), None, PEOPLE).await?;
@@ -118,10 +135,11 @@ impl Edited {
                 p.crumbs { a href="/watchers" { "Watchers" } " / " @if self.id.is_some() { a href=(back) { (say(&self.name)) } } @else { a href=(back) { "Add one" } } }
                 h1 { (self.kind.title) }
                 p.lead { (self.kind.lead) }
-                @if let Some(fault) = form.fault { (fault_notice(fault)) }
+                @if let Some(notice) = notice { (notice) } @else if let Some(fault) = form.fault { (fault_notice(fault)) }
                 form.form method="post" action=(action) data-once="" autocomplete="off" {
                     (token(me))
                     input type="hidden" name="kind" value=(self.kind.name);
+                    @if self.id.is_some() { (self.as_read(me.is_admin()).field(form.sent)) }
                     (form.line("name", "Name", if self.id.is_some() { &self.name } else { self.kind.name }, "Each watcher has its own."))
                     div.pair {
                         (form.choice("playbook", "What leads the work", &book, &playbooks, "A playbook: written steps."))
@@ -230,13 +248,16 @@ async fn again(app: &App, me: Signed, edited: &Edited, sent: &Fields, fault: Fau
         return Err(fault);
     }
     let me = Reader::of(app, me).await?;
-    Ok((fault.status, edited.render(app, &me, Form::again(sent, &fault)).await?).into_response())
+    let now = edited.as_read(me.is_admin());
+    let notice = edited.id.and_then(|_| now.notice(sent, &fault));
+    let merged = if notice.is_some() { now.merged(sent) } else { sent.clone() };
+    Ok((fault.status, edited.render(app, &me, Form::again(&merged, &fault), notice.as_ref()).await?).into_response())
 }
 
 /// `GET /watchers/{id}/edit`
 pub(crate) async fn edit_page(State(app): State<App>, me: Reader, Id(id): Id) -> Result<Markup> {
     let edited = Edited::of(&super::watchers::find(&app, &me, id).await?)?;
-    edited.render(&app, &me, Form::default()).await
+    edited.render(&app, &me, Form::default(), None).await
 }
 
 /// `POST /watchers/{id}/edit`
@@ -245,14 +266,19 @@ pub(crate) async fn edit(State(app): State<App>, Id(id): Id, SignedForm(me, sent
     let edited = Edited::of(&watcher)?;
     match change(&app, &me, &watcher, &edited, &sent).await {
         Ok(()) => Ok(Redirect::to(&format!("/watchers/{id}")).into_response()),
-        Err(fault) => again(&app, me, &edited, &sent, fault).await,
+        Err(fault) => {
+            let edited = Edited::of(&super::watchers::find(&app, &me, id).await?)?;
+            again(&app, me, &edited, &sent, fault).await
+        }
     }
 }
 
 async fn change(app: &App, me: &Signed, watcher: &Watcher, edited: &Edited, sent: &Fields) -> Result<()> {
     let sealed = domain::watchers::credentials(&app.state.vault, watcher)?;
     let (name, config, entered) = edited.read(app, me, sent, sealed).await?;
+    let (kind, is_admin, sent) = (edited.kind, me.is_admin(), sent.clone());
     let changed = domain::watcher_changes::change(app.store(), &me.actor, watcher.id, move |row| {
+        Edited::of_kind(kind, &row).as_read(is_admin).check(&sent, &row)?;
         let mut config = config.clone();
         // The seal stays where it is, as it stands now.
         if let (Some(seal), Some(map)) = (row.config.as_ref().and_then(|c| c.get(CREDENTIALS)), config.as_object_mut())

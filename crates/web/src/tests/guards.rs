@@ -6,7 +6,7 @@ use axum::{
 };
 use store::{Actor, approvals};
 
-use super::house::House;
+use super::house::{House, PASSWORD};
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
@@ -49,6 +49,31 @@ async fn another_host_is_not_answered() {
         let request = Request::get(path).header(header::HOST, "evil.example").body(Body::empty()).unwrap();
         assert_eq!(house.send(request).await.status, status, "{path}");
     }
+}
+
+#[tokio::test]
+async fn behind_a_trusted_proxy_everybody_has_an_address_of_his_own() {
+    let (house, ada) = House::with_ada().await;
+    let trusted = crate::Proxies::parse("127.0.0.1").unwrap();
+    let house = house.with(|state| crate::State { trusted_proxies: trusted, ..state });
+    let log_in = async |password: &str, from: &str| {
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 4711));
+        let request = Request::post("/login")
+            .header(header::HOST, "127.0.0.1:8000")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .header("x-forwarded-for", format!("198.51.100.1, {from}"))
+            .extension(axum::extract::ConnectInfo(peer));
+        let form = format!("login=ada&password={}", password.replace(' ', "+"));
+        house.send(request.body(Body::from(form)).unwrap()).await.status
+    };
+    for _ in 0..10 {
+        assert_eq!(log_in("not this one", "203.0.113.9").await, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(log_in(PASSWORD, "203.0.113.9").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(log_in(PASSWORD, "203.0.113.10").await, StatusCode::SEE_OTHER, "others still come in");
+    let open = store::sessions::list(&Actor::user(ada), &house.store, ada, 10).await.unwrap();
+    assert_eq!(open[0].ip_address.map(|ip| ip.to_string()).as_deref(), Some("203.0.113.10"));
 }
 
 #[tokio::test]

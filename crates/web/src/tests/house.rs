@@ -75,6 +75,15 @@ impl crate::Hands for Hands {
         })))
     }
 
+    fn look(&self) -> BoxFuture<'static, domain::Result<Option<Vec<crate::Finding>>>> {
+        Box::pin(std::future::ready(Ok(Some(vec![crate::Finding {
+            what: "files".to_owned(),
+            state: "wrong",
+            said: "few may be open".to_owned(),
+            remedy: Some("raise the limit".to_owned()),
+        }]))))
+    }
+
     fn preview_watcher<'a>(
         &'a self,
         _: (&'a Store, &'a Vault),
@@ -176,6 +185,12 @@ impl Answer {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
+    /// What the page's form was opened with.
+    pub fn read_mark(&self) -> String {
+        let (_, rest) = self.text.split_once("name=\"read\" value=\"").expect("a form that carries what was read");
+        rest.split('"').next().unwrap().to_owned()
+    }
+
     /// The token in the page's first form.
     pub fn form_token(&self) -> String {
         let (_, rest) = self.text.split_once("name=\"csrf\" value=\"").expect("a form with a token");
@@ -207,6 +222,7 @@ impl House {
             hands: Arc::new(Hands),
             version: "0.0.0-test",
             allowed_hosts: Vec::new(),
+            trusted_proxies: crate::Proxies::default(),
             playbooks,
         };
         let router =

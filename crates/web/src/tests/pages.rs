@@ -1,9 +1,9 @@
 //! What is done on the desk's pages beside a single decision: several at once, rules, tools, tasks, people.
 
 use axum::http::StatusCode;
-use store::{Actor, approvals, mcp_servers, policies, tasks, users};
+use store::{Actor, approvals, mcp_servers, policies, tasks};
 
-use super::house::{House, PASSWORD};
+use super::house::House;
 
 #[tokio::test]
 async fn several_are_decided_at_once_but_nothing_grave_in_passing() {
@@ -226,52 +226,6 @@ async fn a_task_is_moved_and_tells_its_story() {
 }
 
 #[tokio::test]
-async fn people_are_added_and_let_go_by_administrators_alone() {
-    let (house, ada) = House::with_ada().await;
-    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
-    let new = [("username", "bob"), ("email", "bob@example.org"), ("role", "user"), ("password", PASSWORD)];
-    assert_eq!(browser.post("/users", &new).await.status, StatusCode::SEE_OTHER);
-    let again = browser.post("/users", &new).await;
-    assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(again.text.contains("bob@example.org") && !again.text.contains(PASSWORD));
-    let bob = users::named(&actor, &house.store, "bob").await.unwrap().unwrap().id;
-    let at_bob = house.browser(bob).await;
-    assert_eq!(at_bob.get("/users").await.status, StatusCode::OK);
-    assert_eq!(at_bob.post(&format!("/users/{ada}/role"), &[("role", "user")]).await.status, StatusCode::FORBIDDEN);
-    assert_eq!(
-        browser.post(&format!("/users/{bob}/role"), &[("role", "observer")]).await.status,
-        StatusCode::SEE_OTHER
-    );
-    let suspended = browser.post(&format!("/users/{bob}/status"), &[("status", "suspended")]).await;
-    assert_eq!(suspended.status, StatusCode::SEE_OTHER);
-    let row = users::account(&actor, &house.store, bob).await.unwrap().unwrap();
-    assert_eq!((row.role.as_str(), row.status.as_str()), ("observer", "suspended"));
-    assert_eq!(at_bob.get("/").await.status, StatusCode::SEE_OTHER, "an open page leads to the log-in");
-    let last = browser.post(&format!("/users/{ada}/status"), &[("status", "suspended")]).await;
-    assert!(last.status.is_client_error(), "the last administrator stays");
-}
-
-#[tokio::test]
-async fn the_chain_is_checked_and_the_figures_are_shown() {
-    let (house, ada) = House::with_ada().await;
-    house.asked(ada, ada).await;
-    let line = store::system_logs::NewLogLine::new("info", "watcher", "looked round");
-    store::system_logs::append(&Actor::service(), &house.store, &[line]).await.unwrap();
-    let browser = house.browser(ada).await;
-    let checked = browser.post("/audit/verify", &[]).await;
-    assert!(checked.text.contains("The chain is whole"), "{}", checked.text);
-    let page = browser.get("/activity").await.text;
-    assert!(page.contains("class=\"chart\"") && page.contains("The same as a table"));
-    let system = browser.get("/system").await.text;
-    assert!(system.contains("SQLite") && system.contains("cleanup-sessions") && system.contains("Where the log lies"));
-    assert_eq!(browser.post("/system/run", &[("name", "statistics")]).await.status, StatusCode::SEE_OTHER);
-    let bob = house.add_user(ada, "bob", "user").await;
-    let bob = house.browser(bob).await;
-    assert!(!bob.get("/system").await.text.contains("Where the log lies"));
-    assert_eq!(bob.post("/system/run", &[("name", "statistics")]).await.status, StatusCode::NOT_FOUND);
-}
-
-#[tokio::test]
 async fn the_first_page_is_light() {
     let (house, ada) = House::with_ada().await;
     for _ in 0..8 {
@@ -337,6 +291,23 @@ async fn a_task_is_made_and_changed_by_form() {
     assert_eq!((row.title.as_str(), row.assigned_to), ("Write to the office", None));
     assert!(row.dependencies.is_empty());
     assert_eq!(browser.post(&format!("/tasks/{id}/assign"), &[("to", "me")]).await.status, StatusCode::SEE_OTHER);
+    let path = format!("/tasks/{id}/edit");
+    let read = browser.get(&path).await.read_mark();
+    let keep = async |title: &str, priority: &str, read: &str| {
+        let mut all = changed.to_vec();
+        (all[0].1, all[3].1, all[5].1) = (title, priority, "ada");
+        all.push(("read", read));
+        browser.post(&path, &all).await
+    };
+    assert_eq!(keep("Mine", "high", &read).await.status, StatusCode::SEE_OTHER);
+    let late = keep("Write to the office", "low", &read).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "the second does not undo the first unseen");
+    for part in ["Title: now <strong><bdi>Mine", "value=\"Mine\"", "value=\"low\" selected"] {
+        assert!(late.text.contains(part), "{part}: {}", late.text);
+    }
+    assert_eq!(keep("Mine", "low", &late.read_mark()).await.status, StatusCode::SEE_OTHER);
+    let row = tasks::get(&actor, &house.store, id).await.unwrap().unwrap();
+    assert_eq!((row.title.as_str(), row.priority.as_str()), ("Mine", "low"));
     let eve = house.add_user(ada, "eve", "user").await;
     let eve = house.browser(eve).await;
     assert_eq!(eve.post(&format!("/tasks/{id}/edit"), &fields).await.status, StatusCode::NOT_FOUND);
@@ -401,4 +372,22 @@ async fn files_are_kept_or_looked_at_and_never_run() {
     assert_eq!(browser.get(&format!("/files/{picture}/text")).await.status, StatusCode::NOT_FOUND);
     let eve = house.add_user(ada, "eve", "user").await;
     assert_eq!(house.browser(eve).await.get(&format!("/files/{html}")).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_day_is_that_day_on_every_page() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let today = store::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let made = browser.post("/tasks/new", &[("title", "Today"), ("due_date", &today.to_string())]).await;
+    assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
+    let day = format!("<time datetime=\"{today}\" data-day=\"\" data-open>{}</time>", today.strftime("%-d %b %Y"));
+    for page in ["/tasks", "/", "/tasks?view=board", made.header("location")] {
+        let page = browser.get(page).await.text;
+        assert!(page.contains(&day), "due today is a day, and is not overdue: {page}");
+    }
+    let mut new = tasks::NewTask::titled("At three");
+    new.due_date = Some("2027-03-10T15:00:00Z".parse().unwrap());
+    let task = tasks::create(&actor, &house.store, &new).await.unwrap();
+    assert!(browser.get(&format!("/tasks/{task}")).await.text.contains("10 Mar 2027, 15:00"), "a time stays one");
 }

@@ -34,6 +34,19 @@ async fn a_folder_is_watched_by_form() {
         StatusCode::UNPROCESSABLE_ENTITY,
         "the name is taken"
     );
+    let path = format!("/watchers/{}/edit", row.id);
+    let read = browser.get(&path).await.read_mark();
+    let keep = async |folder: &str, patterns: &str| {
+        let mut all = fields.to_vec();
+        (all[2].1, all[5].1) = (folder, patterns);
+        all.push(("read", &read));
+        browser.post(&path, &all).await
+    };
+    assert_eq!(keep("~/in", "*.pdf").await.status, StatusCode::SEE_OTHER);
+    let late = keep("~/other", "*.pdf, *.txt").await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "the second does not undo the first unseen");
+    assert!(late.text.contains("Only names like: now <strong><bdi>*.pdf"), "{}", late.text);
+    assert!(late.text.contains("value=\"~/other\"") && late.text.contains("value=\"*.pdf\""), "{}", late.text);
     let eve = house.add_user(ada, "eve", "user").await;
     let at_eve = house.browser(eve).await;
     let mut other = fields;

@@ -1,0 +1,1 @@
+SELECT {columns} FROM policies ORDER BY position, id LIMIT 500 FOR NO KEY UPDATE
