@@ -1,6 +1,6 @@
 //! What may be done with a task, beyond single statements.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
 use store::{
     Actor, Run, Store,
@@ -13,6 +13,31 @@ use crate::{Error, Result, deceit};
 
 /// Tasks above a task that are looked at for who wants it.
 const MOST_PARENTS: usize = 8;
+
+/// When a task is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// On this day, wherever its reader is; it is overdue when that day is over.
+    Day(Date),
+    /// At this moment.
+    At(Timestamp),
+}
+
+impl Due {
+    /// What a task's `due_date` means: a midnight of UTC stands for the day that it begins, anything else for itself.
+    pub fn of(due_date: Timestamp) -> Self {
+        let local = due_date.to_zoned(TimeZone::UTC);
+        if local.time() == jiff::civil::Time::midnight() { Self::Day(local.date()) } else { Self::At(due_date) }
+    }
+
+    /// Whether it is over at a moment, in a zone.
+    pub fn is_over(self, now: Timestamp, zone: &TimeZone) -> bool {
+        match self {
+            Self::Day(day) => day < now.to_zoned(zone.clone()).date(),
+            Self::At(at) => at < now,
+        }
+    }
+}
 
 /// A task that the actor may see.
 pub async fn get(store: &Store, actor: &Actor, id: Uuid) -> Result<Task> {
@@ -271,4 +296,26 @@ pub async fn tell_creator(
         data: json!({ "task_id": task.id, "approval_id": approval }),
     };
     notifications::create(actor, on, &new).await.map(drop).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, civil::date, tz::TimeZone};
+
+    use super::Due;
+
+    #[test]
+    fn a_day_is_over_when_it_is_over_where_its_reader_is() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let christmas = Due::of(at("2026-12-24T00:00:00Z"));
+        assert_eq!(christmas, Due::Day(date(2026, 12, 24)));
+        let (home, utc) = (TimeZone::get("America/New_York").unwrap(), TimeZone::UTC);
+        assert!(!christmas.is_over(at("2026-12-24T23:59:59Z"), &utc), "due today is not overdue");
+        assert!(christmas.is_over(at("2026-12-25T00:00:00Z"), &utc));
+        assert!(!christmas.is_over(at("2026-12-25T04:59:59Z"), &home), "it is still the 24th there");
+        assert!(christmas.is_over(at("2026-12-25T05:00:00Z"), &home));
+        let hour = Due::of(at("2026-12-24T15:00:00Z"));
+        assert_eq!(hour, Due::At(at("2026-12-24T15:00:00Z")));
+        assert!(hour.is_over(at("2026-12-24T15:00:01Z"), &home) && !hour.is_over(at("2026-12-24T15:00:00Z"), &home));
+    }
 }

@@ -175,7 +175,8 @@ impl Wishes {
         Ok(wishes)
     }
 
-    fn zone(&self) -> Result<TimeZone> {
+    /// The zone that days and hours are meant in.
+    pub fn zone(&self) -> Result<TimeZone> {
         TimeZone::get(&self.time_zone).map_err(|_| {
             Error::invalid(
                 "time_zone",

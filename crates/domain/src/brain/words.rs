@@ -4,7 +4,7 @@
 use serde_json::Value;
 use store::tasks::{Provenance, Task};
 
-use crate::{deceit, memory::Noted, playbook::sha256_hex, redact};
+use crate::{deceit, memory::Noted, playbook::sha256_hex, redact, tasks::Due};
 
 /// A result is shown to the model up to this length; the whole stands in the step.
 pub const MAX_RESULT_CHARS: usize = 24_000;
@@ -93,7 +93,11 @@ pub fn task(task: &Task, provenance: Option<&Provenance>, facts: &Value, mark: &
         }
     }
     let about = bounded(&redact::text(&about), MAX_TASK_CHARS);
-    let due = task.due_date.map(|d| format!("\nIt is due at {d:.0}.")).unwrap_or_default();
+    let due = match task.due_date.map(Due::of) {
+        None => String::new(),
+        Some(Due::Day(day)) => format!("\nIt is due on {day}."),
+        Some(Due::At(at)) => format!("\nIt is due at {at:.0}."),
+    };
     match provenance.filter(|p| p.outside) {
         Some(p) => format!(
             "This task was made because of something that came from outside. What to do with such things stands in the \

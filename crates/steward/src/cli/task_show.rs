@@ -28,7 +28,7 @@ async fn show(place: &Place, whole: &Whole) -> Result<()> {
         ("made by", names.of(task.created_by)),
         ("made", output::time(task.created_at)),
         ("came from", from),
-        ("due", output::maybe_time(task.due_date)),
+        ("due", output::due(task.due_date)),
         ("completed", output::maybe_time(task.completed_at)),
         ("queue", whole.queue.as_ref().map_or_else(String::new, |q| q.state.clone())),
         ("depends on", task.dependencies.iter().map(Uuid::to_string).collect::<Vec<_>>().join("\n")),

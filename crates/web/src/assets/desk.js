@@ -21,10 +21,19 @@ const distance = (from) => {
   const text = n < 3600 ? `${Math.trunc(n / 60)} min` : n < 172800 ? `${Math.trunc(n / 3600)} h` : `${Math.trunc(n / 86400)} days`;
   return seconds > 0 ? `in ${text}` : `${text} ago`;
 };
+const today = () => {
+  const now = new Date();
+  return [now.getFullYear(), now.getMonth() + 1, now.getDate()].map((part) => String(part).padStart(2, "0")).join("-");
+};
 const localise = (within) => {
   for (const element of $$("time[datetime]", within)) {
+    // A day is the same day everywhere; it is over when it is over here.
+    if ("day" in element.dataset) {
+      element.classList.toggle("over", "open" in element.dataset && element.dateTime < today());
+      continue;
+    }
     const moment = new Date(element.dateTime);
-    if (Number.isNaN(moment.getTime()) || "day" in element.dataset) continue;
+    if (Number.isNaN(moment.getTime())) continue;
     element.title = exact.format(moment);
     const text = "ago" in element.dataset ? distance(moment.getTime()) : clock.format(moment).replace(" at ", ", ");
     if (element.textContent !== text) element.textContent = text;

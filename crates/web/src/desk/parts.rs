@@ -4,11 +4,14 @@ use std::{collections::HashMap, fmt::Write};
 
 use domain::deceit::spell_out;
 pub(crate) use domain::deceit::{is_hidden, visible};
-use jiff::Timestamp;
+use domain::tasks::Due;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use store::search::Piece;
+use store::{search::Piece, tasks::Task};
 use uuid::Uuid;
+
+use crate::guard::encode;
 
 /// A moment, in UTC.
 pub(crate) fn time(at: Timestamp) -> Markup {
@@ -18,6 +21,20 @@ pub(crate) fn time(at: Timestamp) -> Markup {
 /// A moment with how far it is from now.
 pub(crate) fn when(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(format!("{at:.0}")) data-ago="" title=(format!("{} UTC", clock(at))) { (distance(at, now)) } }
+}
+
+/// When a task is due: a day as that day, wherever it is read, a moment as one. What is over of a task that is not is marked;
+/// a day's end is that of UTC here, and of the reader's zone once the script has looked.
+pub(crate) fn due(task: &Task, now: Timestamp) -> Markup {
+    let Some(due) = task.due_date.map(Due::of) else { return html! {} };
+    let is_open = !matches!(task.status.as_str(), "completed" | "failed" | "cancelled");
+    let is_over = is_open && due.is_over(now, &TimeZone::UTC);
+    html! {
+        @match due {
+            Due::Day(day) => time.over[is_over] datetime=(day) data-day="" data-open[is_open] { (day.strftime("%-d %b %Y").to_string()) },
+            Due::At(at) => span.over[is_over] { (when(at, now)) },
+        }
+    }
 }
 
 fn clock(at: Timestamp) -> String {
@@ -158,9 +175,26 @@ fn tabs_of(class: &str, label: &str, path: &str, field: &str, choices: &[(&str, 
 
 /// The way to the next page.
 pub(crate) fn older(next: Option<&str>, path: &str, filter: &[(&str, &str)]) -> Markup {
-    let Some(next) = next else { return html! {} };
-    let kept: String = filter.iter().filter(|(_, v)| !v.is_empty()).flat_map(|(k, v)| [*k, "=", *v, "&"]).collect();
-    html! { p.more { a rel="next" href={ (path) "?" (kept) "cursor=" (next) } { "Older" } } }
+    turns(false, next, path, filter)
+}
+
+/// The ways to the next page and, from a later one, back to the first.
+pub(crate) fn turns(is_later: bool, next: Option<&str>, path: &str, filter: &[(&str, &str)]) -> Markup {
+    let kept: Vec<String> =
+        filter.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| format!("{k}={}", encode(v))).collect();
+    let with = |cursor: Option<&str>| {
+        let fields: Vec<String> = kept.iter().cloned().chain(cursor.map(|c| format!("cursor={c}"))).collect();
+        if fields.is_empty() { path.to_owned() } else { format!("{path}?{}", fields.join("&")) }
+    };
+    html! {
+        @if is_later || next.is_some() {
+            p.more {
+                @if is_later { a href=(with(None)) { "Newest" } }
+                @if is_later && next.is_some() { " · " }
+                @if let Some(next) = next { a rel="next" href=(with(Some(next))) { "Older" } }
+            }
+        }
+    }
 }
 
 /// A snippet, with what matches marked; everything else in it is text.

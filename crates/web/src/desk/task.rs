@@ -7,7 +7,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::{brain, promote};
+use domain::{brain, promote, tasks::Due};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -28,7 +28,7 @@ use super::{
     files, graph,
     layout::{Reader, button, fault_notice, shell, token},
     models::{dollars, grouped},
-    parts::{cut, empty, name_of, outside_mark, pretty, say, size, state, time, visible, when},
+    parts::{cut, due, empty, name_of, outside_mark, pretty, say, size, state, time, visible},
     story,
 };
 use crate::{
@@ -208,6 +208,7 @@ fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
                         @if view.runs.is_empty() { (empty("No run yet.", &html! { "The employee begins one when the task is assigned to it and what it depends on is completed." })) }
                         (story::timeline(view))
                         @if view.runs.len() > RUNS { p.soft { "Older runs: " (view.runs.len() - RUNS) } }
+                        (goes_on(view))
                     }
                 }
                 div {
@@ -219,6 +220,19 @@ fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
             }
         },
     )
+}
+
+/// Where the rest stands of what is too much for one line of time.
+fn goes_on(view: &View) -> Markup {
+    let most = usize::try_from(ROWS).unwrap_or_default();
+    html! {
+        @if view.trail.iter().filter(|row| row.entity_type.as_deref() == Some("task")).count() >= most {
+            p.soft { "Only the newest " (most) " changes stand here: " a href={ "/audit?entity_type=task&entity_id=" (view.task.id) } { "all changes of this task" } "." }
+        }
+        @if view.lines.len() >= most {
+            p.soft { "Only the newest " (most) " lines of the log stand here: " a href={ "/logs?task=" (view.task.id) } { "all its lines" } "." }
+        }
+    }
 }
 
 /// What came of it, in the words of whoever finished it.
@@ -283,7 +297,7 @@ fn facts(view: &View) -> Markup {
             dd { (time(task.created_at)) " by " (name_of(&view.names, task.created_by)) }
             dt { "Assigned to" }
             dd { (name_of(&view.names, task.assigned_to)) }
-            @if let Some(due) = task.due_date { dt { "Due" } dd { (when(due, view.now)) " (" (time(due)) ")" } }
+            @if let Some(at) = task.due_date { dt { "Due" } dd { (due(task, view.now)) @if let Due::At(at) = Due::of(at) { " (" (time(at)) ")" } } }
             @if let Some(done) = task.completed_at { dt { "Completed" } dd { (time(done)) } }
             @if let Some(minutes) = task.estimated_duration { dt { "Estimated" } dd { (minutes) " min" } }
             @if view.used.turns > 0 { dt { "Cost" } dd { (dollars(view.used.cost_microusd)) " for " (view.used.turns) " questions, " (grouped(view.used.tokens)) " tokens" } }

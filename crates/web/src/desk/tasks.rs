@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
+use domain::{tasks::Due, telling};
 use jiff::{
     Timestamp, ToSpan,
     civil::{Date, Weekday},
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     layout::{Reader, shell},
-    parts::{cut, empty, marked, minor_tabs, name_of, older, say, state, tabs, visible, when},
+    parts::{cut, due, empty, marked, minor_tabs, name_of, older, say, state, tabs, visible, when},
 };
 use crate::{
     app::{App, names},
@@ -139,11 +140,6 @@ fn row(task: &Task, names: &HashMap<Uuid, String>, now: Timestamp) -> Markup {
     }
 }
 
-fn due(task: &Task, now: Timestamp) -> Markup {
-    let is_over = matches!(task.status.as_str(), "completed" | "failed" | "cancelled");
-    html! { @if let Some(at) = task.due_date { span.over[at < now && !is_over] { (when(at, now)) } } }
-}
-
 /// What a search found, best first.
 async fn found(app: &App, me: &Reader, params: &Params, status: Option<&str>, now: Timestamp) -> Result<Markup> {
     let filter = TaskFilter {
@@ -213,9 +209,11 @@ async fn board(app: &App, me: &Reader, now: Timestamp) -> Result<Markup> {
     })
 }
 
-/// A month, by the days on which tasks are due (UTC, as due dates are judged).
+/// A month, by the days on which tasks are due; a moment stands on its day in the reader's own zone, as it is set among the
+/// wishes of being told.
 async fn calendar(app: &App, me: &Reader, params: &Params, now: Timestamp) -> Result<Markup> {
-    let today = now.to_zoned(TimeZone::UTC).date();
+    let zone = telling::wishes(app.store(), &me.actor).await?.zone().unwrap_or(TimeZone::UTC);
+    let today = now.to_zoned(zone.clone()).date();
     let first = match params.get("month") {
         None => today.first_of_month(),
         Some(text) => format!("{text}-01")
@@ -236,10 +234,14 @@ async fn calendar(app: &App, me: &Reader, params: &Params, now: Timestamp) -> Re
     }
     let start = |day: Date| day.to_zoned(TimeZone::UTC).map(|z| z.timestamp()).map_err(wrong);
     let end = days.last().copied().unwrap_or(begin).tomorrow().map_err(wrong)?;
-    let rows = tasks::due(&me.actor, app.store(), start(begin)?, start(end)?, 200).await?;
-    let of = |day: Date| -> Vec<&Task> {
-        rows.iter().filter(|t| t.due_date.is_some_and(|d| d.to_zoned(TimeZone::UTC).date() == day)).collect()
+    // A zone is less than a day from UTC.
+    let (from, to) = (begin.yesterday().map_err(wrong)?, end.tomorrow().map_err(wrong)?);
+    let rows = tasks::due(&me.actor, app.store(), start(from)?, start(to)?, 200).await?;
+    let day_of = |task: &Task| match task.due_date.map(Due::of)? {
+        Due::Day(day) => Some(day),
+        Due::At(at) => Some(at.to_zoned(zone.clone()).date()),
     };
+    let of = |day: Date| -> Vec<&Task> { rows.iter().filter(|t| day_of(t) == Some(day)).collect() };
     let month = |date: Date| date.strftime("%Y-%m").to_string();
     Ok(html! {
         div.head {

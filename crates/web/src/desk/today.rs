@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     approvals::{Behind, card},
     layout::{Reader, shell},
-    parts::{cut, empty, name_of, say, state, state_as, visible, when},
+    parts::{cut, due, empty, name_of, say, state, state_as, visible, when},
 };
 use crate::{
     app::{App, names},
@@ -164,7 +164,7 @@ fn work(view: &View) -> Markup {
             @for task in &view.pending {
                 (line(task, view.now, &html! {
                     (state_as("pending", "not begun"))
-                    @if let Some(due) = task.due_date { " · due " (when(due, view.now)) }
+                    @if task.due_date.is_some() { " · due " (due(task, view.now)) }
                     " · " @match task.assigned_to { Some(_) => (name_of(&view.names, task.assigned_to)), None => "nobody has it" }
                 }))
             }
