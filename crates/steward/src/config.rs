@@ -66,6 +66,8 @@ pub struct Config {
     pub known_passwords_file: Option<PathBuf>,
     /// Names under which the desk is reached besides its address: those of a proxy before it.
     pub allowed_hosts: Vec<String>,
+    /// The proxies that are believed from where a request comes.
+    pub trusted_proxies: web::Proxies,
     /// The key's file; absolute.
     pub master_key_file: PathBuf,
     /// The language models' file; it need not exist. Absolute.
@@ -106,6 +108,7 @@ const KEYS: [Key; 35] = [
     Key { name: "data_dir", environment: &["STEWARD_DATA_DIR"] },
     Key { name: "listen", environment: &["STEWARD_LISTEN"] },
     Key { name: "allowed_hosts", environment: &["STEWARD_ALLOWED_HOSTS"] },
+    Key { name: "trusted_proxies", environment: &["STEWARD_TRUSTED_PROXIES"] },
     Key { name: "tls_certificate_file", environment: &["STEWARD_TLS_CERTIFICATE_FILE"] },
     Key { name: "tls_key_file", environment: &["STEWARD_TLS_KEY_FILE"] },
     Key { name: "known_passwords_file", environment: &["STEWARD_KNOWN_PASSWORDS_FILE"] },
@@ -279,6 +282,7 @@ impl Sources<'_> {
             tls: self.tls(get("tls_certificate_file")?, get("tls_key_file")?)?,
             known_passwords_file: get("known_passwords_file")?.map(|w| self.path(&w)).transpose()?,
             allowed_hosts: hosts(get("allowed_hosts")?)?,
+            trusted_proxies: proxies(get("trusted_proxies")?)?,
             master_key_file: get("master_key_file")?
                 .map_or_else(|| Ok(data_dir.join("master.key")), |w| self.path(&w))?,
             models_file: get("models_file")?.map_or_else(|| Ok(data_dir.join("models.toml")), |w| self.path(&w))?,
@@ -459,6 +463,18 @@ fn hosts(written: Option<Written>) -> Result<Vec<String>> {
         )),
         None => Ok(names),
     }
+}
+
+/// Addresses and networks of proxies.
+fn proxies(written: Option<Written>) -> Result<web::Proxies> {
+    let Some(Written { text, origin }) = written else { return Ok(web::Proxies::default()) };
+    web::Proxies::parse(&text).map_err(|part| {
+        wrong(
+            "trusted_proxies",
+            &origin,
+            &format!("must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, not {}", shown(&part)),
+        )
+    })
 }
 
 fn log_level(written: Option<Written>) -> Result<LogLevel> {

@@ -25,7 +25,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
 
 /// The middleware around everything.
 pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let client = client_of(&request);
+    let client = client_of(&app, &request);
     let is_tls = request.extensions().get::<OverTls>().is_some();
     let asked = Asked::of(&request);
     let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
@@ -67,13 +67,16 @@ pub(crate) async fn guard(State(app): State<App>, mut request: Request, next: Ne
     answer
 }
 
-fn client_of(request: &Request) -> Client {
+fn client_of(app: &App, request: &Request) -> Client {
     let text = |name: &HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
     let given = text(&REQUEST_ID).filter(|id| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     });
     Client {
-        ip: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical()),
+        ip: request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map(|peer| app.state.trusted_proxies.client(peer.0.ip(), request.headers())),
         user_agent: text(&header::USER_AGENT).map(str::to_owned),
         request_id: given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned),
         need: access::needed(request.method(), request.uri().path()),

@@ -1,6 +1,6 @@
 //! How many requests one may send: a bucket for each address and each API token, refilled steadily. Kept in memory,
-//! bounded, on each node by itself. Whoever comes from this very machine (a proxy, a program beside it) is not held up:
-//! a proxy sees more than we do, and bounds what it lets through.
+//! bounded, on each node by itself. Whoever comes from this very machine (a program beside it, a proxy that is not among
+//! the trusted ones) is not held up: a proxy sees more than we do, and bounds what it lets through.
 
 use std::{
     collections::HashMap,

@@ -70,6 +70,9 @@ fn every_mistake_is_named() {
             .allowed_hosts,
         ["desk.example.org", "b"]
     );
+    assert!(with("STEWARD_TRUSTED_PROXIES", "127.0.0.1, proxy.example.org").contains("proxy.example.org"));
+    let proxies = load(&[("STEWARD_DATA_DIR", "/d"), ("STEWARD_TRUSTED_PROXIES", "127.0.0.1 ::1")], &none);
+    assert_eq!(proxies.unwrap().trusted_proxies, web::Proxies::parse("127.0.0.1,::1").unwrap());
     assert!(!with("REDIS_URL", "http://u:s3cret@h").contains("s3cret"));
     let flags = Flags { database_url: Some("postgres://u:s3cret@h/d".to_owned()), ..Flags::default() };
     let line = said(load(&[("STEWARD_DATA_DIR", "/d")], &flags));

@@ -78,6 +78,7 @@ impl Desk {
             hands: Arc::new(Hands),
             version: "0.0.0-test",
             allowed_hosts: Vec::new(),
+            trusted_proxies: web::Proxies::default(),
             playbooks: web::Playbooks::new(Vec::new),
         };
         let shutdown = CancellationToken::new();
