@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
-    State, api, assets, desk, docs,
+    State, api, assets,
+    chain_check::Checks,
+    desk, docs,
     events::Events,
     fault::{Fault, Result},
     guard,
@@ -52,7 +54,13 @@ pub(crate) struct Inner {
     pub rates: Rates,
     pub started_at: Timestamp,
     /// Whoever verifies the audit trail holds it.
-    pub verifying: Semaphore,
+    pub verifying: Arc<Semaphore>,
+    /// The check of the trail that goes on beside its page, or the last one.
+    pub checks: Checks,
+    /// Ends with the server.
+    pub shutdown: CancellationToken,
+    /// Whoever looks for what is wrong holds it.
+    pub looking: Semaphore,
     /// Each upload under way holds one.
     pub uploads: Semaphore,
     /// Answers by class: 1xx … 5xx.
@@ -77,12 +85,15 @@ impl App {
             mcp,
             device_key,
             hosts,
-            events: Events::new(shutdown),
+            events: Events::new(shutdown.clone()),
             calls: hooks::Calls::default(),
             refusals: hooks::Refusals::default(),
             rates: Rates::default(),
             started_at: store::now(),
-            verifying: Semaphore::new(1),
+            verifying: Arc::new(Semaphore::new(1)),
+            checks: Checks::default(),
+            shutdown,
+            looking: Semaphore::new(1),
             uploads: Semaphore::new(upload::AT_ONCE),
             answers: std::array::from_fn(|_| AtomicU64::new(0)),
         };
@@ -122,13 +133,14 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(desk::routes())
         .merge(api::routes(&app))
-        .route("/docs", get(docs::page))
+        .merge(api::compressed(
+            Router::new().route("/docs", get(docs::page)).route("/assets/{file}", get(assets::asset)),
+        ))
         .route("/hooks/{id}", post(hooks::receive).layer(DefaultBodyLimit::max(hooks::HOOK_BYTES)))
         .route("/mcp", any(mcp::serve))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .route("/assets/{file}", get(assets::asset))
         .fallback(|| async { Fault::not_found("page") })
         .method_not_allowed_fallback(|| async { Fault::method_not_allowed() })
         .layer(CatchPanicLayer::custom(panicked))

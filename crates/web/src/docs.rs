@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use crate::{api::openapi::DOCUMENT, desk::layout};
+use crate::{api::openapi::DOCUMENT, desk::layout, fault::codes::CODES};
 
 /// The page never changes while the program runs.
 static PAGE: LazyLock<String> = LazyLock::new(|| layout::open_page("API", &content(&DOCUMENT)).into_string());
@@ -28,12 +28,20 @@ fn content(doc: &Value) -> Markup {
         p.soft { "Version " (text(&doc["info"]["version"])) " · OpenAPI 3.1: " a href="/v1/openapi.json" { "/v1/openapi.json" } }
         @for paragraph in text(&doc["info"]["description"]).split("\n\n") { p { (inline(paragraph)) } }
         nav aria-label="Contents" {
-            ul { @for tag in groups.keys() { li { a href={ "#" (anchor(tag)) } { (tag) } } } li { a href="#schemas" { "Schemas" } } }
+            ul { @for tag in groups.keys() { li { a href={ "#" (anchor(tag)) } { (tag) } } } li { a href="#codes" { "Codes of refusals" } } li { a href="#schemas" { "Schemas" } } }
         }
         @for (tag, operations) in &groups {
             section id=(anchor(tag)) {
                 h2 { (tag) }
                 @for (path, method, operation) in operations { (one(path, method, operation)) }
+            }
+        }
+        section #codes {
+            h2 { "Codes of refusals" }
+            table {
+                caption.hidden { "Codes by status" }
+                thead { tr { th scope="col" { "Code" } th scope="col" { "Status" } th scope="col" { "What it means" } } }
+                tbody { @for one in CODES { tr { th scope="row" { code { (one.code) } } td { (one.status) } td { (inline(one.means)) } } } }
             }
         }
         section #schemas {

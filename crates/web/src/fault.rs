@@ -1,5 +1,7 @@
 //! What went wrong, for people and programs: the one place where errors become HTTP statuses.
 
+pub(crate) mod codes;
+
 use std::ops::{Deref, DerefMut};
 
 use axum::{

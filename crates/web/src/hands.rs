@@ -122,6 +122,19 @@ pub struct Bundle {
     pub schema_version: i32,
 }
 
+/// One thing that was looked at, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What it is, in a word or two.
+    pub what: String,
+    /// `well`, `note`, `warning` or `wrong`.
+    pub state: &'static str,
+    /// How it stands.
+    pub said: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
 /// What other parts of the program do for the web.
 pub trait Hands: std::fmt::Debug + Send + Sync {
     /// Refuses settings that a watcher of this kind can't use, or a kind that there is not. Blocks for no longer than a
@@ -165,6 +178,11 @@ pub trait Hands: std::fmt::Debug + Send + Sync {
     /// How backups stand, as far as it could be seen within a few seconds; none where nobody here keeps any.
     fn backups(&self) -> BoxFuture<'static, Option<Backups>> {
         Box::pin(std::future::ready(None))
+    }
+
+    /// Looks at everything Steward stands on, which takes seconds; none where nobody here can.
+    fn look(&self) -> BoxFuture<'static, domain::Result<Option<Vec<Finding>>>> {
+        Box::pin(std::future::ready(Ok(None)))
     }
 
     /// A new key for pushes to browsers.

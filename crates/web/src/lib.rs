@@ -10,6 +10,7 @@ mod app;
 mod assets;
 mod body;
 mod cache_figures;
+mod chain_check;
 mod database_figures;
 mod desk;
 mod docs;
@@ -24,6 +25,7 @@ mod hosts;
 mod mcp;
 mod origin;
 mod params;
+mod proxies;
 mod rate;
 mod serve;
 mod session;
@@ -36,7 +38,8 @@ use std::{fmt, sync::Arc};
 
 use store::{Store, Vault};
 
-pub use hands::{Backups, Bundle, Hands, ModelEntry, Models, Preview, Seen, Settings, Told};
+pub use hands::{Backups, Bundle, Finding, Hands, ModelEntry, Models, Preview, Seen, Settings, Told};
+pub use proxies::Proxies;
 pub use serve::{serve, serve_tls};
 pub use tls::{Tls, TlsFiles};
 
@@ -59,6 +62,8 @@ pub struct State {
     /// Names under which the desk may be reached besides loopback and the address it listens on, as in
     /// `desk.example.org`; a port is not part of the name.
     pub allowed_hosts: Vec<String>,
+    /// The proxies before the desk that are believed from where a request comes.
+    pub trusted_proxies: Proxies,
     /// The playbooks at hand.
     pub playbooks: Playbooks,
 }

@@ -72,6 +72,11 @@ impl Signed {
         self.session.user_id
     }
 
+    /// Whether it is a person who administers the house. For showing alone: the database judges what is done.
+    pub fn is_admin(&self) -> bool {
+        self.session.role == "admin" && !self.session.is_agent
+    }
+
     /// Whether a program asks: an agent, or whoever holds a token.
     pub fn is_program(&self) -> bool {
         self.session.is_agent || self.session.scopes.is_some()

@@ -42,6 +42,7 @@ async fn main() -> Done {
         hands: std::sync::Arc::new(hands::Hands),
         version: "0.1.0",
         allowed_hosts: Vec::new(),
+        trusted_proxies: web::Proxies::default(),
         playbooks: web::Playbooks::new(|| {
             vec![web::PlaybookEntry {
                 name: "file-away".to_owned(),

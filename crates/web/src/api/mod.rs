@@ -110,17 +110,23 @@ fn described() -> utoipa::openapi::OpenApi {
 
 /// The API's addresses.
 pub(crate) fn routes(app: &App) -> Router<App> {
+    // Part by part, so that memory never holds the description of all of them: few ever ask for it.
+    let api = PARTS.iter().fold(Router::new(), |all, part| all.merge(part().split_for_parts().0));
+    let plain = Router::new()
+        .nest("/v1", api)
+        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
+        .layer(middleware::from_fn(conditional::conditional));
+    compressed(plain)
+}
+
+/// With answers as gzip or zstd for whoever takes them so. Not for pages with forms: they hold the session's token beside
+/// words that an address can bring, and the length of the two together would tell of the token.
+pub(crate) fn compressed(routes: Router<App>) -> Router<App> {
     // What may be had in parts goes out as it is: its tag and its bytes' numbers are those of the content.
     let in_parts =
         |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| !headers.contains_key(header::ACCEPT_RANGES);
     let small = DefaultPredicate::new().and(SizeAbove::new(COMPRESSED_BYTES)).and(in_parts);
-    // Part by part, so that memory never holds the description of all of them: few ever ask for it.
-    let api = PARTS.iter().fold(Router::new(), |all, part| all.merge(part().split_for_parts().0));
-    Router::new()
-        .nest("/v1", api)
-        .layer(middleware::from_fn_with_state(app.clone(), idempotency::once))
-        .layer(middleware::from_fn(conditional::conditional))
-        .layer(CompressionLayer::new().compress_when(small))
+    routes.layer(CompressionLayer::new().compress_when(small))
 }
 
 /// This description

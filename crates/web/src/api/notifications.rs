@@ -119,19 +119,13 @@ async fn archive(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Marked {
     /// Notifications that were unread until now.
-    marked: usize,
+    marked: u64,
 }
 
-/// Notifications marked in one request.
-const MARKED: i64 = 200;
-
-/// Mark your unread notifications as read, at most 200 at once
+/// Mark all your unread notifications as read
 #[utoipa::path(post, path = "/notifications/read", tag = "Notifications", request_body = Nothing,
     responses((status = 200, description = "How many were marked", body = Marked)))]
 async fn mark_all_read(State(app): State<App>, SignedJson(me, Nothing {}): SignedJson<Nothing>) -> Result<Response> {
-    let mut marked = 0;
-    for unread in notifications::page(&me.actor, app.store(), Some("unread"), None, MARKED).await? {
-        marked += usize::from(notifications::set_status(&me.actor, app.store(), unread.id, "read").await?);
-    }
+    let marked = notifications::read_all(&me.actor, app.store()).await?;
     answer::json(axum::http::StatusCode::OK, &Marked { marked })
 }

@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use serde_json::{Map, Value, json};
 
 use super::facts::{FACTS, FILTERS, Fact};
+use crate::fault::codes::CODES;
 
 /// The whole description.
 pub(crate) static DOCUMENT: LazyLock<Value> =
@@ -24,7 +25,7 @@ sent it: a JSON body, or the header `X-Steward-CSRF: 1`.
 where the row is another by now, and the answer says how it stands and what changed it.
 
 **Repeating.** A POST with an `Idempotency-Key` is done once: the same key with the same request gets the same answer for 24 \
-hours.
+hours. Uploads take no key: whether a file hangs on its task already is told by its `hash_checksum`.
 
 **Refusals** are problem documents (RFC 9457) with a stable `code`, and `errors` by field. **Times** are RFC 3339 in UTC.";
 
@@ -163,7 +164,14 @@ fn dress_schema(name: &str, schema: &mut Value, is_input: bool) {
         for (_, _, fact) in FACTS.iter().filter(|(of, named, _)| *of == name && named == field) {
             state(property, fact);
         }
-        add_example(field, property);
+        if name != "Problem" {
+            add_example(field, property);
+        }
+    }
+    if name == "Problem"
+        && let Some(code) = properties.get_mut("code")
+    {
+        code["enum"] = CODES.iter().map(|c| c.code).collect();
     }
     let all: Vec<String> = properties.keys().cloned().collect();
     if name.ends_with("Edit") {

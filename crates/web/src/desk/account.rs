@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use domain::{
+    passwords::MIN_CHARS,
     second_factor, sign_in,
     tokens::{self, NewToken, Scope},
 };
@@ -75,7 +76,7 @@ async fn render(app: &App, me: &Reader, form: Form<'_>, made: Option<&str>, is_t
             }
             div.cols {
                 div {
-                    section aria-labelledby="who" { h2 #who { "Who you are here" } (facts(&row, now)) }
+                    section aria-labelledby="who" { h2 #who { "Who you are here" } (facts(&row, now)) @if me.is_admin() { p { a.button.quiet href={ "/users/" (row.id) } { "Change name or address" } } } @else { p.soft.small { "An administrator changes your name and address." } } }
                     section aria-labelledby="sessions" { h2 #sessions { "Your sessions" } (session_list(me, &open, now)) }
                     section aria-labelledby="password-head" { h2 #password-head { "Your password" } (password_form(me, form)) }
                 }
@@ -183,7 +184,7 @@ fn password_form(me: &Reader, form: Form<'_>) -> Markup {
                 (token(me))
                 input type="hidden" name="username" value=(me.session.username) autocomplete="username";
                 (form.of_kind("password", "current_password", "The present one", "", ""))
-                (form.of_kind("password", "new_password", "The new one", "", "15 characters or more; a few words that do not belong together do well."))
+                (form.of_kind("password", "new_password", "The new one", "", &format!("{MIN_CHARS} characters or more; a few words that do not belong together do well.")))
                 (form.of_kind("password", "new_again", "The new one, once more", "", ""))
                 div.buttons { button.primary type="submit" { "Change it" } span.hint { "It ends all your other sessions." } }
             }

@@ -2,22 +2,29 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse, Redirect, Response},
+};
 use maud::{Markup, html};
 use serde_json::Value as Json;
-use store::audit_trail::{self, AuditRow, ChainReport};
+use store::{
+    audit_trail::{self, AuditRow, ChainReport},
+    users,
+};
 use uuid::Uuid;
 
 use super::{
     diff,
     layout::{Reader, shell, token},
-    parts::{cut, empty, name_of, pretty, say, state_as, time},
+    parts::{cut, empty, name_of, pretty, say, state_as, time, turns, when},
 };
 use crate::{
     app::{App, names},
     body::SignedForm,
-    fault::Result,
-    params::Params,
+    chain_check::{self, Check},
+    fault::{Fault, Result},
+    params::{Params, page as cut_page},
 };
 
 /// Kinds of rows that the trail speaks of.
@@ -39,32 +46,27 @@ const KINDS: [&str; 13] = [
 
 /// `GET /audit`
 pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> Result<Markup> {
-    show(&app, &me, &params, None).await
-}
-
-/// `POST /audit/verify`: checks the chain and says how it stands. Nothing is changed.
-pub(crate) async fn verify(State(app): State<App>, SignedForm(me, _): SignedForm) -> Result<Markup> {
-    let report = audit_trail::verify(&me.actor, app.store()).await?;
-    let me = Reader::of(&app, me).await?;
-    show(&app, &me, &Params::default(), Some(&report)).await
-}
-
-async fn show(app: &App, me: &Reader, params: &Params, report: Option<&ChainReport>) -> Result<Markup> {
-    params.only(&["entity_type", "entity_id", "limit"])?;
-    let (kind, id) = (params.get("entity_type"), params.id("entity_id")?);
-    let rows = audit_trail::list(&me.actor, app.store(), kind, id, params.limit()?).await?;
-    let names = names(app, &me.actor, rows.iter().filter_map(|r| r.user_id)).await?;
+    params.only(&["entity_type", "entity_id", "limit", "cursor"])?;
+    let (kind, id, limit) = (params.get("entity_type"), params.id("entity_id")?, params.limit()?);
+    let cursor = params.cursor()?;
+    let rows = audit_trail::page(&me.actor, app.store(), kind, id, cursor, limit + 1).await?;
+    let (rows, next) = cut_page(rows, limit, |row| (row.created_at, row.id));
+    let names = names(&app, &me.actor, rows.iter().filter_map(|r| r.user_id)).await?;
+    let sees_all = users::may(&me.actor, app.store(), "audit_view_all").await?;
+    let check = app.checks.last().filter(|_| sees_all);
+    let text = id.map(|id| id.to_string()).unwrap_or_default();
+    let filters = [("entity_type", kind.unwrap_or_default()), ("entity_id", &text)];
     Ok(shell(
-        me,
+        &me,
         "Audit",
         "/audit",
         &html! {
             div.head {
                 h1 { @if id.is_some() { "History of one " (kind.unwrap_or("row").replace('_', " ")) } @else { "Audit" } }
-                form.acts method="post" action="/audit/verify" { (token(me)) button.quiet type="submit" { "Check the chain" } }
+                @if sees_all { form.acts method="post" action="/audit/verify" { (token(&me)) button.quiet type="submit" { "Check the chain" } } }
             }
             p.lead { "Every change, written by the database itself in the moment of the change. Each row carries the hash of the one before, so nothing can be taken out or rewritten unseen." }
-            @if let Some(report) = report { (chain(report)) }
+            @if let Some(check) = check { (chain_section(&check)) }
             @if id.is_some() { p { a href="/audit" { "The whole trail" } } }
             @else { (filter(kind)) }
             @if rows.is_empty() { (empty("No rows.", &html! { "What you did, and what was done to tasks you may see, stands here; all of it needs the permission to read the whole trail." })) }
@@ -77,8 +79,35 @@ async fn show(app: &App, me: &Reader, params: &Params, report: Option<&ChainRepo
                     }
                 }
             }
+            (turns(cursor.is_some(), next.as_deref(), "/audit", &filters))
         },
     ))
+}
+
+/// `POST /audit/verify`: begins to check the chain, which goes on when the page is left. Nothing is changed.
+pub(crate) async fn verify(State(app): State<App>, SignedForm(me, _): SignedForm) -> Result<Response> {
+    if !users::allowed(&me.actor, app.store(), "audit_view_all").await? {
+        return Err(Fault::refused("audit_chain"));
+    }
+    chain_check::begin(&app, me.actor.clone());
+    Ok(Redirect::to("/audit").into_response())
+}
+
+/// How the check stands that is under way, or what the last one found.
+fn chain_section(check: &Check) -> Markup {
+    let now = store::now();
+    html! {
+        div #chain data-live=(if check.ended.is_none() { "poll" } else { "" }) {
+            @match &check.ended {
+                None => div.notice role="status" {
+                    p { (state_as("running", "The chain is being checked")) ", begun " (when(check.begun_at, now)) ": " (check.good()) " links are good so far." }
+                    p.small { "It goes on when you leave this page." }
+                },
+                Some((at, Ok(report))) => { (chain(report)) p.soft.small { "Checked " (when(*at, now)) "." } },
+                Some((_, Err(reason))) => div.notice.bad role="alert" { p { strong { "The check did not come to its end: " } (say(reason)) } p { "Begin it again." } },
+            }
+        }
+    }
 }
 
 fn filter(kind: Option<&str>) -> Markup {

@@ -8,6 +8,7 @@ use axum::{
 use axum_extra::extract::cookie::CookieJar;
 use domain::{
     guessing::{self, Try},
+    passwords::MIN_CHARS,
     second_factor, sign_in,
 };
 use maud::{Markup, html};
@@ -55,7 +56,7 @@ fn setup_form(sent: &Fields, fault: Option<&Fault>) -> Markup {
             form.entry method="post" {
                 (field("username", "User name", "text", "username", sent.get("username"), Some("Letters, digits, dots, dashes or underscores."), fault))
                 (field("email", "E-mail address", "email", "email", sent.get("email"), None, fault))
-                (field("password", "Password", "password", "new-password", None, Some("At least 15 characters; four or five words make a good one."), fault))
+                (field("password", "Password", "password", "new-password", None, Some(&format!("At least {MIN_CHARS} characters; four or five words make a good one.")), fault))
                 (field("password_again", "Password once more", "password", "new-password", None, None, fault))
                 button.primary type="submit" { "Make me the administrator" }
             }

@@ -68,11 +68,6 @@ impl Reader {
         counted(self.waiting)
     }
 
-    /// Whether the reader administers the house. For showing alone: the database judges what is done.
-    pub fn is_admin(&self) -> bool {
-        self.session.role == "admin" && !self.session.is_agent
-    }
-
     fn count(&self, address: &str) -> Option<String> {
         let count = match address {
             "/approvals" => self.waiting,

@@ -1,40 +1,32 @@
 //! How Steward itself stands: backups, database, pool, Redis, the log's months, and what runs by the clock.
 
-use axum::{
-    extract::State,
-    response::{IntoResponse, Redirect, Response},
-};
-use domain::backups::{BACKUP, DRILL};
+use axum::extract::State;
 use maud::{Markup, html};
 use store::{
     Actor,
     log_keeping::{self, LogMonth},
     metrics::{Histogram, Metrics},
-    schedules::{self, Schedule},
-    users,
+    schedules, users,
 };
 
 use super::{
-    layout::{Reader, button, shell},
-    parts::{empty, say, size, state, state_as, time, when},
+    jobs,
+    layout::{Reader, shell},
+    parts::{say, size, state, state_as, time, when},
 };
-use crate::{
-    app::App,
-    body::SignedForm,
-    fault::{Fault, Result},
-};
+use crate::{app::App, fault::Result};
 
 /// `GET /system`
 pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
     let (actor, on, now) = (&me.actor, app.store(), store::now());
-    let jobs = schedules::list(actor, on).await?;
+    let all = schedules::list(actor, on).await?;
     // Who may not look at the log's places is not told of them.
     let months = if users::may(actor, on, "log_admin").await? {
         log_keeping::partitions(&Actor::service(), on).await?
     } else {
         Vec::new()
     };
-    let backups = super::backups::section(&app, &me, &jobs, now).await?;
+    let backups = super::backups::section(&app, &me, &all, now).await?;
     let metrics = on.metrics();
     Ok(shell(
         &me,
@@ -45,14 +37,15 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
             @if let Some(backups) = backups { (backups) }
             div.cols {
                 div {
-                    section #jobs data-live="" aria-labelledby="clock" { h2 #clock { "By the clock" } (job_table(&me, &jobs, now)) }
+                    section #jobs data-live="" aria-labelledby="clock" { h2 #clock { "By the clock" } (jobs::table(&me, &all, now)) }
                     @if !months.is_empty() { section aria-labelledby="months" { h2 #months { "Where the log lies" } (month_table(&months)) } }
                 }
                 div {
                     section #figures data-live="" aria-labelledby="database" { h2 #database { "Database" } (figures(&app, &metrics, now)) }
                     section aria-labelledby="more" {
                         h2 #more { "More" }
-                        p { "The terminal looks deeper: " code { "steward doctor" } " names what is wrong and how to mend it, " code { "steward status" } " shows all of this, and " a href="/metrics" { "/metrics" } " has every figure for Prometheus." }
+                        @if me.is_admin() { p { a.button.quiet href="/system/findings" { "Look for what is wrong" } } }
+                        p { "It takes seconds, and says how to mend it, as " code { "steward doctor" } " does. " a href="/metrics" { "/metrics" } " has every figure for Prometheus." }
                     }
                 }
             }
@@ -100,34 +93,6 @@ fn milliseconds(us: u64) -> String {
     format!("{}.{} ms", us / 1000, us % 1000 / 100)
 }
 
-fn job_table(me: &Reader, jobs: &[Schedule], now: jiff::Timestamp) -> Markup {
-    html! {
-        @if jobs.is_empty() { (empty("Nothing runs by the clock that you may see.", &html! { "Schedules are for administrators." })) }
-        @else {
-            table {
-                caption.hidden { "Jobs by name" }
-                thead { tr { th scope="col" { "Job" } th scope="col" { "Last time" } th.opt scope="col" { "Next" } @if me.is_admin() { th scope="col" { span.hidden { "Run" } } } } }
-                tbody {
-                    @for job in jobs {
-                        tr {
-                            th scope="row" { (say(&job.name)) p.soft.small { code { (say(&job.cron)) } " " (say(&job.time_zone)) @if job.run_by != "steward" { ", by " (job.run_by) } } }
-                            td {
-                                @match (&job.last_status, job.last_fire_at) {
-                                    (Some(status), Some(at)) => { (state_as(if status == "done" { "completed" } else { status }, status)) " " (when(at, now)) @if job.last_was_missed { " " span.soft { "late" } } },
-                                    _ => span.soft { "not yet" },
-                                }
-                                @if let Some(said) = &job.last_result { p.soft.small { (say(&super::parts::cut(said, 160))) } }
-                            }
-                            td.opt { @if !job.is_active { (state("paused")) } @else if let Some(at) = job.next_fire_at { (when(at, now)) } }
-                            @if me.is_admin() { td { (button(me, "/system/run", &[("name", &job.name)], "Run now", "quiet", &job.name)) } }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
 fn month_table(months: &[LogMonth]) -> Markup {
     html! {
         table.dense {
@@ -145,14 +110,4 @@ fn month_table(months: &[LogMonth]) -> Markup {
             }
         }
     }
-}
-
-/// `POST /system/run`: wants a job to run once now; whichever node has the time takes it.
-pub(crate) async fn run(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    let name = sent.get("name").unwrap_or_default();
-    if !schedules::request(&me.actor, app.store(), name).await? {
-        return Err(Fault::not_found("job that you may run"));
-    }
-    let back = if [BACKUP, DRILL].contains(&name) { "/system#backups" } else { "/system" };
-    Ok(Redirect::to(back).into_response())
 }

@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::accounts;
+use domain::{accounts, passwords::MIN_CHARS};
 use maud::{Markup, html};
 use store::users::{self, Account};
 
@@ -60,7 +60,10 @@ fn account_row(me: &Reader, row: &Account, now: jiff::Timestamp) -> Markup {
     let is_other = row.id != me.user_id();
     html! {
         tr data-key=(row.id) {
-            th scope="row" { (say(&row.username)) @if row.is_agent { " " span.soft { "program" } } @if !is_other { " " span.soft { "you" } } }
+            th scope="row" {
+                @if me.is_admin() { a href={ "/users/" (row.id) } { (say(&row.username)) } } @else { (say(&row.username)) }
+                @if row.is_agent { " " span.soft { "program" } } @if !is_other { " " span.soft { "you" } }
+            }
             td.opt { (say(&row.email)) }
             td {
                 @if me.is_admin() && is_other && !row.is_agent {
@@ -97,7 +100,7 @@ fn add_form(me: &Reader, form: Form<'_>) -> Markup {
                 }
                 div.pair {
                     (form.choice("role", "Role", "user", &choices(&ROLES), ""))
-                    (form.of_kind("password", "password", "First password", "", "At least 12 characters. Tell it by a safe way, and have it changed."))
+                    (form.of_kind("password", "password", "First password", "", &format!("At least {MIN_CHARS} characters. Tell it by a safe way, and have it changed.")))
                 }
                 div.buttons { button.primary type="submit" { "Add" } }
             }
