@@ -15,7 +15,11 @@ use workers::{
     watchers::{folder, polling},
 };
 
-use crate::{cli::folders::Made, looker::Looker};
+use crate::{
+    cli::{doctor, folders::Made},
+    config::Config,
+    looker::Looker,
+};
 
 /// The workers' knowledge.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub struct Hands {
     pub brains: Option<Brains>,
     /// Where these are described.
     pub models_file: PathBuf,
+    /// The settings, for whoever looks for what is wrong.
+    pub config: Config,
     /// Who looks at the backups.
     pub looker: Arc<Looker>,
 }
@@ -130,6 +136,11 @@ impl web::Hands for Hands {
     fn backups(&self) -> BoxFuture<'static, Option<Backups>> {
         let looker = Arc::clone(&self.looker);
         Box::pin(async move { Some(looker.look().await) })
+    }
+
+    fn look(&self) -> BoxFuture<'static, Result<Option<Vec<web::Finding>>>> {
+        let config = self.config.clone();
+        Box::pin(async move { doctor::findings(&config).await.map(Some).map_err(|e| Error::Conflict(e.line())) })
     }
 
     fn make_push_key(&self) -> Result<SecretString> {

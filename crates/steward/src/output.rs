@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use domain::tasks::Due;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -49,17 +50,42 @@ pub fn list<T: Serialize>(
     line(table(head, items.iter().map(row)))
 }
 
-/// A table. Its first column is never broken, so that an id can be copied.
+/// A table. Its first column is never broken, so that an id can be copied. In a window the columns are those, from the left,
+/// that leave the longest text room to be read; which ones are left out is said beside it.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let (text, left_out) = table_in(window_columns(), head, rows);
+    if !left_out.is_empty() {
+        note(format!("not shown in so narrow a window: {}; --json shows all", left_out.join(", ")));
+    }
+    text
+}
+
+/// Characters that the widest text of a table gets before columns are left out for it.
+const READABLE: u16 = 24;
+
+fn table_in(window: Option<u16>, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> (String, Vec<String>) {
+    let cell = |text: &String| if window.is_some() { safe(&to_the_minute(text)) } else { safe(text) };
+    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(cell).collect()).collect();
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
-    for row in rows {
-        table.add_row(row.iter().map(|cell| safe(cell)));
+    for row in &rows {
+        table.add_row(row);
     }
-    if let Some(width) = window_columns() {
+    let mut left_out = Vec::new();
+    if let Some(width) = window {
+        let (shown, widest) = fitting(head, &table.column_max_content_widths(), width);
+        let of = |at: &usize| head.get(*at).copied().unwrap_or_default();
+        left_out = (0..head.len()).filter(|at| !shown.contains(at)).map(|at| of(&at).to_owned()).collect();
+        table = Table::new();
+        table.load_preset(presets::NOTHING).set_header(shown.iter().map(of));
+        for row in rows {
+            table.add_row(shown.iter().map(|at| row.get(*at).cloned().unwrap_or_default()));
+        }
         table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(first) = table.column_mut(0) {
-            first.set_constraint(ColumnConstraint::ContentWidth);
+        for (place, _) in shown.iter().enumerate().filter(|(_, at)| **at != widest) {
+            if let Some(column) = table.column_mut(place) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
     }
     let mut text = String::new();
@@ -69,7 +95,33 @@ pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
         text.push('\n');
     }
     text.truncate(text.trim_end().len());
-    text
+    (text, left_out)
+}
+
+/// Which columns are shown, and which of them gives way. The first one and ids always stay.
+fn fitting(head: &[&str], widths: &[u16], window: u16) -> (Vec<usize>, usize) {
+    let is_kept = |at: usize| at == 0 || head[at] == "id";
+    let mut shown: Vec<usize> = (0..head.len().min(widths.len())).collect();
+    loop {
+        let widest = shown.iter().copied().filter(|at| !is_kept(*at)).max_by_key(|at| widths[*at]).unwrap_or(0);
+        let least = |at: usize| if at == widest { widths[at].min(READABLE) } else { widths[at] };
+        // Between two columns stand two blanks.
+        let needed: u32 = shown.iter().map(|at| u32::from(least(*at)) + 2).sum();
+        let free = shown.iter().filter(|at| !is_kept(**at)).count();
+        let last = shown.iter().rposition(|at| !is_kept(*at));
+        match last {
+            Some(last) if free > 1 && needed > u32::from(window) + 2 => drop(shown.remove(last)),
+            _ => return (shown, widest),
+        }
+    }
+}
+
+/// A moment of a table to the minute; anything else as it is.
+fn to_the_minute(text: &str) -> String {
+    match text.parse::<Timestamp>() {
+        Ok(at) if text == time(at) => at.strftime("%Y-%m-%d %H:%MZ").to_string(),
+        _ => text.to_owned(),
+    }
 }
 
 /// Writes named values, one below the other.
@@ -103,6 +155,15 @@ pub fn maybe_time(moment: Option<Timestamp>) -> String {
     moment.map(time).unwrap_or_default()
 }
 
+/// When a task is due: a day as that day, a moment as one.
+pub fn due(due_date: Option<Timestamp>) -> String {
+    match due_date.map(Due::of) {
+        None => String::new(),
+        Some(Due::Day(day)) => day.to_string(),
+        Some(Due::At(at)) => time(at),
+    }
+}
+
 /// Text from outside, safe for a terminal and on one line: what would move the cursor, change colours, turn the direction of
 /// writing or not be seen at all is spelled out.
 pub fn safe(text: &str) -> String {
@@ -119,7 +180,7 @@ pub fn safe(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{safe, table};
+    use super::{safe, table, table_in};
 
     #[test]
     fn nothing_from_outside_steers_the_terminal() {
@@ -133,5 +194,26 @@ mod tests {
             [vec!["a".to_owned(), "on".to_owned()], vec!["longer".to_owned(), String::new()]],
         );
         assert_eq!(text, "name    state\na       on\nlonger");
+    }
+
+    #[test]
+    fn in_a_narrow_window_ids_stay_whole_and_texts_can_be_read() {
+        let id = "018f3c1e-7d6a-7c00-8000-000000000001";
+        let row = || {
+            [id, "Pay the invoice of the plumber before Christmas", "pending", "high", "2026-12-24T15:00:07Z"]
+                .map(str::to_owned)
+        };
+        let head = ["id", "title", "status", "priority", "made"];
+        for (window, columns) in [(200, 5), (110, 5), (80, 3), (60, 2), (40, 2)] {
+            let (text, left_out) = table_in(Some(window), &head, [row().to_vec()]);
+            assert_eq!(left_out.len(), 5 - columns, "{window}: {text}");
+            assert!(text.contains(id), "{window}: {text}");
+            if window >= 60 {
+                assert!(text.lines().all(|line| line.chars().count() <= usize::from(window)), "{window}: {text}");
+                assert!(text.contains("Pay the invoice"), "{window}: {text}");
+            }
+        }
+        assert!(table_in(Some(200), &head, [row().to_vec()]).0.contains("2026-12-24 15:00Z"));
+        assert!(table_in(None, &head, [row().to_vec()]).0.contains("2026-12-24T15:00:07Z"), "for programs as it is");
     }
 }

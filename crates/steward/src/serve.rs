@@ -113,6 +113,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
             hands: Arc::new(hands(&config).await?),
             version: env!("CARGO_PKG_VERSION"),
             allowed_hosts: config.allowed_hosts.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
             playbooks: playbooks(&data_dir),
         };
         let (stop, is_tls) = (shutdown.clone(), tls.is_some());
@@ -275,6 +276,7 @@ async fn hands(config: &Config) -> Result<Hands, Error> {
         library: Library::open(&config.data_dir.join("playbooks")),
         brains,
         models_file: config.models_file.clone(),
+        config: config.clone(),
         looker: Arc::new(Looker::new(config.clone(), safe?)),
     })
 }

@@ -34,12 +34,14 @@ pub(super) enum Command {
     },
     /// One approval with the exact call it decides
     Show {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         #[command(flatten)]
         json: Json,
     },
     /// Say yes; the call runs exactly as shown, or as you set it
     Approve {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// Put a value in place of the one asked for: `destination=/home/ada/x`; where an outcome is unknown,
         /// `resolution=done` (it happened; also without --set) or `resolution=retry` (call again)
@@ -53,12 +55,14 @@ pub(super) enum Command {
     },
     /// Say no; the call never runs
     Reject {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         #[command(flatten)]
         rest: Rest,
     },
     /// Say no and what should be different; whoever leads the work hears it and may ask anew
     Changes {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// What should be different
         #[arg(long)]
@@ -68,6 +72,7 @@ pub(super) enum Command {
     },
     /// Take more time to decide
     Extend {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// From now, 1 to 720 hours
         #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=720))]
@@ -77,6 +82,7 @@ pub(super) enum Command {
     },
     /// Ask somebody else who may decide it; it stays open for you too
     Ask {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// Whom: a user's name
         #[arg(long, value_name = "USER")]
@@ -111,6 +117,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::List { status, all, task, limit, json } => {
             let status = (!all).then_some(status.as_str());
             let found = place.approvals(status, task, limit.limit).await?;
+            limit.note(found.len());
             output::list(
                 json.json,
                 &found,

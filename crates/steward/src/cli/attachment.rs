@@ -20,6 +20,7 @@ pub(super) enum Command {
     /// The files of a task
     List {
         /// The task's id
+        #[arg(value_parser = super::id)]
         task: Uuid,
         #[command(flatten)]
         json: Json,
@@ -27,6 +28,7 @@ pub(super) enum Command {
     /// Hang a file on a task, encrypted
     Add {
         /// The task's id
+        #[arg(value_parser = super::id)]
         task: Uuid,
         /// The file
         file: PathBuf,
@@ -44,6 +46,7 @@ pub(super) enum Command {
     /// Write a file's content to the disk
     Get {
         /// The attachment's id
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// Where to; without it, under the attachment's own name here. - is the standard output
         #[arg(long, value_name = "FILE")]

@@ -85,6 +85,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::List { entity, id, limit, json } => {
             let found = place.audit(entity.as_deref(), id, limit.limit).await?;
             let names = place.names(found.iter().map(|r| r.user_id)).await?;
+            limit.note(found.len());
             output::list(json.json, &found, "no such changes", &["when", "who", "what", "of", "from", "to"], |r| {
                 vec![
                     output::time(r.created_at),

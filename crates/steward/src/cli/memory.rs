@@ -20,6 +20,7 @@ pub(super) enum Command {
     /// One fact, with its source
     Show {
         /// Its id
+        #[arg(value_parser = super::id)]
         id: Uuid,
         #[command(flatten)]
         json: Json,
@@ -37,6 +38,7 @@ pub(super) enum Command {
     /// Change a fact's words; what was learned from outside content stays marked so
     Edit {
         /// Its id
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// The fact, at most 1000 characters
         fact: String,
@@ -46,6 +48,7 @@ pub(super) enum Command {
     /// Forget a fact
     Forget {
         /// Its id
+        #[arg(value_parser = super::id)]
         id: Uuid,
     },
 }

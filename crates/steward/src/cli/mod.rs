@@ -12,7 +12,7 @@ mod contact;
 mod context;
 mod db;
 mod db_move;
-mod doctor;
+pub(crate) mod doctor;
 pub(crate) mod folders;
 mod handbook;
 mod health;
@@ -69,20 +69,21 @@ const FIRST_STEPS: &str = "\
 First steps:
   steward                      start; prints the desk's address and a link for set-up
   steward setup --username ada --email ada@example.org
-  steward server add files --builtin files --config '{\"folders\": [\"~/steward\"]}'
+  steward server add files --builtin files \\
+      --config '{\"folders\": [\"~/steward\"]}'
   steward server tools files
   steward server approve-tools files --all
   steward watcher add inbox --type folder \\
       --config '{\"path\": \"~/steward/inbox\", \"playbook\": \"file-away\"}'
   steward approval list        what waits for a decision
 
-With --server URL --token-file FILE (STEWARD_SERVER, STEWARD_TOKEN_FILE) the commands about rows ask a
-Steward that runs elsewhere. Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason
-is one line on stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then
-defaults. Keys: database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts,
-known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s,
-connect_timeout_s, lease_s, log_level, log_retention_months, remind_after_h, models_file, read_replica_url,
-server, token_file, attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
+With --server URL --token-file FILE (STEWARD_SERVER, STEWARD_TOKEN_FILE) the commands about rows ask a \
+Steward that runs elsewhere. Every list takes --json. Exit codes: 0 done, 1 refused or failed (the reason \
+is one line on stderr), 2 wrong usage. Settings: flags, then environment, then steward.toml, then \
+defaults. Keys: database_url (DATABASE_URL), redis_url (REDIS_URL), and data_dir, listen, allowed_hosts, \
+trusted_proxies, known_passwords_file, tls_certificate_file, tls_key_file, master_key_file, pool_size, idle_timeout_s, \
+connect_timeout_s, lease_s, log_level, log_retention_months, remind_after_h, models_file, read_replica_url, server, \
+token_file, attachment_max_mb, attachments_total_mb, backup_* (STEWARD_ and the key).";
 
 /// Steward, a personal AI employee: it notices what arrives, works on it, and asks before it acts.
 #[derive(Debug, Parser)]
@@ -354,6 +355,21 @@ struct Limit {
     /// How many at most, 1 to 500
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = value_parser!(i64).range(1..=500))]
     limit: i64,
+}
+
+impl Limit {
+    /// Says, where a list is as long as it may be, that there may be more.
+    fn note(self, shown: usize) {
+        if i64::try_from(shown).is_ok_and(|shown| shown >= self.limit) {
+            output::note(format!("{shown} shown; there may be more: --limit N"));
+        }
+    }
+}
+
+/// An id as it was typed.
+fn id(text: &str) -> std::result::Result<uuid::Uuid, String> {
+    let what = "an id is 36 characters such as 018f3c1e-7d6a-7c00-8000-000000000001; copy it whole from a list";
+    text.trim().parse().map_err(|_| what.to_owned())
 }
 
 /// Runs work that blocks off the async threads.

@@ -28,6 +28,7 @@ pub(super) enum Command {
 pub(super) struct Replay {
     /// A task that a model led
     #[arg(long, value_name = "TASK")]
+    #[arg(value_parser = super::id)]
     task: Uuid,
     /// The model's name in models.toml
     #[arg(long, value_name = "NAME")]

@@ -68,6 +68,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::Log { sent: true, limit, json, .. } => sent(place.here()?, limit.limit, json.json).await,
         Command::Log { status, limit, json, .. } => {
             let found = place.notifications(status.as_deref(), limit.limit).await?;
+            limit.note(found.len());
             output::list(
                 json.json,
                 &found,

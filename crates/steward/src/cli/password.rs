@@ -5,6 +5,8 @@ use std::{
     path::PathBuf,
 };
 
+use domain::passwords::MIN_CHARS;
+
 use super::blocking;
 use crate::{Error, Result};
 
@@ -51,7 +53,7 @@ fn prompt() -> Result<String> {
     let ask = |what: &str| {
         rpassword::prompt_password(what).map_err(|e| Error::file("the password can't be read from the terminal", e))
     };
-    let password = ask("Password (15 characters or more): ")?;
+    let password = ask(&format!("Password ({MIN_CHARS} characters or more): "))?;
     if ask("The same once more: ")? == password {
         Ok(password)
     } else {

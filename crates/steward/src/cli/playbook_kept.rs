@@ -16,6 +16,7 @@ use crate::{Error, Result, output};
 #[derive(Debug, clap::Args)]
 pub(super) struct Promote {
     /// A task that a model led to its end
+    #[arg(value_parser = super::id)]
     task: Uuid,
     /// The playbook's name: letters, digits, -, _ and .
     #[arg(long)]

@@ -24,12 +24,14 @@ pub(super) enum Command {
     },
     /// One task with its runs, steps, files and approvals
     Show {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         #[command(flatten)]
         json: Json,
     },
     /// Give a task to somebody
     Assign {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// Who works on it: a name, or `employee`
         #[arg(required_unless_present = "nobody")]
@@ -42,18 +44,21 @@ pub(super) enum Command {
     },
     /// Say that work on a task has begun
     Start {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         #[command(flatten)]
         json: Json,
     },
     /// Give a failed, cancelled or completed task anew: a new run begins from the start of its playbook
     Reopen {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         #[command(flatten)]
         json: Json,
     },
     /// Say that a task is done
     Complete {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// What was done
         #[arg(long)]
@@ -63,6 +68,7 @@ pub(super) enum Command {
     },
     /// Give a task up
     Cancel {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// Why
         #[arg(long)]
@@ -74,6 +80,7 @@ pub(super) enum Command {
     Search(task_search::Args),
     /// Show or change what must be completed before a task
     Depends {
+        #[arg(value_parser = super::id)]
         id: Uuid,
         /// A task that must be completed first
         #[arg(long, value_name = "ID")]
@@ -134,7 +141,9 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::Add(args) => add(place, args).await,
         Command::List { status, limit, json } => {
             let found = place.tasks(status.as_deref(), limit.limit).await?;
-            list(place, &found, json.json, "no tasks").await
+            list(place, &found, json.json, "no tasks").await?;
+            limit.note(found.len());
+            Ok(())
         }
         Command::Show { id, json } => task_show::run(place, id, json.json).await,
         Command::Assign { id, user, json, .. } => assign(place, id, user.as_deref(), json.json).await,
@@ -191,7 +200,7 @@ async fn list(place: &Place, found: &[Task], json: bool, empty: &str) -> Result<
             t.status.clone(),
             t.priority.clone(),
             names.of(t.assigned_to),
-            output::maybe_time(t.due_date),
+            output::due(t.due_date),
             output::time(t.created_at),
         ]
     })

@@ -27,6 +27,7 @@ pub(super) enum Command {
     /// Revoke a token, at once and for good
     Revoke {
         /// Its id; see: steward token list
+        #[arg(value_parser = super::id)]
         id: Uuid,
     },
 }
@@ -58,6 +59,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
                 None => ctx.user.id,
             };
             let found = api_tokens::list(&ctx.actor, &ctx.store, Some(user), all, limit.limit).await?;
+            limit.note(found.len());
             output::list(
                 json.json,
                 &found,

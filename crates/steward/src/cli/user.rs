@@ -103,6 +103,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         }
         Command::List { limit, json } => {
             let accounts = place.accounts(limit.limit).await?;
+            limit.note(accounts.len());
             output::list(
                 json.json,
                 &accounts,

@@ -142,7 +142,7 @@ pub(super) async fn add(ctx: &Context, args: Add) -> Result<()> {
 /// Says what was added, and a secret that was made, once.
 async fn tell_added(
     ctx: &Context,
-    id: Uuid,
+    #[arg(value_parser = super::id)] id: Uuid,
     args: &Add,
     folder: Option<&Path>,
     (playbook, assign_to): (Option<&str>, Option<&str>),

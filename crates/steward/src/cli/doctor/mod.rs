@@ -53,9 +53,9 @@ struct Finding {
     remedy: Option<String>,
 }
 
-/// Everything that was looked at so far.
+/// Everything that was looked at so far, and whether the database is as it must be to be looked into.
 #[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
+struct Findings(Vec<Finding>, bool);
 
 impl Findings {
     fn add(&mut self, what: &'static str, state: State, said: impl Into<String>, remedy: Option<String>) {
@@ -80,25 +80,40 @@ impl Findings {
 }
 
 pub(super) async fn run(config: Config, acting_as: Option<&str>, args: Args) -> Result<()> {
-    let mut findings = Findings::default();
-    let on_disk = config.clone();
-    findings.0.extend(blocking(move || Ok(machine::look(&on_disk).0)).await?);
-    if let Some(url) = &config.redis_url {
-        database::redis(url, &mut findings).await;
-    }
-    desk(&config, &mut findings).await;
-    let is_up = database::schema(&config, &mut findings).await;
-    backups::look(&config, is_up, &mut findings).await;
-    if is_up {
-        database::look(&config, &mut findings).await;
-        parts(config, acting_as, &mut findings).await;
-    }
+    let mut findings = everything(&config).await?;
+    you(config, acting_as, &mut findings).await;
     let wrong = findings.0.iter().filter(|f| f.state == State::Wrong).count();
     output::list(args.json.json, &findings.0, "nothing was looked at", &["what", "state", "more"], |f| {
         let more = f.remedy.as_ref().map_or_else(|| f.said.clone(), |remedy| format!("{}; {remedy}", f.said));
         vec![f.what.to_owned(), f.state.word().to_owned(), more]
     })?;
     if wrong == 0 { Ok(()) } else { Err(Error::refused(format!("{} to mend; see above", count(wrong, "thing")))) }
+}
+
+/// The same for the desk.
+pub(crate) async fn findings(config: &Config) -> Result<Vec<web::Finding>> {
+    let found = everything(config).await?.0.into_iter();
+    let found =
+        found.map(|f| web::Finding { what: f.what.to_owned(), state: f.state.word(), said: f.said, remedy: f.remedy });
+    Ok(found.collect())
+}
+
+async fn everything(config: &Config) -> Result<Findings> {
+    let mut findings = Findings::default();
+    let on_disk = config.clone();
+    findings.0.extend(blocking(move || Ok(machine::look(&on_disk).0)).await?);
+    if let Some(url) = &config.redis_url {
+        database::redis(url, &mut findings).await;
+    }
+    desk(config, &mut findings).await;
+    let is_up = database::schema(config, &mut findings).await;
+    findings.1 = is_up;
+    backups::look(config, is_up, &mut findings).await;
+    if is_up {
+        database::look(config, &mut findings).await;
+        parts(config, &mut findings).await;
+    }
+    Ok(findings)
 }
 
 async fn desk(config: &Config, findings: &mut Findings) {
@@ -109,16 +124,23 @@ async fn desk(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// What stands in the database, and who looks.
-async fn parts(config: Config, acting_as: Option<&str>, findings: &mut Findings) {
-    let store = match open_store(&config).await {
+/// What stands in the database.
+async fn parts(config: &Config, findings: &mut Findings) {
+    let store = match open_store(config).await {
         Ok(store) => store,
         Err(e) => return findings.failed("database", &e),
     };
     work::look(&store, findings).await;
-    vault::look(&config, &store, findings).await;
+    vault::look(config, &store, findings).await;
     backups::by_the_clock(&store, findings).await;
     store.close().await;
+}
+
+/// Who looks.
+async fn you(config: Config, acting_as: Option<&str>, findings: &mut Findings) {
+    if !findings.1 {
+        return;
+    }
     match Context::open(config, acting_as).await {
         Ok(ctx) => {
             findings.well("you", format!("{} ({})", ctx.user.username, ctx.user.role));
