@@ -49,6 +49,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The parameters OWASP gives for Argon2id: 19 MiB, two passes, one lane.
 fn argon2() -> Argon2<'static> {
+    #[cfg(test)]
+    tests::HASHED.fetch_add(1, Ordering::SeqCst);
     let params = Params::new(19 * 1024, 2, 1, None).unwrap_or_default();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
@@ -255,7 +257,27 @@ fn without_repeats(chars: &[char]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, normal};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{argon2, check, hash_password, normal, verify_password};
+
+    /// How often a password was hashed; each with the same parameters, and so the same work.
+    pub(super) static HASHED: AtomicUsize = AtomicUsize::new(0);
+
+    #[tokio::test]
+    async fn as_much_is_hashed_for_an_account_that_there_is_not() {
+        let hash = hash_password("four words are enough".to_owned(), &[]).await.unwrap();
+        let expected = argon2().params().clone();
+        assert!(hash.contains(&format!("m={},t={},p={}", expected.m_cost(), expected.t_cost(), expected.p_cost())));
+        let work = async |hash: Option<&str>| {
+            let before = HASHED.load(Ordering::SeqCst);
+            let right = verify_password("not the password".to_owned(), hash.map(str::to_owned)).await.unwrap();
+            (right, HASHED.load(Ordering::SeqCst) - before)
+        };
+        assert_eq!(work(Some(&hash)).await, (false, 1));
+        assert_eq!(work(None).await, (false, 1), "nobody has this name");
+        assert_eq!(work(Some("no hash")).await, (false, 1), "an account without a password");
+    }
 
     fn says(password: &str) -> String {
         let names = ["ada".to_owned(), "ada.lovelace@example.org".to_owned()];

@@ -307,13 +307,18 @@ async fn greet(store: &Store, address: std::net::SocketAddr, is_tls: bool) -> Re
         println!("Set it up (this link works once, for 24 hours): {scheme}://{address}/setup/{token}");
         println!("or in another terminal: steward setup --username NAME --email ADDRESS");
     }
-    if !address.ip().is_loopback() && !is_tls {
+    if is_open_in_clear(address, is_tls) {
         tracing::warn!(
             %address,
             "the desk can be reached from other machines without TLS, so that passwords and tokens go in clear; set tls_certificate_file and tls_key_file, or put a TLS proxy before it"
         );
     }
     Ok(())
+}
+
+/// Whether passwords and tokens come to this address in clear, from other machines.
+fn is_open_in_clear(address: std::net::SocketAddr, is_tls: bool) -> bool {
+    !is_tls && !address.ip().to_canonical().is_loopback()
 }
 
 /// Takes the data directory for this process; whoever comes second is told who was first.
@@ -370,4 +375,20 @@ fn make_private_dir(path: &PathBuf) -> Result<(), Error> {
         .mode(0o700)
         .create(path)
         .map_err(|e| Error::DataDir { path: path.clone(), reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_open_in_clear;
+
+    #[test]
+    fn it_is_told_when_passwords_go_in_clear() {
+        let warns = |address: &str, is_tls| is_open_in_clear(address.parse().unwrap(), is_tls);
+        for address in ["0.0.0.0:8000", "192.0.2.1:8000", "[::]:8000", "[2001:db8::1]:8000"] {
+            assert!(warns(address, false) && !warns(address, true), "{address}");
+        }
+        for address in ["127.0.0.1:8000", "127.8.8.8:1", "[::1]:8000", "[::ffff:127.0.0.1]:8000"] {
+            assert!(!warns(address, false) && !warns(address, true), "{address}");
+        }
+    }
 }

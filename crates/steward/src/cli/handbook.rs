@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use store::handbook::{self, Handbook};
+use store::handbook::Handbook;
 
-use super::{Context, Json, Place, blocking};
+use super::{Json, Place, blocking};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -37,12 +37,11 @@ pub(super) struct Set {
 }
 
 pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
-    let ctx = place.here()?;
     match command {
-        Command::Show(args) => show(ctx, &args).await,
-        Command::Set(args) => set(ctx, args).await,
+        Command::Show(args) => show(place, &args).await,
+        Command::Set(args) => set(place, args).await,
         Command::History(format) => {
-            let versions = handbook::list(&ctx.actor, &ctx.store).await?;
+            let versions = place.handbook().await?;
             let names = place.names(versions.iter().map(|h| h.created_by)).await?;
             let row = |h: &Handbook| {
                 let characters = h.content.chars().count().to_string();
@@ -54,10 +53,11 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     }
 }
 
-async fn show(ctx: &Context, args: &Show) -> Result<()> {
+async fn show(place: &Place, args: &Show) -> Result<()> {
+    let mut versions = place.handbook().await?.into_iter();
     let found = match args.version {
-        None => handbook::current(&ctx.actor, &ctx.store).await?,
-        Some(v) => handbook::list(&ctx.actor, &ctx.store).await?.into_iter().find(|h| h.version == v),
+        None => versions.next(),
+        Some(v) => versions.find(|h| h.version == v),
     };
     let found = found.ok_or_else(|| {
         let which =
@@ -73,13 +73,13 @@ async fn show(ctx: &Context, args: &Show) -> Result<()> {
     Ok(())
 }
 
-async fn set(ctx: &Context, args: Set) -> Result<()> {
+async fn set(place: &Place, args: Set) -> Result<()> {
     let content = blocking(move || read(&args.file)).await?;
     let on_top_of = match args.on_top_of {
         Some(version) => version,
-        None => handbook::current(&ctx.actor, &ctx.store).await?.map_or(0, |h| h.version),
+        None => place.handbook().await?.first().map_or(0, |h| h.version),
     };
-    let saved = domain::handbook::save(&ctx.store, &ctx.actor, on_top_of, content).await?;
+    let saved = place.save_handbook(on_top_of, content).await?;
     output::line(format!("version {} of the handbook counts from now on", saved.version))
 }
 

@@ -1,10 +1,10 @@
 //! `steward memory`: facts that the employee remembers, told by people or learned at work.
 
 use domain::memory as rules;
-use store::memories::{self, Memory};
+use store::memories::Memory;
 use uuid::Uuid;
 
-use super::{Context, Json};
+use super::{Json, Place};
 use crate::{Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -53,29 +53,28 @@ pub(super) enum Command {
     },
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
-    let (actor, store) = (&ctx.actor, &ctx.store);
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List { limit, json } => {
-            let found = memories::list(actor, store, limit).await?;
+            let found = place.memories(limit).await?;
             output::list(json.json, &found, "nothing is known yet", &["id", "fact", "source", "noted"], |m| {
                 vec![m.id.to_string(), m.content.clone(), rules::source_of(m).to_owned(), output::time(m.created_at)]
             })
         }
         Command::Show { id, json } => {
-            let memory = rules::get(actor, store, id).await?;
+            let memory = place.memory(id).await?;
             if json.json { output::json(&memory) } else { show(&memory) }
         }
         Command::Add { fact, all, json } => {
-            let memory = rules::add(store, actor, &fact, all).await?;
+            let memory = place.add_memory(&fact, all).await?;
             output::told(json.json, &memory, format!("It is noted as {}.", memory.id))
         }
         Command::Edit { id, fact, json } => {
-            let memory = rules::edit(store, actor, id, |memory| Ok(Memory { content: fact, ..memory })).await?;
+            let memory = place.edit_memory(id, fact).await?;
             output::told(json.json, &memory, "It is changed.")
         }
         Command::Forget { id } => {
-            rules::forget(store, actor, id).await?;
+            place.forget_memory(id).await?;
             output::line("It is forgotten.")
         }
     }

@@ -330,7 +330,7 @@ async fn act(place: &Place, command: Acting) -> Result<()> {
         Acting::Schedule(command) => schedule::run(place, command).await,
         Acting::Playbook(command) => playbook::run(place, command).await,
         Acting::Handbook(command) => handbook::run(place, command).await,
-        Acting::Memory(command) => memory::run(place.here()?, command).await,
+        Acting::Memory(command) => memory::run(place, command).await,
         Acting::Model(command) => model::run(place.here()?, command).await,
         Acting::Notify(command) => notify::run(place, command).await,
         Acting::Logs(args) => logs::run(place, args).await,

@@ -142,7 +142,7 @@ pub(super) async fn add(ctx: &Context, args: Add) -> Result<()> {
 /// Says what was added, and a secret that was made, once.
 async fn tell_added(
     ctx: &Context,
-    #[arg(value_parser = super::id)] id: Uuid,
+    id: Uuid,
     args: &Add,
     folder: Option<&Path>,
     (playbook, assign_to): (Option<&str>, Option<&str>),
@@ -232,8 +232,16 @@ pub(super) async fn read_credentials(file: PathBuf) -> Result<Value> {
 }
 
 pub(super) async fn test(place: &Place, args: Test) -> Result<()> {
-    let (ctx, watcher) = (place.here()?, sealed(place, &args.watcher).await?);
     let most = usize::from(args.limit);
+    if let Some(mut tasks) = place.preview_elsewhere(id_of(place, &args.watcher).await?).await? {
+        tasks.truncate(most);
+        if args.json.json {
+            return output::json(&tasks);
+        }
+        let files = |task: &Value| task["files"].as_array().map_or(0, Vec::len);
+        return told(tasks.iter().map(|task| (task["title"].as_str().unwrap_or_default(), files(task))));
+    }
+    let (ctx, watcher) = (place.here()?, sealed(place, &args.watcher).await?);
     let items = match watcher.watcher_type.as_str() {
         "folder" => folder_preview::preview(&ctx.store, &ctx.actor, &watcher, most).await?,
         "webhook" => {
@@ -252,13 +260,18 @@ pub(super) async fn test(place: &Place, args: Test) -> Result<()> {
             .collect();
         return output::json(&shown);
     }
-    if items.is_empty() {
+    told(items.iter().map(|item| (item.title.as_str(), item.files.len())))
+}
+
+/// Says which tasks would be made, each with how many files.
+fn told<'a>(tasks: impl ExactSizeIterator<Item = (&'a str, usize)>) -> Result<()> {
+    if tasks.len() == 0 {
         return output::line("It would make no task now; it was asked, and answered. Nothing was changed.");
     }
     output::line("It would make these tasks; nothing was changed:")?;
-    for item in &items {
-        let files = if item.files.is_empty() { String::new() } else { format!(" ({} files)", item.files.len()) };
-        output::line(format!("  {}{files}", output::safe(&item.title)))?;
+    for (title, files) in tasks {
+        let files = if files == 0 { String::new() } else { format!(" ({files} files)") };
+        output::line(format!("  {}{files}", output::safe(title)))?;
     }
     Ok(())
 }

@@ -167,6 +167,17 @@ impl Browser {
         found[1].as_array().expect("a list").iter().map(ToString::to_string).collect()
     }
 
+    /// How far what stood on the page moved by itself while it was loaded: the sum of its layout shifts, 0 where nothing did.
+    pub async fn shift(&self) -> f64 {
+        let sum = "const done = arguments[arguments.length - 1];
+            let sum = 0;
+            new PerformanceObserver((list) => {
+                for (const shift of list.getEntries()) if (!shift.hadRecentInput) sum += shift.value;
+            }).observe({ type: 'layout-shift', buffered: true });
+            requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));";
+        self.page.execute_async(sum, vec![]).await.expect("the browser measures").as_f64().expect("a number")
+    }
+
     /// Gives the browser a device that makes and shows passkeys, whose owner is there and says yes.
     pub async fn device(&self) {
         let address = format!("{}/session/{}/webauthn/authenticator", self.address, self.session);
@@ -227,6 +238,11 @@ impl Browser {
         let sent = reqwest::Client::new().post(address).json(&json!({ "cmd": name, "params": params })).send().await;
         let answer = sent.expect("the driver");
         assert!(answer.status().is_success(), "{name}: {}", answer.text().await.unwrap_or_default());
+    }
+
+    /// Lets no page run its script from now on.
+    pub async fn without_script(&self) {
+        self.command("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
     /// Waits until an element matches whose text contains `wanted`, without loading the page anew.

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{PASSWORD, bench::Bench, driver::Browser, program::Program, set_up};
 
 /// Every page that has no id in its address.
-const PAGES: [&str; 37] = [
+const PAGES: [&str; 40] = [
     "",
     "approvals",
     "approvals?status=all",
@@ -48,6 +48,9 @@ const PAGES: [&str; 37] = [
     "system",
     "more",
     "approvals?by=task",
+    "docs",
+    "account/telling/email",
+    "system/job?name=statistics",
     "logs?level=error",
     "nowhere",
 ];
@@ -65,6 +68,7 @@ async fn look_at(browser: &Browser, address: &str, name: &str) {
             assert!(!browser.text("h1").await.is_empty(), "{name} has no heading");
             assert!(!browser.overflows().await, "{name} is wider than the window ({window})");
             browser.picture(&format!("{name}-{window}-{scheme}")).await;
+            assert!(browser.shift().await < 0.001, "{name} jumps while it is loaded ({window}, {scheme})");
             assert_eq!(browser.barriers().await, Vec::<String>::new(), "{name}, {window}, {scheme}");
         }
         let mirror = "document.documentElement.dir = 'rtl'; return true";
@@ -122,6 +126,15 @@ async fn every_page_is_seen_by_everybody() {
     look_at(&browser, &format!("{desk}tasks/{plan}"), "task-planned").await;
     look_at(&browser, &format!("{desk}tasks/{led}/playbook"), "playbook-of-a-task").await;
     look_at(&browser, &format!("{desk}policies/new?approval={}", open.id), "rule-of-a-decision").await;
+    look_at(&browser, &format!("{desk}tasks/{plan}/edit"), "task-edit").await;
+    look_at(&browser, &format!("{desk}audit?entity_type=task&entity_id={plan}"), "audit-history").await;
+    let watcher = store::watchers::list(&bench.ada, &bench.store).await.unwrap().remove(0).id;
+    look_at(&browser, &format!("{desk}watchers/{watcher}"), "watcher").await;
+    look_at(&browser, &format!("{desk}watchers/{watcher}/edit"), "watcher-edit").await;
+    let rule = store::policies::list(&bench.ada, &bench.store).await.unwrap().remove(0).id;
+    look_at(&browser, &format!("{desk}policies/{rule}/edit"), "rule-edit").await;
+    let person = users::named(&bench.ada, &bench.store, "ada").await.unwrap().unwrap().id;
+    look_at(&browser, &format!("{desk}users/{person}"), "user").await;
     // An address that leads nowhere is told by a page, and by a line of the console.
     let complaints: Vec<_> = browser.complaints().await.into_iter().filter(|c| !c.contains("/nowhere")).collect();
     assert_eq!(complaints, Vec::<String>::new());
@@ -212,9 +225,20 @@ async fn the_keyboard_is_enough() {
     browser.until("#palette-list", "Feed the cat").await;
     assert_eq!(browser.barriers().await, Vec::<String>::new(), "the palette");
     browser.picture("palette").await;
-    browser.page.execute("document.querySelector('dialog').close()", vec![]).await.expect("a script runs");
+    browser.key("\u{e00c}").await; // Escape
 
-    // j goes to the approval, a decides it.
+    // Arrows choose in it, and Enter goes there.
+    browser.page.execute(opens, vec![]).await.expect("a script runs");
+    browser.key("a rule").await;
+    browser.until("#palette-list", "Add a rule").await;
+    let chosen = "return document.querySelector('#palette-list [aria-selected=true]').textContent";
+    let first = browser.page.execute(chosen, vec![]).await.expect("a script runs");
+    browser.key("\u{e015}\u{e013}").await; // down, and up again
+    assert_eq!(browser.page.execute(chosen, vec![]).await.expect("a script runs"), first);
+    browser.key("\u{e007}").await; // Enter
+    browser.until("h1", "Add a rule").await;
+
+    // j goes to the approval, r decides it.
     let file = bench.drop_file("note.txt", b"a note");
     browser.page.goto(&format!("{desk}approvals")).await.expect("the queue");
     browser.until("#queue", "note.txt").await;
@@ -224,6 +248,15 @@ async fn the_keyboard_is_enough() {
     browser.page.execute(send, vec![press("j")]).await.expect("a script runs");
     let focused = browser.page.active_element().await.expect("the focus").text().await.expect("its text");
     assert!(focused.contains("note.txt"), "{focused}");
+    browser.page.execute(send, vec![press("k")]).await.expect("a script runs");
+    browser.page.execute(send, vec![press("x")]).await.expect("a script runs");
+    browser.until(".batch output", "1 chosen").await;
+    browser.page.execute(send, vec![press("x")]).await.expect("a script runs");
+    browser.until(".batch output", "0 chosen").await;
+    browser.page.execute(send, vec![press("?")]).await.expect("a script runs");
+    browser.until("dialog.keys[open]", "approve").await;
+    browser.key("\u{e00c}").await;
+    browser.page.execute(send, vec![press("j")]).await.expect("a script runs");
     browser.page.execute(send, vec![press("r")]).await.expect("a script runs");
     browser.until("main", "1 call is decided").await;
     assert!(file.exists(), "it was rejected");
@@ -231,6 +264,51 @@ async fn the_keyboard_is_enough() {
     assert_eq!(row.len(), 1);
     assert!(browser.page.find(Locator::Css("#queue .cards")).await.is_err(), "nothing waits any more");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
+    browser.end().await;
+    assert!(process.stop().await.success());
+}
+
+/// The pages where something is entered or pressed.
+const USED: [&str; 14] = [
+    "",
+    "approvals",
+    "tasks",
+    "tasks/new",
+    "watchers/new?kind=feed",
+    "servers",
+    "policies",
+    "policies/new",
+    "handbook",
+    "memory",
+    "notifications?status=all",
+    "audit",
+    "users",
+    "account",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_script_everything_can_be_done() {
+    let bench = Bench::new(false).await;
+    let process = bench.start(&[]);
+    let browser = Browser::start().await;
+    let desk = process.address.clone();
+    browser.without_script().await;
+    browser.log_in(&desk, "ada", PASSWORD).await;
+    for page in USED {
+        browser.page.goto(&format!("{desk}{page}")).await.expect("a page");
+        assert!(!browser.text("h1").await.is_empty(), "{page} has no heading");
+        let dead = "const sends = (form) => [...form.elements].some((e) => e.type === 'submit' && e.checkVisibility());
+            return [...document.forms].filter((form) => !form.closest('details:not([open])') && !sends(form)).length
+                + [...document.querySelectorAll('[data-script]')].filter((e) => e.checkVisibility()).length";
+        let dead = browser.page.execute(dead, vec![]).await.expect("the driver looks");
+        assert_eq!(dead, json!(0), "{page} has a form that can't be sent, or shows what only a script does");
+    }
+    browser.page.goto(&format!("{desk}tasks/new")).await.expect("the form");
+    browser.fill("title", "Without any script").await;
+    browser.press("Add the task").await;
+    assert_eq!(browser.text("h1").await, "Without any script");
+    browser.press("Begin").await;
+    assert!(browser.text("#standing").await.contains("in progress"));
     browser.end().await;
     assert!(process.stop().await.success());
 }

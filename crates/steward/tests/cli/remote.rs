@@ -34,6 +34,9 @@ fn what_is_read_elsewhere_is_what_stands_here() {
     ])
     .done();
     here.run(&["policy", "add", "no deleting", "--effect", "deny", "--tool", "delete_*"]).done();
+    let book = here.file("handbook.md", "Bills go to Ada.\n");
+    here.run(&["handbook", "set", "--file", &book]).done();
+    let fact = there.json(&["memory", "add", "Flour is bought at the mill."])["id"].as_str().unwrap().to_owned();
     for args in [
         &["task", "list"][..],
         &["task", "list", "--status", "completed"],
@@ -67,6 +70,10 @@ fn what_is_read_elsewhere_is_what_stands_here() {
             "--level",
             "info",
         ],
+        &["handbook", "show"],
+        &["handbook", "history"],
+        &["memory", "list"],
+        &["memory", "show", &fact],
     ] {
         // A policy is tried for a server, which is what --server means there.
         let args =
@@ -135,7 +142,7 @@ fn what_needs_the_machine_itself_is_refused() {
         &["watcher", "add", "x", "--type", "folder", "--config", "{}"],
         &["notify", "wishes"],
         &["audit", "key"],
-        &["handbook", "show"],
+        &["model", "list"],
     ] {
         let line = there.run(args).refused();
         assert!(line.contains("run it on that machine"), "{args:?}: {line}");

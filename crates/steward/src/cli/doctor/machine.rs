@@ -139,7 +139,7 @@ fn playbooks(config: &Config, findings: &mut Findings) {
 }
 
 fn address(config: &Config, findings: &mut Findings) {
-    if config.listen.ip().is_loopback() {
+    if config.listen.ip().is_loopback() || config.tls.is_some() {
         return;
     }
     let said = format!("the desk listens at {}, which other machines reach, without TLS", config.listen);

@@ -2,6 +2,7 @@
 //! its API (`--server`). Each verb stands here once, with both ways; the commands are written over it and know neither.
 
 mod house;
+mod mind;
 mod people;
 mod there;
 mod work;
@@ -56,6 +57,17 @@ impl Place {
         match self {
             Self::Here(ctx) => ctx.close().await,
             Self::There(_) => {}
+        }
+    }
+
+    /// What a watcher of a Steward elsewhere would make tasks of now, as it says so; none where the watcher is here.
+    pub(super) async fn preview_elsewhere(&self, watcher: Uuid) -> Result<Option<Vec<serde_json::Value>>> {
+        let Self::There(there) = self else { return Ok(None) };
+        let path = format!("/v1/watchers/{watcher}/test");
+        let mut answer: serde_json::Value = there.send_json("POST", &path, &serde_json::json!({})).await?;
+        match answer["data"].take() {
+            serde_json::Value::Array(tasks) => Ok(Some(tasks)),
+            _ => Err(Error::refused("the answer can't be read; that Steward may be of a different version")),
         }
     }
 
