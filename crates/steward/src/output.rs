@@ -110,7 +110,9 @@ fn fitting(head: &[&str], widths: &[u16], window: u16) -> (Vec<usize>, usize) {
         let free = shown.iter().filter(|at| !is_kept(**at)).count();
         let last = shown.iter().rposition(|at| !is_kept(*at));
         match last {
-            Some(last) if free > 1 && needed > u32::from(window) + 2 => drop(shown.remove(last)),
+            Some(last) if free > 1 && needed > u32::from(window) + 2 => {
+                shown.remove(last);
+            }
             _ => return (shown, widest),
         }
     }

@@ -87,8 +87,8 @@ fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     parts(&header::FORWARDED)
         .iter()
         .map(|part| {
-            let pairs = part.split(';').filter_map(|pair| pair.trim().split_once('='));
-            pairs.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("for")).and_then(|(_, value)| address(value))
+            let mut pairs = part.split(';').filter_map(|pair| pair.trim().split_once('='));
+            pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).and_then(|(_, value)| address(value))
         })
         .collect()
 }

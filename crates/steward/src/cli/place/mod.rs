@@ -65,8 +65,8 @@ impl Place {
         let Self::There(there) = self else { return Ok(None) };
         let path = format!("/v1/watchers/{watcher}/test");
         let mut answer: serde_json::Value = there.send_json("POST", &path, &serde_json::json!({})).await?;
-        match answer["data"].take() {
-            serde_json::Value::Array(tasks) => Ok(Some(tasks)),
+        match answer.get_mut("data").map(serde_json::Value::take) {
+            Some(serde_json::Value::Array(tasks)) => Ok(Some(tasks)),
             _ => Err(Error::refused("the answer can't be read; that Steward may be of a different version")),
         }
     }
