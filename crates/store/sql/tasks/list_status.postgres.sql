@@ -20,7 +20,7 @@ SELECT {columns} FROM (
     WHERE (created_by = current_user_id()) IS NOT TRUE
     ORDER BY created_at DESC, id DESC)
     UNION ALL
-    (SELECT {columns} FROM tasks_of_everybody($1, $2, $3, $4) AS others
+    (SELECT {columns} FROM tasks_of_everybody_of($4, $1, $2, $3) AS others
     WHERE (created_by = current_user_id() OR assigned_to = current_user_id()) IS NOT TRUE
     ORDER BY created_at DESC, id DESC)
 ) AS seen
