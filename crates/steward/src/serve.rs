@@ -75,13 +75,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         }
         store::Target::Postgres(_) => migrate::require_current(&database).await?,
     }
-    if let Some(file) = config.sqlite_file().map(Path::to_owned) {
-        let shared =
-            tokio::task::spawn_blocking(move || shared_disk::kind(&file).map(|k| shared_disk::trouble(k, &file)));
-        if let Ok(Some((trouble, remedy))) = shared.await {
-            tracing::warn!(%remedy, "{trouble}");
-        }
-    }
+    warn_of_a_shared_disk(&config).await;
     // Before the first connection: each looks for the mark when it is opened.
     if let (Some(file), true) = (config.sqlite_file(), only != Some(Only::Web)) {
         if config.ships_log() {
@@ -319,6 +313,17 @@ async fn greet(store: &Store, address: std::net::SocketAddr, is_tls: bool) -> Re
 /// Whether passwords and tokens come to this address in clear, from other machines.
 fn is_open_in_clear(address: std::net::SocketAddr, is_tls: bool) -> bool {
     !is_tls && !address.ip().to_canonical().is_loopback()
+}
+
+/// Says so where the database's file lies on a disk that other machines share.
+async fn warn_of_a_shared_disk(config: &Config) {
+    if let Some(file) = config.sqlite_file().map(Path::to_owned) {
+        let shared =
+            tokio::task::spawn_blocking(move || shared_disk::kind(&file).map(|k| shared_disk::trouble(k, &file)));
+        if let Ok(Some((trouble, remedy))) = shared.await {
+            tracing::warn!(%remedy, "{trouble}");
+        }
+    }
 }
 
 /// Takes the data directory for this process; whoever comes second is told who was first.

@@ -287,8 +287,8 @@ async fn what_is_another_by_now_is_not_removed() {
     }
     let path = "/v1/notifications/wishes";
     let stale = client.get(path).await.header("etag").to_owned();
-    let patch = json!({"time_zone": "Europe/Berlin"});
-    let changed = send(&client, Method::PATCH, path, &[("if-match", &stale)], &patch).await;
+    let berlin = json!({"time_zone": "Europe/Berlin"});
+    let changed = send(&client, Method::PATCH, path, &[("if-match", &stale)], &berlin).await;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.text);
     let refused = send(&client, Method::PATCH, path, &[("if-match", &stale)], &json!({"time_zone": "UTC"})).await;
     assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED, "{}", refused.text);
