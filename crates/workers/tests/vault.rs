@@ -172,7 +172,9 @@ async fn a_note_becomes_a_task_once_and_is_handed_on(postgres: bool) {
 async fn of_many_notes_at_once_each_knows_its_task(postgres: bool) {
     let world = World::new(postgres).await;
     let vault = Vault::new(world.dir.path().join("Vault"));
-    let id = world.add("vault", vault.config(), None).await;
+    let mut config = vault.config();
+    config["kind"] = json!("triage");
+    let id = world.add("vault", config, None).await;
     // More than a list of the newest tasks shows.
     const NOTES: usize = 203;
     for n in 0..NOTES {
@@ -190,7 +192,7 @@ async fn of_many_notes_at_once_each_knows_its_task(postgres: bool) {
         let text = vault.read(&format!("In_Progress/{name}"));
         let task = text.lines().find_map(|line| line.strip_prefix("steward_task: ")).unwrap().parse().unwrap();
         let task = tasks::get(&world.ada, &world.store, task).await.unwrap().unwrap();
-        assert_eq!(task.metadata["event"]["note"], name.as_str());
+        assert_eq!((&task.metadata["event"]["note"], &task.metadata["kind"]), (&json!(name), &json!("triage")));
     }
 }
 

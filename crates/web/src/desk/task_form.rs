@@ -108,6 +108,7 @@ fn render(me: &Reader, task: Option<&Task>, first: &First, form: Form<'_>, notic
                 div.pair {
                     (form.line("assigned_to", "Who works on it", &first.assignee, "A user name, or employee; empty for nobody."))
                     (form.line("tags", "Labels", &first.tags, "With commas between."))
+                    @if task.is_none() { (form.line("kind", "Kind", "", "A word by which a model is chosen; empty for none.")) }
                 }
                 (form.lines("dependencies", "Tasks that must be completed first", &first.needed, "Their ids or addresses, one a line.", 2))
                 div.buttons { button.primary type="submit" { @if task.is_some() { "Keep it so" } @else { "Add the task" } } a.button href=(back) { "Leave it" } }
@@ -206,7 +207,13 @@ async fn read(app: &App, me: &Signed, sent: &Fields) -> Result<NewTask> {
             Some(found.ok_or_else(|| Fault::invalid("assigned_to", format!("there is no user {name}")))?.id)
         }
     };
+    let mut metadata = json!({});
+    if let Some(kind) = sent.text("kind") {
+        domain::tasks::check_kind(kind)?;
+        metadata["kind"] = json!(kind);
+    }
     Ok(NewTask {
+        metadata,
         description: sent.text("description").map(|t| t.replace("\r\n", "\n")),
         priority: sent.get("priority").unwrap_or("medium").to_owned(),
         assigned_to,

@@ -262,11 +262,13 @@ async fn a_task_is_made_and_changed_by_form() {
         ("tags", "#tax, call"),
         ("dependencies", &address),
     ];
+    let fields: Vec<_> = fields.into_iter().chain([("kind", "triage")]).collect();
     let made = browser.post("/tasks/new", &fields).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
     let id: uuid::Uuid = made.header("location").strip_prefix("/tasks/").unwrap().parse().unwrap();
     let row = tasks::get(&actor, &house.store, id).await.unwrap().unwrap();
     assert_eq!((row.title.as_str(), row.description.as_deref()), ("Call the office", Some("one\ntwo")));
+    assert_eq!(row.metadata, serde_json::json!({ "kind": "triage" }));
     assert_eq!(
         (row.tags, row.dependencies, row.priority.as_str()),
         (vec!["tax".to_owned(), "call".to_owned()], vec![first], "high")
