@@ -44,25 +44,33 @@ const COUNTED: Duration = Duration::from_secs(3600);
 /// … and so often at most their number is written down.
 const NOTED_EVERY: Duration = Duration::from_secs(600);
 
-/// Calls in a row that were refused, by webhook: since when, how many, and when that was last written down. Only webhooks that
-/// there are have an entry.
+/// Calls in a row that were refused.
+#[derive(Debug)]
+struct Streak {
+    since: Instant,
+    count: u32,
+    /// When their number was last written down.
+    noted: Option<Instant>,
+}
+
+/// Calls in a row that were refused, by webhook. Only webhooks that there are have an entry.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<Uuid, (Instant, u32, Option<Instant>)>>);
+pub(crate) struct Refusals(Mutex<HashMap<Uuid, Streak>>);
 
 impl Refusals {
     /// Counts a refused call. Answers how many there were, when that is to be written down.
     fn count(&self, id: Uuid, now: Instant) -> Option<u32> {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, count, noted) = map.entry(id).or_insert((now, 0, None));
-        if now.duration_since(*since) >= COUNTED {
-            (*since, *count) = (now, 0);
+        let streak = map.entry(id).or_insert(Streak { since: now, count: 0, noted: None });
+        if now.duration_since(streak.since) >= COUNTED {
+            (streak.since, streak.count) = (now, 0);
         }
-        *count = count.saturating_add(1);
-        if *count < REFUSED || noted.is_some_and(|at| now.duration_since(at) < NOTED_EVERY) {
+        streak.count = streak.count.saturating_add(1);
+        if streak.count < REFUSED || streak.noted.is_some_and(|at| now.duration_since(at) < NOTED_EVERY) {
             return None;
         }
-        *noted = Some(now);
-        Some(*count)
+        streak.noted = Some(now);
+        Some(streak.count)
     }
 
     /// A call was believed: all is well.

@@ -261,8 +261,8 @@ async fn a_task_is_made_and_changed_by_form() {
         ("assigned_to", "employee"),
         ("tags", "#tax, call"),
         ("dependencies", &address),
+        ("kind", "triage"),
     ];
-    let fields: Vec<_> = fields.into_iter().chain([("kind", "triage")]).collect();
     let made = browser.post("/tasks/new", &fields).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
     let id: uuid::Uuid = made.header("location").strip_prefix("/tasks/").unwrap().parse().unwrap();

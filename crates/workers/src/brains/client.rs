@@ -228,19 +228,19 @@ fn is_unread(error: &genai::Error) -> bool {
             webc_error.status().is_some() || matches!(webc_error, genai::webc::Error::Reqwest(e) if e.is_connect())
         }
         // A refusal that comes where a stream was expected is wrapped once more.
-        E::WebStream { error, .. } => match error.downcast_ref::<E>() {
-            Some(inner) => is_unread(inner),
-            None => {
-                let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
-                while let Some(one) = cause {
-                    if one.downcast_ref::<http_client::Error>().is_some_and(http_client::Error::is_connect) {
-                        return true;
-                    }
-                    cause = one.source();
-                }
-                false
+        E::WebStream { error, .. } => {
+            if let Some(inner) = error.downcast_ref::<E>() {
+                return is_unread(inner);
             }
-        },
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&**error);
+            while let Some(one) = cause {
+                if one.downcast_ref::<http_client::Error>().is_some_and(http_client::Error::is_connect) {
+                    return true;
+                }
+                cause = one.source();
+            }
+            false
+        }
         _ => false,
     }
 }
