@@ -89,7 +89,11 @@ mod tests {
             }
         }
         for rest in text.split("::busy(").skip(1) {
-            found.extend(rest.split('"').take(4).filter(|w| is_word(w)));
+            // The code stands before the seconds to wait.
+            let parts: Vec<&str> = rest.split('"').take(5).collect();
+            let is_before_seconds =
+                |text: &str| text.strip_prefix(", ").is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+            found.extend(parts.windows(2).filter(|p| is_word(p[0]) && is_before_seconds(p[1])).map(|p| p[0]));
         }
         let listed: BTreeSet<&str> = CODES.iter().map(|c| c.code).collect();
         assert_eq!(listed.len(), CODES.len(), "each stands once");

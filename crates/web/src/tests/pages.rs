@@ -383,7 +383,8 @@ async fn a_day_is_that_day_on_every_page() {
     let today = store::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let made = browser.post("/tasks/new", &[("title", "Today"), ("due_date", &today.to_string())]).await;
     assert_eq!(made.status, StatusCode::SEE_OTHER, "{}", made.text);
-    let day = format!("<time datetime=\"{today}\" data-day=\"\" data-open>{}</time>", today.strftime("%-d %b %Y"));
+    let day =
+        format!("<time class=\"\" datetime=\"{today}\" data-day=\"\" data-open>{}</time>", today.strftime("%-d %b %Y"));
     for page in ["/tasks", "/", "/tasks?view=board", made.header("location")] {
         let page = browser.get(page).await.text;
         assert!(page.contains(&day), "due today is a day, and is not overdue: {page}");
