@@ -41,7 +41,7 @@ fn content(doc: &Value) -> Markup {
             table {
                 caption.hidden { "Codes by status" }
                 thead { tr { th scope="col" { "Code" } th scope="col" { "Status" } th scope="col" { "What it means" } } }
-                tbody { @for one in CODES { tr { th scope="row" { code { (one.code) } } td { (one.status) } td { (inline(one.means)) } } } }
+                tbody { @for one in CODES { tr { th scope="row" { code { (one.name) } } td { (one.status) } td { (inline(one.means)) } } } }
             }
         }
         section #schemas {

@@ -171,7 +171,7 @@ fn dress_schema(name: &str, schema: &mut Value, is_input: bool) {
     if name == "Problem"
         && let Some(code) = properties.get_mut("code")
     {
-        code["enum"] = CODES.iter().map(|c| c.code).collect();
+        code["enum"] = CODES.iter().map(|c| c.name).collect();
     }
     let all: Vec<String> = properties.keys().cloned().collect();
     if name.ends_with("Edit") {

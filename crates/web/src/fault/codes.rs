@@ -3,13 +3,13 @@
 /// A code, the status it comes with, and what it means.
 #[derive(Debug)]
 pub(crate) struct Code {
-    pub code: &'static str,
+    pub name: &'static str,
     pub status: u16,
     pub means: &'static str,
 }
 
-const fn code(status: u16, code: &'static str, means: &'static str) -> Code {
-    Code { code, status, means }
+const fn code(status: u16, name: &'static str, means: &'static str) -> Code {
+    Code { name, status, means }
 }
 
 /// All of them, by status.
@@ -95,9 +95,9 @@ mod tests {
                 |text: &str| text.strip_prefix(", ").is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
             found.extend(parts.windows(2).filter(|p| is_word(p[0]) && is_before_seconds(p[1])).map(|p| p[0]));
         }
-        let listed: BTreeSet<&str> = CODES.iter().map(|c| c.code).collect();
+        let listed: BTreeSet<&str> = CODES.iter().map(|c| c.name).collect();
         assert_eq!(listed.len(), CODES.len(), "each stands once");
-        assert!(CODES.is_sorted_by_key(|c| (c.status, c.code)));
+        assert!(CODES.is_sorted_by_key(|c| (c.status, c.name)));
         assert_eq!(found.difference(&listed).collect::<Vec<_>>(), [] as [&&str; 0], "answered and not listed");
         assert_eq!(listed.difference(&found).collect::<Vec<_>>(), [] as [&&str; 0], "listed and never answered");
     }
