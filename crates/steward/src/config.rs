@@ -101,7 +101,7 @@ struct Key {
     environment: &'static [&'static str],
 }
 
-const KEYS: [Key; 35] = [
+const KEYS: [Key; 36] = [
     Key { name: "database_url", environment: &["DATABASE_URL"] },
     Key { name: "read_replica_url", environment: &["STEWARD_READ_REPLICA_URL"] },
     Key { name: "redis_url", environment: &["REDIS_URL"] },
