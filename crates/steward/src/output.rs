@@ -108,10 +108,10 @@ fn fitting(head: &[&str], widths: &[u16], window: u16) -> (Vec<usize>, usize) {
         // Between two columns stand two blanks.
         let needed: u32 = shown.iter().map(|at| u32::from(least(*at)) + 2).sum();
         let free = shown.iter().filter(|at| !is_kept(**at)).count();
-        let last = shown.iter().rposition(|at| !is_kept(*at));
-        match last {
-            Some(last) if free > 1 && needed > u32::from(window) + 2 => {
-                shown.remove(last);
+        let outermost = shown.iter().rposition(|at| !is_kept(*at));
+        match outermost {
+            Some(at) if free > 1 && needed > u32::from(window) + 2 => {
+                shown.remove(at);
             }
             _ => return (shown, widest),
         }

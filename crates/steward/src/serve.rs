@@ -66,15 +66,7 @@ pub async fn run(config: Config, logs: LogQueue, only: Option<Only>) -> Result<(
         }
     };
     let database = config.store_config()?;
-    match database.target {
-        store::Target::Sqlite(_) => {
-            let report = migrate::migrate(&database).await?;
-            if let Some(copy) = report.copy {
-                tracing::info!(copy = %copy.display(), "the schema was brought up to date; the database as it was is kept in the copy");
-            }
-        }
-        store::Target::Postgres(_) => migrate::require_current(&database).await?,
-    }
+    bring_up_to_date(&database).await?;
     warn_of_a_shared_disk(&config).await;
     // Before the first connection: each looks for the mark when it is opened.
     if let (Some(file), true) = (config.sqlite_file(), only != Some(Only::Web)) {
@@ -313,6 +305,20 @@ async fn greet(store: &Store, address: std::net::SocketAddr, is_tls: bool) -> Re
 /// Whether passwords and tokens come to this address in clear, from other machines.
 fn is_open_in_clear(address: std::net::SocketAddr, is_tls: bool) -> bool {
     !is_tls && !address.ip().to_canonical().is_loopback()
+}
+
+/// Migrates a database of this machine alone; one of a firm is migrated by its owner.
+async fn bring_up_to_date(database: &store::Config) -> Result<(), Error> {
+    match database.target {
+        store::Target::Sqlite(_) => {
+            let report = migrate::migrate(database).await?;
+            if let Some(copy) = report.copy {
+                tracing::info!(copy = %copy.display(), "the schema was brought up to date; the database as it was is kept in the copy");
+            }
+        }
+        store::Target::Postgres(_) => migrate::require_current(database).await?,
+    }
+    Ok(())
 }
 
 /// Says so where the database's file lies on a disk that other machines share.

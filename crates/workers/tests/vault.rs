@@ -170,13 +170,13 @@ async fn a_note_becomes_a_task_once_and_is_handed_on(postgres: bool) {
 }
 
 async fn of_many_notes_at_once_each_knows_its_task(postgres: bool) {
+    // More than a list of the newest tasks shows.
+    const NOTES: usize = 203;
     let world = World::new(postgres).await;
     let vault = Vault::new(world.dir.path().join("Vault"));
     let mut config = vault.config();
     config["kind"] = json!("triage");
     let id = world.add("vault", config, None).await;
-    // More than a list of the newest tasks shows.
-    const NOTES: usize = 203;
     for n in 0..NOTES {
         vault.put(&format!("Needs_Action/n{n}.md"), &format!("# Note {n}"), 60);
     }
