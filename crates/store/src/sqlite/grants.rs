@@ -39,6 +39,7 @@ pub(crate) const NOT_FOR_USERS: &[&str] = &[
     "master_key/put",
     "mcp_servers/secrets",
     "mcp_servers/set_status",
+    "model_spend/book",
     "notification_channels/secrets",
     "notification_outbox/claim",
     "notification_outbox/finish",

@@ -27,9 +27,11 @@ WHEN NOT ((OLD.run_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.runs p WHER
 BEGIN SELECT RAISE(ABORT, 'refused: model_turns'); END;
 
 -- What was spent is added up by the database (trg_model_turns_spend), and outside of work by Steward itself.
-CREATE TEMP TRIGGER guard_model_spend_insert BEFORE INSERT ON main.model_spend WHEN NOT is_service() AND NOT take_definer()
+CREATE TEMP TRIGGER guard_model_spend_insert BEFORE INSERT ON main.model_spend WHEN NOT take_definer() AND NOT is_service()
 BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
-CREATE TEMP TRIGGER guard_model_spend_update BEFORE UPDATE ON main.model_spend WHEN NOT is_service() AND NOT take_definer()
+CREATE TEMP TRIGGER guard_model_spend_update BEFORE UPDATE ON main.model_spend WHEN NOT take_definer() AND NOT is_service()
+BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
+CREATE TEMP TRIGGER guard_model_spend_key BEFORE UPDATE OF day, model ON main.model_spend
 BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
 CREATE TEMP TRIGGER guard_model_spend_delete BEFORE DELETE ON main.model_spend
 BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
