@@ -98,8 +98,8 @@ fn a_briefing_names_its_rows() {
     desk.run(&["task", "complete", &done]).done();
     let open = desk.made(&["task", "add", "Call the bank", "--due", "2026-01-02"]);
     let out = desk.run(&["briefing"]).done();
-    assert!(out.contains("## Done: 1") && out.contains(&format!("/tasks/{done})")), "{out}");
-    assert!(out.contains("## Overdue: 1") && out.contains(&format!("/tasks/{open})")), "{out}");
+    assert!(out.contains("## [Done: 1](") && out.contains(&format!("/tasks/{done})")), "{out}");
+    assert!(out.contains("## [Overdue: 1](") && out.contains(&format!("/tasks/{open})")), "{out}");
     let whole = desk.json(&["briefing", "--week"]);
     assert_eq!(
         (&whole["period"], &whole["done"]["count"], &whole["open"]["count"]),
