@@ -42,6 +42,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         attachments_dir: data.join("attachments"),
         master_key_file: data.join("master.key"),
         data_dir: data.to_owned(),
+        settings_file: data.join("steward.toml"),
+        models_file: data.join("models.toml"),
         scratch_dir: data.join("backup"),
         keep: Keep::default(),
         progress: Progress::default(),

@@ -1,6 +1,7 @@
 //! What belongs to a bundle beside the database: attachments, which are ciphertext already and are copied once for all
 //! bundles, and settings with playbooks, as one sealed tar.
 
+mod months;
 mod named;
 
 use std::{
@@ -15,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use store::Vault;
 
 pub use self::named::Fetched;
-pub(crate) use self::named::fetch_named;
+pub(crate) use self::{
+    months::{FOLDER as MONTHS, add_months, fetch_months, needed_months},
+    named::fetch_named,
+};
 use crate::{
     Bundle, Error, Place, Progress, Result, Writer,
     error::{back, joined},

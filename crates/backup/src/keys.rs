@@ -8,6 +8,7 @@ use chacha20poly1305::{
 };
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use store::Vault;
 use zeroize::Zeroizing;
 
@@ -68,6 +69,17 @@ impl Recipients {
             recipient(key)?;
         }
         Ok(Self::People(keys.to_vec()))
+    }
+
+    /// Sixteen digits that tell whose keys open what is sealed now.
+    pub(crate) fn id(&self) -> String {
+        let named = match self {
+            Self::Master(vault) => vault.fingerprints().into_iter().next().unwrap_or_default(),
+            Self::People(people) => people.join(" "),
+        };
+        let mut id = hex::encode(Sha256::digest(named));
+        id.truncate(16);
+        id
     }
 
     /// Whether only recipients' private keys open what is sealed.

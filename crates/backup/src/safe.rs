@@ -40,8 +40,12 @@ pub struct Safe {
     pub attachments_dir: PathBuf,
     /// The master key's file; a part of bundles that only recipients can open.
     pub master_key_file: PathBuf,
-    /// The folder of data: its `steward.toml` and `playbooks` go into bundles.
+    /// The folder of data: its `playbooks` and `log-archive` go into bundles.
     pub data_dir: PathBuf,
+    /// The file of settings, which goes into bundles as `steward.toml`, where there is one.
+    pub settings_file: PathBuf,
+    /// The language models' file, which goes into bundles as `models.toml`, where there is one.
+    pub models_file: PathBuf,
     /// Where copies are made on their way; on the database's own disk or another.
     pub scratch_dir: PathBuf,
     /// How many are kept.
@@ -96,9 +100,15 @@ impl Safe {
         attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
         let attachments = attachments.add(&mut writer).await?;
         let with_key = recipients.are_people();
-        let (data_dir, key) = (self.data_dir.clone(), with_key.then(|| self.master_key_file.clone()));
-        let listed = tokio::task::spawn_blocking(move || settings_files(&data_dir, key));
+        let playbooks = self.data_dir.join("playbooks");
+        let mut named = vec![
+            ("steward.toml".to_owned(), self.settings_file.clone()),
+            ("models.toml".to_owned(), self.models_file.clone()),
+        ];
+        named.extend(with_key.then(|| ("master.key".to_owned(), self.master_key_file.clone())));
+        let listed = tokio::task::spawn_blocking(move || with_playbooks(named, &playbooks));
         files::add_settings(&mut writer, joined(listed.await)?).await?;
+        files::add_months(&mut writer, &self.place, recipients, &self.data_dir).await?;
         scratch.remove().await;
         let contents = writer.finish(facts, attachments, with_key, self.version).await?;
         if let Err(e) = self.let_go(store::now()).await {
@@ -119,6 +129,7 @@ impl Safe {
         let found = Bundle::open(&self.place, &id, opener).await?.telling(&self.progress);
         found.verify().await?;
         let attachments = files::fetch_attachments(&found, &self.place, None).await?;
+        files::fetch_months(&found, &self.place, None).await?;
         let manifest = found.manifest();
         Ok(Verified { id, parts: manifest.parts.len() + 1, attachments, rows: manifest.facts.tables.values().sum() })
     }
@@ -169,10 +180,9 @@ impl Safe {
     }
 }
 
-fn settings_files(data_dir: &Path, key: Option<PathBuf>) -> Result<Vec<(String, PathBuf)>> {
-    let mut files = vec![("steward.toml".to_owned(), data_dir.join("steward.toml"))];
-    let playbooks = data_dir.join("playbooks");
-    match std::fs::read_dir(&playbooks) {
+/// Files of settings and playbooks, by their names in a bundle; one that is not there is left out later. Blocking.
+fn with_playbooks(mut files: Vec<(String, PathBuf)>, playbooks: &Path) -> Result<Vec<(String, PathBuf)>> {
+    match std::fs::read_dir(playbooks) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
         Err(e) => return Err(Error::file(format!("{} can't be read", playbooks.display()), e)),
         Ok(entries) => {
@@ -183,7 +193,6 @@ fn settings_files(data_dir: &Path, key: Option<PathBuf>) -> Result<Vec<(String, 
             }
         }
     }
-    files.extend(key.map(|key| ("master.key".to_owned(), key)));
     files.sort();
     Ok(files)
 }

@@ -15,7 +15,7 @@ use backup::{
     Bundle, Error, Opener, Place, Writer, bundle,
     keys::Recipients,
     manifest::{Attachments, AuditHead, Facts},
-    place::{Access, S3Access},
+    place::{Access, Lock, S3Access},
 };
 use bytes::Bytes;
 use store::Vault;
@@ -61,11 +61,17 @@ impl Server {
 
     /// Asks the server plainly, past the library that is tested.
     async fn ask(&self, request: &str) -> String {
+        self.tell(request, "").await
+    }
+
+    /// The same with a body.
+    async fn tell(&self, request: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let authorization = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
         let text = format!(
-            "{request}\r\nHost: {}\r\n{authorization}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            self.address
+            "{request}\r\nHost: {}\r\n{authorization}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
         );
         stream.write_all(text.as_bytes()).await.unwrap();
         let mut answer = String::new();
@@ -74,13 +80,17 @@ impl Server {
     }
 
     fn place(address: SocketAddr) -> Place {
+        Self::place_in(address, "kept")
+    }
+
+    fn place_in(address: SocketAddr, bucket: &str) -> Place {
         let s3 = S3Access {
             endpoint: Some(format!("http://{address}")),
             region: None,
             access_key_id: Some("test".to_owned()),
             secret_access_key: Some("test".to_owned().into()),
         };
-        Place::open("s3://kept/steward", &Access { s3, ..Access::default() }).unwrap()
+        Place::open(&format!("s3://{bucket}/steward"), &Access { s3, ..Access::default() }).unwrap()
     }
 }
 
@@ -174,13 +184,28 @@ async fn a_bucket_that_is_not_there_is_named_in_plain_words() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_locked_outlives_its_removal() {
     let server = Server::start().await;
-    let answer = server.ask("PUT /kept HTTP/1.1\r\nx-amz-bucket-object-lock-enabled: true").await;
+    let answer = server.ask("PUT /kept HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let place = Server::place(server.address);
+    assert_eq!(Server::place(server.address).lock().await, Some(Lock::Missing));
+    let answer = server.ask("PUT /locked HTTP/1.1\r\nx-amz-bucket-object-lock-enabled: true").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let place = Server::place_in(server.address, "locked");
+    assert_eq!(place.lock().await, Some(Lock::Open));
+    let rule = "<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
+    let answer = server.tell("PUT /locked?object-lock HTTP/1.1", rule).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let kept = Lock::Kept { mode: "COMPLIANCE".to_owned(), time: "30 days".to_owned() };
+    assert_eq!(place.lock().await, Some(kept));
     place.put_bytes("probe/1", Bytes::from_static(b"kept")).await.unwrap();
     place.remove("probe/1").await.unwrap();
     assert!(matches!(place.get("probe/1").await, Err(Error::Missing { .. })));
-    // The bucket keeps versions: what was removed is only hidden, and its owner finds it.
-    let versions = server.ask("GET /kept?versions HTTP/1.1").await;
-    assert!(versions.contains("<DeleteMarker>") && versions.contains("<Version>"), "{versions}");
+    // What was removed is only hidden; and the version itself is removed by nobody before its time.
+    let versions = server.ask("GET /locked?versions HTTP/1.1").await;
+    let (_, version) = versions.split_once("<Version>").unwrap_or_else(|| panic!("{versions}"));
+    let (_, id) = version.split_once("<VersionId>").unwrap();
+    let (id, _) = id.split_once("</VersionId>").unwrap();
+    let refused = server.ask(&format!("DELETE /locked/steward/probe/1?versionId={id} HTTP/1.1")).await;
+    assert!(refused.contains("AccessDenied"), "{refused}");
+    let there = server.ask(&format!("GET /locked/steward/probe/1?versionId={id} HTTP/1.1")).await;
+    assert!(there.starts_with("HTTP/1.1 200") && there.ends_with("kept"), "{there}");
 }

@@ -1,7 +1,11 @@
 //! What is known of backups from how their schedules went: the words in which a drill is kept, and what is wrong.
 
 use jiff::{SignedDuration, Timestamp};
-use store::schedules::{Fire, Schedule};
+use store::{
+    Actor, Store,
+    schedules::{Fire, Schedule},
+    system_logs::{self, LogLine, NewLogLine},
+};
 
 use crate::{Result, schedules::next_of};
 
@@ -121,6 +125,78 @@ pub fn trouble(schedule: &Schedule, fires: &[Fire], since: Timestamp, now: Times
     }))
 }
 
+/// Under which module of the log a backup of PostgreSQL's archive notes how it went.
+pub const ARCHIVE_BACKUP: &str = "archive-backup";
+/// Under which a drill of the archive does.
+pub const ARCHIVE_DRILL: &str = "archive-drill";
+/// Both are due once a week; a day may be lost to whatever machine they run on.
+const ARCHIVE_EVERY: SignedDuration = SignedDuration::from_hours(8 * 24);
+
+/// Something that is wrong with how the archive is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchiveTrouble {
+    /// Under [`ARCHIVE_BACKUP`] or [`ARCHIVE_DRILL`].
+    pub module: &'static str,
+    /// What.
+    pub what: String,
+    /// What to do.
+    pub remedy: &'static str,
+    /// Tells this trouble from others, and from itself on another day.
+    pub about: String,
+}
+
+/// Notes in the log how a backup or a drill of the archive went: it runs on the database's machine, by a crontab there, and
+/// nobody else hears of it.
+pub async fn note_archive(
+    store: &Store,
+    module: &'static str,
+    went: std::result::Result<String, String>,
+) -> Result<()> {
+    let line = match went {
+        Ok(said) => NewLogLine::new("info", module, said),
+        Err(why) => NewLogLine::new("error", module, why),
+    };
+    system_logs::append(&Actor::service(), store, &[line]).await?;
+    Ok(())
+}
+
+/// What is wrong at `now` with backups and drills of the archive.
+pub async fn archive_troubles(store: &Store, now: Timestamp) -> Result<Vec<ArchiveTrouble>> {
+    let mut found = Vec::new();
+    for module in [ARCHIVE_BACKUP, ARCHIVE_DRILL] {
+        let last = system_logs::list(&Actor::service(), store, None, Some(module), None, 1).await?;
+        found.extend(archive_trouble(module, last.first(), now));
+    }
+    Ok(found)
+}
+
+fn archive_trouble(module: &'static str, last: Option<&LogLine>, now: Timestamp) -> Option<ArchiveTrouble> {
+    let (thing, remedy) = if module == ARCHIVE_DRILL {
+        (
+            "drill of the archive",
+            "on the database's machine, and by its user's crontab each week: steward backup drill --archive FILE",
+        )
+    } else {
+        (
+            "backup of the archive",
+            "on the database's machine, and by its user's crontab each week: steward backup create --archive FILE",
+        )
+    };
+    let trouble = |what: String, about: String| Some(ArchiveTrouble { module, what, remedy, about });
+    let Some(last) = last else {
+        return trouble(format!("no {thing} was noted yet"), "never".to_owned());
+    };
+    if last.level != "info" {
+        let why = last.message.as_deref().unwrap_or("it did not say why");
+        return trouble(format!("the last {thing} failed: {why}"), format!("failed {}", last.timestamp));
+    }
+    if now.duration_since(last.timestamp) > ARCHIVE_EVERY {
+        let what = format!("a {thing} is missing: the last one is of {:.0}", last.timestamp);
+        return trouble(what, format!("missing {}", now.strftime("%F")));
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -197,5 +273,28 @@ mod tests {
         let running = fire("2026-11-23T02:00:00Z", "started");
         assert_eq!(said(true, &[running, done], "2026-11-23T06:00:00Z"), "", "it may take its time");
         assert!(said(false, &[], "2026-11-20T13:00:00Z").contains("paused"));
+    }
+    #[test]
+    fn an_archive_that_is_not_tried_out_is_told() {
+        let line = |level: &str| LogLine {
+            id: Uuid::nil(),
+            timestamp: at("2026-11-22T02:15:00Z"),
+            level: level.to_owned(),
+            module: Some(ARCHIVE_DRILL.to_owned()),
+            message: Some("no space".to_owned()),
+            user_id: None,
+            task_id: None,
+            request_id: None,
+            ip_address: None,
+            user_agent: None,
+            metadata: None,
+        };
+        let said = |last: Option<&LogLine>, now: &str| {
+            archive_trouble(ARCHIVE_DRILL, last, at(now)).map(|t| t.what).unwrap_or_default()
+        };
+        assert_eq!(said(None, "2026-11-22T03:00:00Z"), "no drill of the archive was noted yet");
+        assert_eq!(said(Some(&line("info")), "2026-11-29T03:00:00Z"), "");
+        assert!(said(Some(&line("info")), "2026-11-30T03:00:00Z").contains("is missing"));
+        assert!(said(Some(&line("error")), "2026-11-22T03:00:00Z").contains("failed: no space"));
     }
 }

@@ -70,6 +70,8 @@ pub struct Config {
     pub trusted_proxies: web::Proxies,
     /// The key's file; absolute.
     pub master_key_file: PathBuf,
+    /// The file of settings; it need not exist.
+    pub settings_file: PathBuf,
     /// The language models' file; it need not exist. Absolute.
     pub models_file: PathBuf,
     /// How long a claimed task is held without a sign of life.
@@ -237,10 +239,7 @@ impl Sources<'_> {
     fn load(&self, file: Option<&Path>) -> Result<Config> {
         self.refuse_unknown_names()?;
         // The file may lie in the data folder, so that folder is looked up without it first.
-        let data_dir = match self.outer("data_dir")? {
-            Some(written) => self.path(&written)?,
-            None => default_data_dir()?,
-        };
+        let data_dir = self.outer("data_dir")?.map_or_else(default_data_dir, |written| self.path(&written))?;
         let usual = data_dir.join("steward.toml");
         let found = match file {
             Some(file) => file::read(file)?,
@@ -276,6 +275,7 @@ impl Sources<'_> {
         })?;
         let backups = backups::read(&get, &data_dir, &database, |written| self.path(written))?;
         Ok(Config {
+            settings_file: file.map_or(usual, Path::to_owned),
             database,
             redis_url,
             listen,

@@ -1,7 +1,7 @@
 //! How backups stand: what lies at the place, up to which moment anything comes back, and what is wrong with it. `doctor`
 //! and the desk tell the same.
 
-use backup::{Safe, bundle, ship};
+use backup::{Safe, bundle, place::Lock, ship};
 use jiff::{SignedDuration, Timestamp};
 use store::{Target, backup::postgres as server};
 
@@ -76,6 +76,14 @@ pub async fn look(config: &Config, safe: &Safe, is_up: bool) -> Kept {
             "backups lie on the same disk as the data",
             "choose another disk or offsite storage with backup_target; see docs/backup.md",
         );
+    }
+    if let Some(lock) = safe.place.lock().await {
+        let (weight, remedy) = match &lock {
+            Lock::Kept { .. } => (Weight::Well, ""),
+            Lock::Open => (Weight::Warning, "set a default retention on the bucket; see docs/backup.md"),
+            Lock::Missing | Lock::Unknown(_) => (Weight::Note, "see docs/backup.md on object lock"),
+        };
+        kept.say("backup lock", weight, lock.to_string(), remedy);
     }
     match &config.database.target {
         Target::Sqlite(file) => log(config, file, &mut kept).await,

@@ -92,6 +92,15 @@ async fn a_moment_comes_back_by_the_terminal() {
     assert!(drilled.status.success(), "{}", told(&drilled));
     let report: Value = serde_json::from_slice(&drilled.stdout).unwrap();
     assert_eq!(report["wrong"], serde_json::json!([]), "{report:#}");
+    // Backup and drill are noted, so that those who look elsewhere know of them.
+    let runs = |ran: &Output| finding(ran, "archive runs");
+    assert_eq!(runs(&steward(&house, data.path(), &["doctor", "--json"])).0, "well");
+    let again = steward(&house, data.path(), &["backup", "create", "--archive", &file]);
+    assert!(again.status.success() && told(&again).contains("A differential backup was made"), "{}", told(&again));
+    let missing = house.new_folder("no-such-file.conf").display().to_string();
+    assert!(!steward(&house, data.path(), &["backup", "drill", "--archive", &missing]).status.success());
+    let (state, said) = runs(&steward(&house, data.path(), &["doctor", "--json"]));
+    assert!(state == "wrong" && said.contains("the last drill of the archive failed: there is no archive"), "{said}");
 
     let store = Store::open(&house.config).await.unwrap();
     let ada = Actor::user(house.ada);

@@ -1,10 +1,18 @@
-//! The archive of PostgreSQL's log: the admins are told when it begins to fail or falls behind, and when it is well again.
+//! The archive of PostgreSQL's log: the admins are told when it begins to fail or falls behind, and when it is well again;
+//! and when a backup or a drill of it failed or is missing.
 
 use std::time::Duration;
 
-use domain::alarms::tell_admins;
-use store::{Store, Target, backup::postgres::archive};
+use domain::{alarms::tell_admins, backups, telling::copy_id};
+use jiff::Timestamp;
+use serde_json::json;
+use store::{Actor, Store, Target, backup::postgres::archive, notifications, users};
 use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Result,
+    once::{Told, told_once},
+};
 
 /// How often it is looked at: less than the minute that may be lost.
 pub const EVERY: Duration = Duration::from_secs(30);
@@ -25,7 +33,14 @@ pub async fn keep_watching(store: Store, database: store::Config, every: Duratio
             _ = tick.tick() => {}
         }
         let trouble = match archive(&database).await {
-            Ok(found) => found.trouble(),
+            Ok(found) => {
+                if found.is_on
+                    && let Err(e) = tell_runs(&store, store::now()).await
+                {
+                    tracing::warn!(error = %e, "it could not be looked how backups and drills of the archive went; it is tried again");
+                }
+                found.trouble()
+            }
             Err(e) => {
                 tracing::debug!(error = %e, "the archive of the database's log could not be looked at");
                 continue;
@@ -55,4 +70,34 @@ pub async fn keep_watching(store: Store, database: store::Config, every: Duratio
             Err(e) => tracing::warn!(error = %e, "the admins could not be told of the archive"),
         }
     }
+}
+
+/// Tells each admin once what is wrong at `now` with backups and drills of the archive; of a missing one once a day.
+/// Answers how many were told.
+pub async fn tell_runs(store: &Store, now: Timestamp) -> Result<usize> {
+    let service = Actor::service();
+    let mut told = 0;
+    for trouble in backups::archive_troubles(store, now).await? {
+        let title = if trouble.module == backups::ARCHIVE_DRILL {
+            "The archive was not tried out"
+        } else {
+            "The archive has no fresh backup"
+        };
+        for admin in users::people_with_role(&service, store, "admin").await? {
+            let id = copy_id(admin.id, &format!("{} {}", trouble.module, trouble.about));
+            if notifications::get(&service, store, id).await?.is_some() {
+                continue;
+            }
+            let alarm = Told {
+                user_id: admin.id,
+                title: title.to_owned(),
+                message: format!("{}; {}.", trouble.what, trouble.remedy),
+                kind: "alert",
+                priority: "high",
+                data: Some(json!({ "about": "archive" })),
+            };
+            told += usize::from(told_once(store, id, alarm, now).await?);
+        }
+    }
+    Ok(told)
 }

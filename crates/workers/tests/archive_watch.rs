@@ -8,6 +8,8 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::Cluster;
+use domain::backups;
+use jiff::SignedDuration;
 use store::{
     Actor, Config, Store,
     backup::postgres::{set_archiving, switch_log},
@@ -15,6 +17,7 @@ use store::{
     users::{self, NewUser},
 };
 use tokio_util::sync::CancellationToken;
+use workers::archive_watch;
 
 /// How long the server may take to try again, on a busy machine.
 const LONG: Duration = Duration::from_secs(100);
@@ -50,9 +53,12 @@ async fn the_admins_are_told_of_trouble_and_of_its_end() {
         last_name: None,
     };
     let ada = Actor::user(users::create(&Actor::service(), &store, &ada).await.unwrap());
+    for module in [backups::ARCHIVE_BACKUP, backups::ARCHIVE_DRILL] {
+        backups::note_archive(&store, module, Ok("it went well".to_owned())).await.unwrap();
+    }
     let stop = CancellationToken::new();
     let every = Duration::from_millis(100);
-    let watching = workers::archive_watch::keep_watching(store.clone(), config.clone(), every, stop.clone());
+    let watching = archive_watch::keep_watching(store.clone(), config.clone(), every, stop.clone());
     let watching = tokio::spawn(watching);
 
     switch_log(&config).await.unwrap();
@@ -62,5 +68,14 @@ async fn the_admins_are_told_of_trouble_and_of_its_end() {
     assert_eq!(all, ["The archive of the database has trouble", "The archive of the database is well again"]);
     stop.cancel();
     watching.await.unwrap();
+    // A failed drill is told once; and what is missing for more than a week once a day.
+    backups::note_archive(&store, backups::ARCHIVE_DRILL, Err("no space".to_owned())).await.unwrap();
+    let now = store::now();
+    assert_eq!(archive_watch::tell_runs(&store, now).await.unwrap(), 1);
+    assert_eq!(archive_watch::tell_runs(&store, now).await.unwrap(), 0);
+    let later = now + SignedDuration::from_hours(9 * 24);
+    assert_eq!(archive_watch::tell_runs(&store, later).await.unwrap(), 1);
+    let all = told(&store, &ada, 4).await;
+    assert_eq!(all[2..], ["The archive was not tried out", "The archive has no fresh backup"]);
     store.close().await;
 }

@@ -64,6 +64,15 @@ impl Bundle {
         &self.progress
     }
 
+    pub(crate) fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
+    /// Whether it has a part of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.manifest.parts.iter().any(|part| part.name == name)
+    }
+
     /// What it says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -3,7 +3,7 @@
 //! from.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
 };
@@ -95,6 +95,7 @@ pub(crate) async fn fetch_named(
     let wanted = wanted(store).await?;
     let mut done = Fetched::default();
     let scratch = Scratch::make(&into.join(PROVING)).await?;
+    let mut folders = BTreeSet::new();
     let of = wanted.len();
     for ((path, file), number) in wanted.into_iter().zip(1_usize..) {
         if number == of || number.is_multiple_of(TOLD_EVERY) {
@@ -116,6 +117,7 @@ pub(crate) async fn fetch_named(
         };
         match proved {
             Ok(true) => {
+                folders.extend(target.parent().map(Path::to_owned));
                 put_in_place(fresh, target).await?;
                 done.attachments += 1;
                 done.fetched += 1;
@@ -132,6 +134,15 @@ pub(crate) async fn fetch_named(
         }
     }
     scratch.remove().await;
+    // The names must last as the contents do.
+    let synced = tokio::task::spawn_blocking(move || {
+        folders.iter().try_for_each(|folder| {
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(|e| Error::file(format!("{} can't be written", folder.display()), e))
+        })
+    });
+    joined(synced.await)?;
     Ok(done)
 }
 
@@ -199,12 +210,8 @@ async fn prove(store: &Store, vault: Option<&Vault>, folder: &Path, path: &str, 
 
 async fn put_in_place(from: PathBuf, to: PathBuf) -> Result<()> {
     let moved = tokio::task::spawn_blocking(move || {
-        let fail = |e| Error::file(format!("{} can't be put in place", to.display()), e);
-        let folder = to.parent().unwrap_or(&to);
-        make_folder(folder)?;
-        std::fs::rename(&from, &to).map_err(fail)?;
-        // Its name must last as its content does.
-        File::open(folder).and_then(|f| f.sync_all()).map_err(fail)
+        make_folder(to.parent().unwrap_or(&to))?;
+        std::fs::rename(&from, &to).map_err(|e| Error::file(format!("{} can't be put in place", to.display()), e))
     });
     joined(moved.await)
 }

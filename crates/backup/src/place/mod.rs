@@ -10,7 +10,11 @@ use bytes::Bytes;
 use secrecy::SecretString;
 
 use self::pieces::Pieces;
-pub use self::{directory::Directory, s3::S3, sftp::Sftp};
+pub use self::{
+    directory::Directory,
+    s3::{Lock, S3},
+    sftp::Sftp,
+};
 use crate::{Error, Result};
 
 /// Something that is kept at a place.
@@ -88,6 +92,14 @@ impl Place {
         match self {
             Self::Directory(directory) => Some(directory.path()),
             Self::S3(_) | Self::Sftp(_) => None,
+        }
+    }
+
+    /// What a bucket does against removal; none where the place is no bucket.
+    pub async fn lock(&self) -> Option<Lock> {
+        match self {
+            Self::S3(s3) => Some(s3.lock().await),
+            Self::Directory(_) | Self::Sftp(_) => None,
         }
     }
 

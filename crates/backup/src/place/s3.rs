@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures_util::StreamExt;
 use object_store::{
     ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig, WriteMultipart,
-    aws::{AmazonS3, AmazonS3Builder, Checksum},
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, Checksum},
+    client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector},
     path::Path,
 };
 use secrecy::ExposeSecret;
@@ -26,10 +27,43 @@ const REQUEST: Duration = Duration::from_secs(120);
 const TRIES: usize = 6;
 const TRYING: Duration = Duration::from_secs(90);
 
+/// What a bucket does against removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lock {
+    /// It keeps each thing for a time, whoever removes it.
+    Kept {
+        /// `COMPLIANCE`, which nobody lifts, or `GOVERNANCE`.
+        mode: String,
+        /// For how long, as the bucket has it.
+        time: String,
+    },
+    /// It could lock, but nothing is locked by default.
+    Open,
+    /// It has no object lock.
+    Missing,
+    /// It does not say.
+    Unknown(String),
+}
+
+impl std::fmt::Display for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kept { mode, time } => write!(f, "each thing is locked for {time} ({mode})"),
+            Self::Open => f.write_str("the bucket has object lock, but locks nothing by default"),
+            Self::Missing => f.write_str("the bucket has no object lock: whoever has its keys can remove every backup"),
+            Self::Unknown(why) => write!(f, "whether the bucket locks what it keeps can't be seen ({why})"),
+        }
+    }
+}
+
 /// A bucket, and a prefix within it.
 #[derive(Debug, Clone)]
 pub struct S3 {
     store: Arc<AmazonS3>,
+    /// The bucket's own address.
+    bucket_url: String,
+    region: String,
+    options: ClientOptions,
     prefix: String,
     shown: String,
 }
@@ -46,14 +80,16 @@ impl S3 {
         // The TLS of the whole program; somebody else may have said so first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let is_plain = access.endpoint.as_deref().is_some_and(|e| e.starts_with("http://"));
+        let region = access.region.as_deref().unwrap_or("us-east-1");
+        let options = ClientOptions::new().with_timeout(REQUEST).with_allow_http(is_plain);
         let mut builder = AmazonS3Builder::from_env()
             .with_bucket_name(bucket)
-            .with_region(access.region.as_deref().unwrap_or("us-east-1"))
+            .with_region(region)
             .with_allow_http(is_plain)
             // A bucket with locks takes nothing without a checksum.
             .with_checksum_algorithm(Checksum::SHA256)
             .with_retry(RetryConfig { max_retries: TRIES, retry_timeout: TRYING, ..RetryConfig::default() })
-            .with_client_options(ClientOptions::new().with_timeout(REQUEST).with_allow_http(is_plain));
+            .with_client_options(options.clone());
         if let Some(endpoint) = &access.endpoint {
             builder = builder.with_endpoint(endpoint).with_virtual_hosted_style_request(false);
         }
@@ -63,9 +99,14 @@ impl S3 {
         if let Some(secret) = &access.secret_access_key {
             builder = builder.with_secret_access_key(secret.expose_secret());
         }
+        let endpoint = builder
+            .get_config_value(&AmazonS3ConfigKey::Endpoint)
+            .unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let bucket_url = format!("{}/{bucket}", endpoint.trim_end_matches('/'));
         let store = builder.build().map_err(|e| Error::Config(format!("s3://{bucket} can't be reached: {e}")))?;
         let shown = if prefix.is_empty() { format!("s3://{bucket}") } else { format!("s3://{bucket}/{prefix}") };
-        Ok(Self { store: Arc::new(store), prefix: prefix.to_owned(), shown })
+        let region = region.to_owned();
+        Ok(Self { store: Arc::new(store), bucket_url, region, options, prefix: prefix.to_owned(), shown })
     }
 
     pub(super) fn describe(&self) -> String {
@@ -112,6 +153,36 @@ impl S3 {
                 Error::Place { place: self.describe(), reason }
             }
         }
+    }
+
+    /// What the bucket does against removal. Steward sends no lock of its own: what is locked by default is locked from the
+    /// moment it is there, also what is uploaded in parts.
+    pub(super) async fn lock(&self) -> Lock {
+        match self.asked_for_lock().await {
+            Ok((200, said)) => lock_of(&said),
+            Ok((404, said)) if said.contains("ObjectLockConfigurationNotFound") => Lock::Missing,
+            Ok((status, said)) => {
+                let code = between(&said, "Code").unwrap_or_else(|| "no reason given".to_owned());
+                Lock::Unknown(format!("{status}, {code}"))
+            }
+            Err(why) => Lock::Unknown(why),
+        }
+    }
+
+    /// Asks for what the library has no call for, with its keys and its client.
+    async fn asked_for_lock(&self) -> Result<(u16, String), String> {
+        let said = |e: &dyn std::fmt::Display| e.to_string();
+        let credential = self.store.credentials().get_credential().await.map_err(|e| said(&e))?;
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.uri_mut() = format!("{}?object-lock=", self.bucket_url)
+            .parse()
+            .map_err(|_| format!("{} is no address", self.bucket_url))?;
+        AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None).map_err(|e| said(&e))?;
+        let client = ReqwestConnector::default().connect(&self.options).map_err(|e| said(&e))?;
+        let answer = client.execute(request).await.map_err(|e| said(&e))?;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().bytes().await.map_err(|e| said(&e))?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
     pub(super) async fn put(&self, name: &str, mut pieces: Pieces) -> Result<()> {
@@ -198,5 +269,40 @@ impl S3 {
             Err(object_store::Error::NotFound { .. }) | Ok(()) => Ok(()),
             Err(e) => Err(self.failed(e, name)),
         }
+    }
+}
+
+/// What stands in the first element of this name.
+fn between(said: &str, name: &str) -> Option<String> {
+    let (_, rest) = said.split_once(&format!("<{name}>"))?;
+    rest.split_once("</").map(|(text, _)| text.trim().to_owned())
+}
+
+fn lock_of(said: &str) -> Lock {
+    let time = between(said, "Days")
+        .map(|days| format!("{days} days"))
+        .or_else(|| between(said, "Years").map(|years| format!("{years} years")));
+    match (between(said, "ObjectLockEnabled").as_deref(), between(said, "Mode"), time) {
+        (Some("Enabled"), Some(mode), Some(time)) => Lock::Kept { mode, time },
+        (Some("Enabled"), ..) => Lock::Open,
+        _ => Lock::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lock, lock_of};
+
+    #[test]
+    fn a_bucket_s_lock_is_read() {
+        let of = |rule: &str| {
+            lock_of(&format!(
+                "<?xml version=\"1.0\"?><ObjectLockConfiguration xmlns=\"x\"><ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}</ObjectLockConfiguration>"
+            ))
+        };
+        assert_eq!(of(""), Lock::Open);
+        let kept = of("<Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule>");
+        assert_eq!(kept.to_string(), "each thing is locked for 30 days (COMPLIANCE)");
+        assert_eq!(lock_of("<ObjectLockConfiguration/>"), Lock::Missing);
     }
 }

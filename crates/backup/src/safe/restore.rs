@@ -111,6 +111,7 @@ impl Safe {
         let staging = Scratch::make(&wish.into.join(format!(".restore-{id}"))).await?;
         let attachments = files::fetch_attachments(bundle, &self.place, Some(&staging.0.join("attachments"))).await?;
         let settings = files::fetch_settings(bundle, &staging.0).await?;
+        files::fetch_months(bundle, &self.place, Some(&staging.0)).await?;
         let (from, into) = (staging.0.clone(), wish.into.clone());
         let set_aside = joined(tokio::task::spawn_blocking(move || put_in_place(&from, &into)).await)?;
         staging.remove().await;
@@ -152,6 +153,7 @@ impl Safe {
             )));
         }
         files::fetch_settings(bundle, &staging.0).await?;
+        files::fetch_months(bundle, &self.place, Some(&staging.0)).await?;
         let looked = self.look(bundle, &staging.0).await?;
         let wrong = looked.wrong();
         let target = wish.into.clone();
@@ -312,7 +314,7 @@ fn put_in_place(from: &Path, into: &Path) -> Result<Option<PathBuf>> {
     let fail = |e| Error::file(format!("{} can't be put in place", into.display()), e);
     let aside = into.join(format!("before-restore-{}", store::now().strftime("%Y%m%dT%H%M%S%.6fZ")));
     let beside_database = ["-wal", "-shm", "-shipped", "-commits"].map(|end| format!("{SQLITE_FILE}{end}"));
-    let names = [SQLITE_FILE.to_owned(), "attachments".to_owned(), "playbooks".to_owned(), "backup".to_owned()];
+    let names = [SQLITE_FILE, "attachments", "playbooks", "log-archive", "backup"].map(str::to_owned);
     let mut moved = false;
     for name in names.iter().chain(&beside_database) {
         let there = into.join(name);
@@ -328,7 +330,7 @@ fn put_in_place(from: &Path, into: &Path) -> Result<Option<PathBuf>> {
             std::fs::rename(&restored, into.join(&name)).map_err(fail)?;
         }
     }
-    for name in ["steward.toml", "master.key"] {
+    for name in ["steward.toml", "models.toml", "master.key"] {
         let restored = from.join(name);
         if restored.exists() {
             let target = into.join(name);

@@ -109,9 +109,9 @@ pub(super) async fn sweep_log(place: &Place, kept: &[&Contents], keep: Keep, now
     Ok(())
 }
 
-/// Removes attachments that no kept bundle names and that no moment between two bundles needs either: one that such a moment
-/// needs was there when the oldest of these began, and is named, or was put here later. A node that can't read its own
-/// bundles keeps them all, as it can't know.
+/// Removes months of the log that no kept bundle names, and attachments that none names and no moment between two bundles
+/// needs either: one that such a moment needs was there when the oldest of these began, and is named, or was put here later.
+/// A node that can't read its own bundles keeps them all, as it can't know.
 pub(super) async fn sweep_files(place: &Place, kept: &[&Contents], keep: Keep, opener: &Opener) -> Result<()> {
     // The archive of a server's log is kept elsewhere, and for how long is not known here: as long as anything is.
     let is_archived = kept.iter().any(|b| b.engine != "SQLite");
@@ -120,12 +120,17 @@ pub(super) async fn sweep_files(place: &Place, kept: &[&Contents], keep: Keep, o
     let mut needed = BTreeSet::new();
     for contents in kept {
         match Bundle::open(place, &contents.id, opener).await {
-            Ok(bundle) => needed.extend(files::needed(&bundle).await?),
+            Ok(bundle) => {
+                needed.extend(files::needed(&bundle).await?);
+                needed.extend(files::needed_months(&bundle).await?);
+            }
             Err(crate::Error::Locked { .. }) => return Ok(()),
             Err(e) => return Err(e),
         }
     }
-    for entry in place.list(files::FOLDER).await? {
+    let mut there = place.list(files::FOLDER).await?;
+    there.extend(place.list(files::MONTHS).await?);
+    for entry in there {
         if !needed.contains(&entry.name) && entry.put_at.is_some_and(|at| at < before) {
             place.remove(&entry.name).await?;
         }

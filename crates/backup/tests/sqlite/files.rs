@@ -174,3 +174,39 @@ async fn a_forged_row_is_named_when_it_comes_back() {
     let said = world.safe().restore(&wish, &world.opener()).await.unwrap_err().to_string();
     assert!(said.contains("audit chain") && said.contains("it takes the place of nothing"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_and_months_of_the_log_come_along_wherever_they_lie() {
+    let world = World::new(false).await;
+    let elsewhere = world.dir.path().join("etc");
+    let months = world.data().join("log-archive");
+    for folder in [&elsewhere, &months] {
+        std::fs::create_dir(folder).unwrap();
+    }
+    std::fs::write(elsewhere.join("house.toml"), "log_level = \"info\"\n").unwrap();
+    std::fs::write(elsewhere.join("brains.toml"), "# none\n").unwrap();
+    std::fs::write(months.join("system_logs_2026_01.jsonl.zst"), "January").unwrap();
+    std::fs::write(months.join("system_logs_2026_02.jsonl.zst.new"), "half of Febr").unwrap();
+    let safe = Safe {
+        settings_file: elsewhere.join("house.toml"),
+        models_file: elsewhere.join("brains.toml"),
+        ..world.safe()
+    };
+    safe.create().await.unwrap();
+    safe.create().await.unwrap();
+    let kept = world.place().list("log-archive").await.unwrap();
+    assert_eq!(kept.len(), 1, "a month goes there once, and only when it is finished: {kept:?}");
+    let into = world.restore("back", None).await.unwrap();
+    let read = |name: &str| std::fs::read_to_string(into.join(name)).unwrap();
+    assert_eq!(read("log-archive/system_logs_2026_01.jsonl.zst"), "January");
+    assert_eq!((read("steward.toml").as_str(), read("models.toml").as_str()), ("log_level = \"info\"\n", "# none\n"));
+    world.safe().verify(None, &world.opener()).await.unwrap();
+    let at_place = world.kept().join(&kept[0].name);
+    let mut bytes = std::fs::read(&at_place).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&at_place, bytes).unwrap();
+    let said = restored(&world, "altered").await.unwrap_err().to_string();
+    assert!(said.contains("system_logs_2026_01.jsonl.zst of") && said.contains("nothing was changed"), "{said}");
+    assert!(world.safe().verify(None, &world.opener()).await.is_err());
+}

@@ -131,6 +131,8 @@ impl World {
             attachments_dir: self.data().join("attachments"),
             master_key_file: self.data().join("master.key"),
             data_dir: self.data(),
+            settings_file: self.data().join("steward.toml"),
+            models_file: self.data().join("models.toml"),
             scratch_dir: self.data().join("backup"),
             keep: Keep::default(),
             progress: Progress::default(),

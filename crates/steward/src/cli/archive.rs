@@ -6,12 +6,13 @@ use std::{
 };
 
 use ::backup::postgres::{Against, DEFAULT_FILE, Options, PgBackRest, Plan, Recovery, Standing, drill_archive, pour};
+use domain::backups;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::backup::postgres::LibPq;
 use tokio_util::sync::CancellationToken;
 
-use super::blocking;
+use super::{blocking, context::open_store};
 use crate::{Error, Result, config::Config, output};
 
 /// How archiving is set up.
@@ -66,6 +67,7 @@ pub(super) async fn setup(config: &Config, args: SetupArgs) -> Result<()> {
             ))?;
         }
         Standing::Archives(kind) => {
+            note(config, backups::ARCHIVE_BACKUP, Ok(format!("a {kind} backup of the archive was made"))).await;
             output::line(format!(
                 "\nThe server archives, what it archives arrives, and a {} backup was made. At most {} s of work wait to be archived.",
                 if kind == "full" { "full" } else { "differential" },
@@ -79,14 +81,51 @@ pub(super) async fn setup(config: &Config, args: SetupArgs) -> Result<()> {
     ))
 }
 
-/// Recovers the archive to its end in a folder of its own, looks at all of it, and removes it.
-pub(super) async fn drill(config: &Config, file: &Path, json: bool) -> Result<()> {
-    let engine = PgBackRest::open(file).await?.ok_or_else(|| {
+/// Notes for those who look elsewhere how a backup or a drill went. What can't be noted is said.
+async fn note(config: &Config, module: &'static str, went: std::result::Result<String, String>) {
+    let noted = async {
+        let store = open_store(config).await?;
+        let noted = backups::note_archive(&store, module, went).await;
+        store.close().await;
+        Ok::<_, Error>(noted?)
+    };
+    if let Err(e) = noted.await {
+        output::note(format!("How it went could not be noted in the database, so doctor will miss it: {}", e.line()));
+    }
+}
+
+/// Makes a backup of the archive: a full one each week, else what is different since it.
+pub(super) async fn back_up(config: &Config, file: &Path, json: bool) -> Result<()> {
+    let stop = interrupted();
+    let done = async { Ok::<_, Error>(open(file).await?.back_up(&stop).await?) }.await;
+    let went = done.as_ref().map(|kind| format!("a {kind} backup of the archive was made")).map_err(Error::line);
+    note(config, backups::ARCHIVE_BACKUP, went).await;
+    let kind = done?;
+    if json {
+        return output::json(&serde_json::json!({ "kind": kind }));
+    }
+    output::line(format!("A {} backup was made.", if kind == "full" { "full" } else { "differential" }))
+}
+
+async fn open(file: &Path) -> Result<PgBackRest> {
+    PgBackRest::open(file).await?.ok_or_else(|| {
         Error::refused(format!(
             "there is no archive: {} is missing; it is made by steward backup setup, on the database's machine",
             file.display()
         ))
-    })?;
+    })
+}
+
+/// Recovers the archive to its end in a folder of its own, looks at all of it, removes it, and notes how it went.
+pub(super) async fn drill(config: &Config, file: &Path, json: bool) -> Result<()> {
+    let done = drilled(config, file, json).await;
+    note(config, backups::ARCHIVE_DRILL, done.as_ref().cloned().map_err(Error::line)).await;
+    done.map(drop)
+}
+
+/// Answers in words how it went.
+async fn drilled(config: &Config, file: &Path, json: bool) -> Result<String> {
+    let engine = open(file).await?;
     let database = LibPq::new(&config.database)?.database;
     output::note("Recovering all of the archive beside the server …");
     let began_at = store::now();
@@ -101,7 +140,7 @@ pub(super) async fn drill(config: &Config, file: &Path, json: bool) -> Result<()
         output::json(&proof)?;
     } else {
         output::fields(&[
-            ("from", done.from),
+            ("from", done.from.clone()),
             ("restored to", done.newest.to_string()),
             ("recovery took (RTO)", format!("{} ms", done.took.as_millis())),
             ("newest moment was (RPO)", format!("{age} s old")),
@@ -111,10 +150,16 @@ pub(super) async fn drill(config: &Config, file: &Path, json: bool) -> Result<()
             output::line(format!("wrong: {}", output::safe(wrong)))?;
         }
     }
-    if done.proof.wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::refused("what came out of the archive has damage; see above"))
+    match done.proof.wrong.first() {
+        None => Ok(format!(
+            "{} restored to {} and verified; recovery took {} ms, its newest moment was {age} s old",
+            done.from,
+            done.newest,
+            done.took.as_millis()
+        )),
+        Some(first) => {
+            Err(Error::refused(format!("what came out of the archive has damage; see above; first: {first}")))
+        }
     }
 }
 

@@ -8,9 +8,7 @@ use std::{
 use ::backup::{
     Bundle, Opener, Progress, Safe, postgres,
     safe::{Restored, Wish},
-    ship,
 };
-use bytes::Bytes;
 use indicatif::ProgressBar;
 use store::Target;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Json,
     archive::{self, RestoreArgs, SetupArgs},
-    blocking,
+    backup_setup, blocking,
     context::open_store,
     db::count,
 };
@@ -27,7 +25,14 @@ use crate::{Error, Result, config::Config, output};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Make a backup now: database, attachments, settings, encrypted, beside the running work
-    Create(Json),
+    Create {
+        /// Of the archive of PostgreSQL's log instead, by pgBackRest's file of settings: on the database's machine, as its
+        /// user or as root; a full one each week, else what is different since it
+        #[arg(long, value_name = "FILE")]
+        archive: Option<PathBuf>,
+        #[command(flatten)]
+        json: Json,
+    },
     /// The backups there are, oldest first, and what was never finished
     List(Json),
     /// Read every part of a backup, and prove that it is whole and opens with the keys at hand
@@ -69,7 +74,7 @@ pub(super) struct Keys {
 
 pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     let settings = config.clone();
-    let makes_one = matches!(command, Command::Create(_));
+    let makes_one = matches!(command, Command::Create { archive: None, .. });
     let safe = blocking(move || {
         if makes_one {
             // The key is made when missing; whoever only looks makes none.
@@ -87,7 +92,11 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
 
 async fn carry_out(config: &Config, safe: &Safe, command: Command, shown: &Shown) -> Result<()> {
     match command {
-        Command::Create(json) => create(config, safe, json, shown).await,
+        Command::Create { archive: Some(file), json } => {
+            shown.end();
+            archive::back_up(config, &file, json.json).await
+        }
+        Command::Create { json, .. } => create(config, safe, json, shown).await,
         Command::List(json) => list(safe, json).await,
         Command::Verify { id, keys, json } => {
             let opener = keys.opener(safe).await?;
@@ -133,7 +142,7 @@ async fn carry_out(config: &Config, safe: &Safe, command: Command, shown: &Shown
             ])
         }
         Command::Setup(args) if is_superuser(config).await? => archive::setup(config, args).await,
-        Command::Setup(args) => setup(config, safe, args.json).await,
+        Command::Setup(args) => backup_setup::run(config, safe, args.json).await,
     }
 }
 
@@ -407,84 +416,4 @@ fn is_whole(done: &Restored) -> Result<()> {
         return Ok(());
     }
     Err(Error::refused(format!("it was restored, with {}; see above", said.join(" and "))))
-}
-
-/// How backups are set up.
-#[derive(Debug, serde::Serialize)]
-struct SetUp {
-    place: String,
-    place_answers: String,
-    sealed_for: String,
-    kept: String,
-    log: String,
-    /// Who backs the database up (PostgreSQL).
-    role: Option<String>,
-    keep_elsewhere: String,
-}
-
-async fn setup(config: &Config, safe: &Safe, json: bool) -> Result<()> {
-    let probe = format!("probe/{}", std::process::id());
-    let answers = async {
-        safe.place.put_bytes(&probe, Bytes::from_static(b"Steward looks whether it can write here.")).await?;
-        safe.place.get_bytes(&probe, 1024).await?;
-        safe.place.remove(&probe).await
-    }
-    .await;
-    let people = !config.backups.recipients.is_empty();
-    let keep = config.backups.keep;
-    let (role, sees_all) = match config.database.target {
-        Target::Sqlite(_) => (None, true),
-        Target::Postgres(_) => {
-            let reading = config.backups.database.as_ref().unwrap_or(&config.database);
-            match store::backup::postgres::reader(reading).await {
-                Ok(role) => (Some(format!("{role}, which sees every row")), true),
-                Err(e) => (Some(e.to_string()), false),
-            }
-        }
-    };
-    let log = if role.is_some() {
-        "archived by the server itself: run this on the database's machine by a superuser (DATABASE_URL=postgres://postgres@…)".to_owned()
-    } else if config.ships_log() {
-        let folder = config.backup_dir();
-        let standing = blocking(move || Ok(ship::standing(&folder)?)).await?;
-        match (standing.is_followed, standing.last_commit_at) {
-            (true, Some(at)) => format!("shipped; newest commit {}", output::time(at)),
-            (true, None) => "shipped; nothing was committed yet".to_owned(),
-            (false, _) => "shipped from the next start on".to_owned(),
-        }
-    } else {
-        "not shipped: only the moments of backups can be restored (backup_ship_log = \"on\")".to_owned()
-    };
-    let found = SetUp {
-        place: safe.place.describe(),
-        place_answers: answers.as_ref().map_or_else(ToString::to_string, |()| "yes: written, read, removed".to_owned()),
-        sealed_for: if people {
-            config.backups.recipients.join(", ")
-        } else {
-            format!("whoever holds {}", config.master_key_file.display())
-        },
-        kept: format!("{} days, {} weeks, {} months", keep.daily, keep.weekly, keep.monthly),
-        log,
-        role,
-        keep_elsewhere: if people {
-            "the private key of a recipient; it opens everything, the master key included".to_owned()
-        } else {
-            format!("a copy of {}: without it no backup opens", config.master_key_file.display())
-        },
-    };
-    if json {
-        output::json(&found)?;
-    } else {
-        let mut fields = vec![("place", found.place), ("it answers", found.place_answers)];
-        fields.extend(found.role.map(|role| ("backed up by", role)));
-        fields.extend([
-            ("sealed for", found.sealed_for),
-            ("kept", found.kept),
-            ("the log", found.log),
-            ("keep elsewhere", found.keep_elsewhere),
-        ]);
-        output::fields(&fields)?;
-    }
-    answers.map_err(Error::from)?;
-    if sees_all { Ok(()) } else { Err(Error::refused("no backup can be made by this role; see above")) }
 }

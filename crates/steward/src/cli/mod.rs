@@ -7,6 +7,7 @@ mod attachment;
 mod audit;
 mod audit_export;
 mod backup;
+mod backup_setup;
 mod briefing;
 mod contact;
 mod context;

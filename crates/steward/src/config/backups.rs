@@ -157,6 +157,8 @@ impl Config {
             attachments_dir: self.attachments_dir(),
             master_key_file: self.master_key_file.clone(),
             data_dir: self.data_dir.clone(),
+            settings_file: self.settings_file.clone(),
+            models_file: self.models_file.clone(),
             scratch_dir: self.backup_dir(),
             keep: self.backups.keep,
             progress: Progress::default(),

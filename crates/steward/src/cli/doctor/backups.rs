@@ -33,6 +33,20 @@ pub(super) async fn by_the_clock(store: &Store, findings: &mut Findings) {
     if let Err(e) = jobs(store, findings).await {
         findings.failed("backup", &e);
     }
+    // Of an archive that is not switched on nothing is missing; where it is, its own line says so.
+    if findings.0.iter().any(|f| f.what == "archive" && f.state != State::Note) {
+        match rules::archive_troubles(store, store::now()).await {
+            Ok(found) if found.is_empty() => {
+                findings.well("archive runs", "a backup and a drill of this week went well")
+            }
+            Ok(found) => {
+                for trouble in found {
+                    findings.wrong("archive runs", trouble.what, trouble.remedy);
+                }
+            }
+            Err(e) => findings.failed("archive runs", &Error::from(e)),
+        }
+    }
 }
 
 async fn jobs(store: &Store, findings: &mut Findings) -> Result<(), Error> {
