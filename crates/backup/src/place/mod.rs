@@ -56,7 +56,7 @@ pub enum Place {
     /// A directory of this machine, or mounted on it.
     Directory(Directory),
     /// S3-compatible storage.
-    S3(S3),
+    S3(Box<S3>),
     /// A folder on an SFTP server.
     Sftp(Sftp),
 }
@@ -65,7 +65,7 @@ impl Place {
     /// The place that a setting names: a path, `s3://BUCKET/PREFIX`, or `sftp://[USER@]HOST[:PORT]/FOLDER`.
     pub fn open(target: &str, access: &Access) -> Result<Self> {
         if let Some(rest) = target.strip_prefix("s3://") {
-            return Ok(Self::S3(S3::open(rest, &access.s3)?));
+            return Ok(Self::S3(Box::new(S3::open(rest, &access.s3)?)));
         }
         if let Some(rest) = target.strip_prefix("sftp://") {
             return Ok(Self::Sftp(Sftp::open(rest, access.ssh_config.clone())?));

@@ -37,7 +37,7 @@ pub(super) async fn by_the_clock(store: &Store, findings: &mut Findings) {
     if findings.0.iter().any(|f| f.what == "archive" && f.state != State::Note) {
         match rules::archive_troubles(store, store::now()).await {
             Ok(found) if found.is_empty() => {
-                findings.well("archive runs", "a backup and a drill of this week went well")
+                findings.well("archive runs", "a backup and a drill of this week went well");
             }
             Ok(found) => {
                 for trouble in found {
