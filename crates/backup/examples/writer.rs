@@ -22,7 +22,7 @@ use store::{
 };
 
 /// Which numbers come with a file.
-const WITH_FILE: u64 = 7;
+const WITH_FILE: u64 = 41;
 /// How often its number stands in a file.
 const TIMES: usize = 500;
 

@@ -187,16 +187,22 @@ async fn what_is_locked_outlives_its_removal() {
     let answer = server.ask("PUT /kept HTTP/1.1").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(Server::place(server.address).lock().await, Some(Lock::Missing));
-    let answer = server.ask("PUT /locked HTTP/1.1\r\nx-amz-bucket-object-lock-enabled: true").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    let place = Server::place_in(server.address, "locked");
-    assert_eq!(place.lock().await, Some(Lock::Open));
+    for bucket in ["locked", "ruled"] {
+        let answer = server.ask(&format!("PUT /{bucket} HTTP/1.1\r\nx-amz-bucket-object-lock-enabled: true")).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert_eq!(Server::place_in(server.address, bucket).lock().await, Some(Lock::Open));
+    }
     let rule = "<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
-    let answer = server.tell("PUT /locked?object-lock HTTP/1.1", rule).await;
+    let answer = server.tell("PUT /ruled?object-lock HTTP/1.1", rule).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let kept = Lock::Kept { mode: "COMPLIANCE".to_owned(), time: "30 days".to_owned() };
-    assert_eq!(place.lock().await, Some(kept));
+    assert_eq!(Server::place_in(server.address, "ruled").lock().await, Some(kept));
+    // Locked by hand: this server takes what a rule would lock only with a header that S3 itself does not ask for.
+    let place = Server::place_in(server.address, "locked");
     place.put_bytes("probe/1", Bytes::from_static(b"kept")).await.unwrap();
+    let until = "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>COMPLIANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>";
+    let answer = server.tell("PUT /locked/steward/probe/1?retention HTTP/1.1", until).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     place.remove("probe/1").await.unwrap();
     assert!(matches!(place.get("probe/1").await, Err(Error::Missing { .. })));
     // What was removed is only hidden; and the version itself is removed by nobody before its time.
