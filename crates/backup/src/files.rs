@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use store::Vault;
 
 pub use self::named::Fetched;
@@ -163,22 +163,32 @@ pub(crate) async fn upload(place: &Place, name: &str, file: &Path) -> Result<boo
 
 /// The attachments that a bundle names.
 pub(crate) async fn list(bundle: &Bundle) -> Result<Vec<Kept>> {
+    lines(bundle, LIST, MOST).await
+}
+
+/// The lines of a part that is a list, at most so many: a longer one is none that Steward wrote.
+async fn lines<T: DeserializeOwned + Send + 'static>(
+    bundle: &Bundle,
+    part: &'static str,
+    most: usize,
+) -> Result<Vec<T>> {
+    let damaged = move |reason: String| Error::Damaged { part: part.to_owned(), reason };
     bundle
-        .read(LIST, |source| {
+        .read(part, move |source| {
             let mut list = Vec::new();
             let mut lines = BufReader::new(source);
             loop {
                 let mut line = String::new();
                 let got =
                     lines.by_ref().take(LINE).read_line(&mut line).map_err(|e| back(e, "the list can't be read"))?;
-                if got == 0 || list.len() >= MOST {
+                if got == 0 {
                     return Ok(list);
                 }
-                let kept = serde_json::from_str(line.trim_end()).map_err(|e| Error::Damaged {
-                    part: LIST.to_owned(),
-                    reason: format!("a line of it can't be read ({e})"),
-                })?;
-                list.push(kept);
+                if list.len() >= most {
+                    return Err(damaged(format!("it has more than {most} lines")));
+                }
+                let one = serde_json::from_str(line.trim_end());
+                list.push(one.map_err(|e| damaged(format!("a line of it can't be read ({e})")))?);
             }
         })
         .await

@@ -4,13 +4,12 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{LINE, TOLD_EVERY, create, digest};
+use super::{TOLD_EVERY, create, digest, lines};
 use crate::{
     Bundle, Error, Place, Result, Sealer, Writer,
     error::{back, joined},
@@ -131,28 +130,11 @@ async fn list(bundle: &Bundle) -> Result<Vec<Month>> {
     if !bundle.has(LIST) {
         return Ok(Vec::new());
     }
-    bundle
-        .read(LIST, |source| {
-            let mut list = Vec::new();
-            let mut lines = BufReader::new(source);
-            loop {
-                let mut line = String::new();
-                let got =
-                    lines.by_ref().take(LINE).read_line(&mut line).map_err(|e| back(e, "the list can't be read"))?;
-                if got == 0 || list.len() >= MOST {
-                    return Ok(list);
-                }
-                let month: Month = serde_json::from_str(line.trim_end()).map_err(|e| Error::Damaged {
-                    part: LIST.to_owned(),
-                    reason: format!("a line of it can't be read ({e})"),
-                })?;
-                if month.name.contains('/') || !month.name.ends_with(END) {
-                    return Err(Error::Damaged { part: LIST.to_owned(), reason: format!("it names {:?}", month.name) });
-                }
-                list.push(month);
-            }
-        })
-        .await
+    let months: Vec<Month> = lines(bundle, LIST, MOST).await?;
+    match months.iter().find(|month| month.name.contains('/') || !month.name.ends_with(END)) {
+        Some(odd) => Err(Error::Damaged { part: LIST.to_owned(), reason: format!("it names {:?}", odd.name) }),
+        None => Ok(months),
+    }
 }
 
 /// Names at the place that a bundle needs.

@@ -248,6 +248,11 @@ async fn the_keyboard_is_enough() {
     browser.page.execute(send, vec![press("j")]).await.expect("a script runs");
     let focused = browser.page.active_element().await.expect("the focus").text().await.expect("its text");
     assert!(focused.contains("note.txt"), "{focused}");
+    browser.page.execute(send, vec![press("k")]).await.expect("a script runs");
+    browser.page.execute(send, vec![press("?")]).await.expect("a script runs");
+    browser.until("dialog.keys[open]", "approve").await;
+    browser.key("\u{e00c}").await;
+    browser.page.execute(send, vec![press("j")]).await.expect("a script runs");
     browser.page.execute(send, vec![press("r")]).await.expect("a script runs");
     browser.until("main", "1 call is decided").await;
     assert!(file.exists(), "it was rejected");
