@@ -253,6 +253,18 @@ fn old_results_make_room_and_every_call_keeps_its_answer() {
         texts[0]
     );
     assert!(transcript("task".repeat(10_000), &turns, &steps, "m", 5_500).is_none(), "the task itself is too long");
+    // Letters of three bytes leave a result long after it was shortened; it is not shortened again, and its mark stays.
+    let wide: Vec<Step> =
+        (0..10).map(|n| step(&format!("turn {n} call 1"), "s", "a", "succeeded", &"語".repeat(1000))).collect();
+    let short = transcript("task".to_owned(), &turns, &wide, "m", 4_500).unwrap();
+    let results = short.iter().filter_map(|m| match m {
+        Message::Results(results) => Some(&results[0].text),
+        _ => None,
+    });
+    let found: Vec<_> =
+        results.map(|text| (text.matches("</data m>").count(), text.matches("kept to save room").count())).collect();
+    assert_eq!(found[..8], [(1, 1); 8]);
+    assert_eq!(found[9], (1, 0), "the last is whole");
     // The model's own long words shrink as well, and what else its client keeps of them stays.
     let words = "why ".repeat(2000);
     let carried = json!([{"Text": words}, {"Signed": "x".repeat(900)}, {"Call": {"a": 1}}]);

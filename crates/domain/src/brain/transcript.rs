@@ -174,24 +174,25 @@ fn fit(mut messages: Vec<Message>, most_bytes: usize, mark: &str) -> Option<Vec<
     (total <= most_bytes).then_some(messages)
 }
 
+/// How a result ends of which only the beginning was kept.
+const SHORTENED: &str = "only the beginning was kept to save room; call again if you need the rest]";
+
 /// Keeps the beginning of a result. What came from outside stays between its marks.
 fn shorten(text: &mut String, mark: &str) {
-    if text.len() <= LONG_BYTES {
+    if text.len() <= LONG_BYTES || text.ends_with(SHORTENED) {
         return;
     }
     let (bytes, end) = (text.len(), format!("</data {mark}>"));
     // Behind the line that says what it is.
     let from = text.find("<data ").and_then(|at| text[at..].find('\n').map(|line| at + line + 1)).unwrap_or(0);
-    let is_marked = text.trim_end().ends_with(&end);
+    let is_marked = text.contains(&end);
     let kept = text[from..].char_indices().nth(KEPT_CHARS).map_or(text.len(), |(at, _)| from + at);
     text.truncate(kept);
     if is_marked {
         text.push_str("…\n");
         text.push_str(&end);
     }
-    *text = format!(
-        "{text}\n[of this old result, {bytes} bytes, only the beginning was kept to save room; call again if you need the rest]"
-    );
+    *text = format!("{text}\n[of this old result, {bytes} bytes, {SHORTENED}");
 }
 
 /// Keeps the beginning of what a model said, in its words and in the client's own form of them, and each call.

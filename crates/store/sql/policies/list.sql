@@ -1,1 +1,1 @@
-SELECT {columns} FROM policies WHERE (position, id) > ($1, $2) ORDER BY position, id LIMIT $3
+SELECT {columns} FROM policies ORDER BY position, id LIMIT 10000

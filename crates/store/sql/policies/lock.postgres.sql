@@ -1,1 +1,1 @@
-SELECT {columns} FROM policies ORDER BY position, id LIMIT 500 FOR NO KEY UPDATE
+SELECT {columns} FROM policies ORDER BY position, id LIMIT 10000 FOR NO KEY UPDATE

@@ -39,10 +39,11 @@ pub(super) fn written(no: &NoAnswer) -> String {
     }
 }
 
-/// How long to wait after so many questions without an answer before this one.
+/// How long to wait after so many questions without an answer before this one. A provider may ask for more than our own
+/// pause, never for less.
 pub(super) fn pause(failures: usize, retry_after: Option<Duration>) -> Duration {
     let own = Duration::from_secs(1 << failures.min(LONGEST_PAUSE));
-    retry_after.unwrap_or(own).max(Duration::from_millis(200))
+    retry_after.unwrap_or_default().max(own)
 }
 
 /// The questions since the last answer.
@@ -174,6 +175,12 @@ mod tests {
         let spare = failed("spare", &written(&NoAnswer::Never { reason: "401".to_owned() }), 4);
         turns.push(spare);
         assert_eq!(asked(&turns, Some("spare"), 62), "own", "a spare that refuses is none");
+    }
+
+    #[test]
+    fn a_provider_makes_a_pause_longer_and_never_shorter() {
+        let asked = |failures, wait| pause(failures, Some(Duration::from_secs(wait))).as_secs();
+        assert_eq!((asked(0, 0), asked(4, 1), asked(0, 30), asked(20, 0)), (1, 16, 30, 1 << LONGEST_PAUSE));
     }
 
     #[test]
