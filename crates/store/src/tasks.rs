@@ -437,7 +437,7 @@ pub async fn find(actor: &Actor, on: impl Run, query: &str, filter: &TaskFilter,
 
 /// The newest rows of `task_summary` that the actor may see.
 pub async fn summaries(actor: &Actor, on: impl Run, limit: i64) -> Result<Vec<TaskSummary>> {
-    on.list(actor, &SUMMARIES, vec![page(limit)]).await
+    on.list(actor, &SUMMARIES, from_place(None, limit)).await
 }
 
 /// Writes where a task of the actor's came from; possible once.
