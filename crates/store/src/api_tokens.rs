@@ -60,7 +60,7 @@ statements! {
     LIST: ApiToken = "api_tokens/list";
     LIST_ALL: ApiToken = "api_tokens/list_all";
     REVOKE: ApiToken = "api_tokens/revoke";
-    BY_TOKEN: Session = "api_tokens/by_token";
+    BY_TOKEN: Session = "api_tokens/by_token" split;
     TOUCH_ALL: ApiToken = "api_tokens/touch_all" split;
 }
 

@@ -73,7 +73,7 @@ statements! {
     CREATE: Passkey = "passkeys/create";
     LIST: Passkey = "passkeys/list";
     KEYS: Key = "passkeys/keys";
-    BY_CREDENTIAL: Key = "passkeys/by_credential";
+    BY_CREDENTIAL: Key = "passkeys/by_credential" split;
     USED: Passkey = "passkeys/used";
     REMOVE: Passkey = "passkeys/remove";
 }

@@ -70,7 +70,7 @@ impl Session {
 
 statements! {
     CREATE: Session = "sessions/create";
-    BY_TOKEN: Session = "sessions/by_token";
+    BY_TOKEN: Session = "sessions/by_token" split;
     TOKENS: Scalar<String> = "sessions/tokens";
     TOUCH: Session = "sessions/touch";
     TOUCH_ALL: Session = "sessions/touch_all" split;

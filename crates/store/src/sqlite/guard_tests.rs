@@ -314,3 +314,18 @@ fn deleting_a_user_leaves_what_others_need() {
     // Whoever stands in the audit trail, or made a task, stays.
     assert!(db.run(&format!("DELETE FROM main.users WHERE id = '{}'", id(ADA))).unwrap_err().contains("FOREIGN KEY"));
 }
+
+#[test]
+fn a_token_is_found_by_its_index_though_the_guard_hides_it() {
+    let db = Fixture::new();
+    db.be(None);
+    for (name, index) in [
+        ("sessions/by_token", "SEARCH m USING INDEX idx_sessions_token (token=?)"),
+        ("api_tokens/by_token", "SEARCH m USING INDEX sqlite_autoindex_api_tokens_2 (token=?)"),
+        ("passkeys/by_credential", "(credential_sha256=?)"),
+    ] {
+        let statement = crate::every_statement().into_iter().find(|s| s.name == name).unwrap();
+        let plan = db.plan(statement.sqlite());
+        assert!(plan.contains(index) && !plan.contains("idx_users_status") && !plan.contains("SCAN"), "{name}: {plan}");
+    }
+}
