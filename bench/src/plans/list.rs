@@ -342,6 +342,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("store/ping", Small),
     ("store/stamp", Small),
     ("system_logs/create", Page(Service, &["'[]'"])),
+    ("system_logs/create_again", Page(Service, &["'[]'"])),
     (
         "system_logs/find",
         Page(
@@ -396,7 +397,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("tasks/open_among", Page(Person, &["ARRAY['{task}']::uuid[]"])),
     ("tasks/search", Whole("full-text search: what matches is looked at")),
     ("tasks/set_status", Page(Person, &["'{task}'", "'completed'", "NULL", "'{}'"])),
-    ("tasks/summaries", Page(Person, &["20"])),
+    ("tasks/summaries", Page(Person, FIRST)),
     (
         "tasks/update",
         Page(Person, &["'{task}'", "''", "NULL", "'low'", "NULL", "NULL", "NULL", "'{}'", "'{}'", "'{}'"]),

@@ -170,18 +170,26 @@ const END: Timestamp = Timestamp::constant(253_370_764_800, 0);
 
 statements! {
     CREATE: LogLine = "system_logs/create" split;
+    CREATE_AGAIN: LogLine = "system_logs/create_again" split;
     LIST: LogLine = "system_logs/list";
     FIND: LogLine = "system_logs/find";
     SEARCH: Marked = "system_logs/search" split;
 }
 
-/// Writes lines in one statement, at most 1000 at once; a line that stands already is not written again. Answers how many
-/// were.
+/// Writes lines in one statement, at most 1000 at once; a line that stands already is not written again, and a task that is
+/// gone is left out of its line. Answers how many were.
 pub async fn append(actor: &Actor, on: impl Run, lines: &[NewLogLine]) -> Result<u64> {
-    let mut lines = serde_json::to_value(&lines[..lines.len().min(1000)])
+    let lines = document(&lines[..lines.len().min(1000)])
         .map_err(|e| crate::Error::Decode { column: "system_logs".to_owned(), reason: e.to_string() })?;
-    show_nul(&mut lines);
-    let written = on.execute(actor, &CREATE, vec![lines.into()]).await;
+    // Nearly always the lines are new and their tasks stand, so the statement that looks at each is the second. Within a
+    // transaction of the caller's a refusal would end that.
+    if on.store().is_some() {
+        match on.execute(actor, &CREATE, vec![Value::Document(lines.clone())]).await {
+            Err(crate::Error::Constraint { .. }) => {}
+            done => return done,
+        }
+    }
+    let written = on.execute(actor, &CREATE_AGAIN, vec![Value::Document(lines)]).await;
     // A line on its way into the DEFAULT partition while its month was made: the next try finds the month.
     written.map_err(|e| match e.constraint() {
         Some("system_logs_default") => crate::Error::Busy("a month of the log is just being made".to_owned()),
@@ -189,7 +197,17 @@ pub async fn append(actor: &Actor, on: impl Run, lines: &[NewLogLine]) -> Result
     })
 }
 
-/// Neither database keeps a NUL in a text; a program's stray one must not cost the other lines.
+/// The lines as one document. Neither database keeps a NUL in a text; a program's stray one must not cost the other lines.
+fn document(lines: &[NewLogLine]) -> serde_json::Result<String> {
+    let text = serde_json::to_string(lines)?;
+    if !text.contains("\\u0000") {
+        return Ok(text);
+    }
+    let mut lines = serde_json::to_value(lines)?;
+    show_nul(&mut lines);
+    serde_json::to_string(&lines)
+}
+
 fn show_nul(json: &mut Json) {
     match json {
         Json::String(s) if s.contains('\0') => *s = s.replace('\0', "\u{2400}"),

@@ -26,6 +26,8 @@ pub enum Value {
     Time(Timestamp),
     /// JSON document.
     Json(serde_json::Value),
+    /// JSON document that is written already; who writes it leaves no NUL in it.
+    Document(String),
     /// List of texts.
     Texts(Vec<String>),
     /// List of ids.
@@ -80,6 +82,14 @@ impl ToSql for Value {
             Self::Uuid(v) => v.to_sql_checked(ty, out),
             Self::Time(v) => v.to_sql_checked(ty, out),
             Self::Json(v) => v.to_sql_checked(ty, out),
+            Self::Document(v) => {
+                // The one version there is of JSONB on the wire.
+                if *ty == Type::JSONB {
+                    out.extend_from_slice(&[1]);
+                }
+                out.extend_from_slice(v.as_bytes());
+                Ok(IsNull::No)
+            }
             Self::Texts(v) => v.to_sql_checked(ty, out),
             Self::Uuids(v) => v.to_sql_checked(ty, out),
             Self::Ip(v) => v.to_sql_checked(ty, out),
@@ -98,7 +108,7 @@ impl rusqlite::ToSql for Value {
             Self::Null => SqliteValue::Null,
             Self::Bool(v) => SqliteValue::Integer((*v).into()),
             Self::Int(v) => SqliteValue::Integer(*v),
-            Self::Text(v) => return Ok(ToSqlOutput::from(v.as_str())),
+            Self::Text(v) | Self::Document(v) => return Ok(ToSqlOutput::from(v.as_str())),
             Self::Uuid(v) => SqliteValue::Text(v.to_string()),
             Self::Time(v) => SqliteValue::Text(time_text(*v)),
             Self::Json(v) => SqliteValue::Text(json(v)?),

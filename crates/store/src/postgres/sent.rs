@@ -66,7 +66,7 @@ impl ToSql for AsText<'_> {
             Value::Null => return Ok(IsNull::Yes),
             Value::Bool(v) => v.to_string(),
             Value::Int(v) => v.to_string(),
-            Value::Text(v) => v.clone(),
+            Value::Text(v) | Value::Document(v) => v.clone(),
             Value::Uuid(v) => v.to_string(),
             Value::Time(v) => time_text(*v),
             Value::Json(v) => serde_json::to_string(v)?,
