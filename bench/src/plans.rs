@@ -196,8 +196,20 @@ fn on_sqlite(path: &Path, statements: &[(&Statement, &Access)]) -> Result<Vec<St
 /// `SCAN x` reads a table; a walk along an index that ends with the page, a JSON list, a constant or a result is none.
 fn reads_whole(line: &str) -> bool {
     let harmless = ["USING", "CONSTANT", "VIRTUAL TABLE", "json_each"];
-    let results =
-        ["made", "assigned", "others", "seen", "whole", "asked", "waited", "own", "everybodys", "seen_tasks", "shown"];
+    let results = [
+        "made",
+        "assigned",
+        "others",
+        "seen",
+        "whole",
+        "brought",
+        "asked",
+        "waited",
+        "own",
+        "everybodys",
+        "seen_tasks",
+        "shown",
+    ];
     line.strip_prefix("SCAN ").is_some_and(|rest| {
         !harmless.iter().any(|word| rest.contains(word)) && !results.contains(&rest) && !rest.starts_with('(')
     })

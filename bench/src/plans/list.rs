@@ -111,7 +111,10 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ),
     ("file_attachments/expire", Whole("a job of the day: what has expired")),
     ("file_attachments/delete", Page(Person, TASK)),
-    ("file_attachments/newest", Own(Person, FIRST, "by index: the newest files, until the page is full of one's own")),
+    (
+        "file_attachments/newest",
+        Own(Person, FIRST, "by index: files that one brought or that hang on one's own tasks; one walk for who sees all"),
+    ),
     ("file_attachments/get", Page(Person, TASK)),
     ("file_attachments/list", Page(Person, TASK)),
     ("file_attachments/move_to", Page(Service, &["'{task}'", "'{task}'"])),

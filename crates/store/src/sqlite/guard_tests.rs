@@ -187,6 +187,23 @@ fn rows_are_found_by_index_through_the_guard() {
 }
 
 #[test]
+fn ones_own_files_are_not_looked_for_among_everybodys() {
+    let db = Fixture::new();
+    db.be(Some(ADA));
+    let every = crate::every_statement();
+    let newest = every.iter().find(|s| s.name == "file_attachments/newest").unwrap();
+    let plan = db.plan(newest.sqlite());
+    // The walk through everybody's is of whoever may see them; each other arm begins with the person or a task of hers.
+    for (index, arms) in [
+        ("idx_file_attachments_newest (", 1),
+        ("idx_file_attachments_uploaded_by (uploaded_by=?)", 1),
+        ("idx_file_attachments_task_id (task_id=?)", 2),
+    ] {
+        assert_eq!(plan.matches(index).count(), arms, "{index}\n{plan}");
+    }
+}
+
+#[test]
 fn each_actor_sees_what_the_policies_say() {
     let db = Fixture::new();
     for (who, tasks, users, approvals, accounts) in [

@@ -7,13 +7,14 @@ use store::{
     file_attachments::{self, NewAttachment},
     log_keeping, schedules,
     system_logs::{self, Filter, LEVELS, NewLogLine},
+    tasks::{self, NewTask},
     value::time_text,
 };
 use uuid::Uuid;
 
 use crate::common::{Db, Engine, id, in_seconds, refusal};
 
-crate::on_both!(attachments, log_lines, filters_and_pages, search_in_messages, months_of_the_log, old_months_leave);
+crate::on_both!(attachments, newest_files, log_lines, filters_and_pages, search_in_messages, months_of_the_log, old_months_leave);
 
 async fn attachments(db: &Db) {
     let on = &db.store;
@@ -57,6 +58,55 @@ async fn attachments(db: &Db) {
     // A deleted task leaves the file's row, so that its content is found and removed.
     store::tasks::delete(&db.bob, on, task).await.unwrap();
     assert_eq!(file_attachments::get(&db.bob, on, made).await.unwrap().unwrap().task_id, None);
+}
+
+async fn newest_files(db: &Db) {
+    let on = &db.store;
+    let of_bob = db.task("bob's, for the employee").await;
+    let of_cat = tasks::create(&db.cat, on, &NewTask::titled("cat's own")).await.unwrap();
+    let given = NewTask { assigned_to: Some(id(&db.bob)), ..NewTask::titled("cat's, for bob") };
+    let given = tasks::create(&db.cat, on, &given).await.unwrap();
+    let gone = tasks::create(&db.bob, on, &NewTask::titled("soon gone")).await.unwrap();
+    let add = async |actor: &Actor, task_id: Uuid, name: &str| {
+        let new = NewAttachment {
+            filename: name.to_owned(),
+            original_filename: name.to_owned(),
+            mime_type: None,
+            file_size: 1,
+            storage_path: format!("ab/{name}"),
+            task_id,
+            hash_checksum: "0".repeat(64),
+            expires_at: None,
+        };
+        file_attachments::create(actor, on, &new).await.unwrap();
+    };
+    add(&db.bob, of_bob, "1").await;
+    add(&db.employee, of_bob, "2").await;
+    add(&db.cat, of_cat, "3").await;
+    add(&db.bob, gone, "4").await;
+    add(&db.cat, given, "5").await;
+    add(&db.bob, given, "6").await;
+    tasks::delete(&db.bob, on, gone).await.unwrap();
+    // In pages of two, as one list of all would have it: what one brought, what hangs on a task one made or works on.
+    for (actor, seen) in [
+        (&db.bob, "65421"),
+        (&db.cat, "653"),
+        (&db.employee, "21"),
+        (&db.obs, "65321"),
+        (&db.ada, "65321"),
+        (&db.service, "654321"),
+        (&db.sus, ""),
+        (&db.nobody, ""),
+    ] {
+        let (mut found, mut cursor) = (String::new(), None);
+        loop {
+            let page = file_attachments::newest(actor, on, cursor, 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            cursor = Some((last.created_at, last.id));
+            found.extend(page.iter().map(|file| file.filename.as_str()));
+        }
+        assert_eq!(found, seen, "{actor:?}");
+    }
 }
 
 fn line(level: &'static str, module: &str, seconds: i64) -> NewLogLine {
