@@ -39,33 +39,42 @@ impl Net {
     }
 }
 
-/// The proxies that are trusted to say whom they speak for.
+/// The word that says that they write `Forwarded`.
+const WORD: &str = "forwarded";
+
+/// The proxies that are trusted to say whom they speak for, and in which header: the other one is what a client likes to
+/// send, and a proxy passes it on as it came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Proxies(Vec<Net>);
+pub struct Proxies {
+    nets: Vec<Net>,
+    is_forwarded: bool,
+}
 
 impl Proxies {
     /// Addresses and networks as in `127.0.0.1, 10.0.0.0/8, ::1`, with commas or blanks between; an error is the first that
-    /// is neither.
+    /// is neither. The word `forwarded` among them says that they write `Forwarded`, and not `X-Forwarded-For`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let nets = text.split([',', ' ']).filter(|part| !part.is_empty());
-        let nets = nets.map(|part| Net::read(part).ok_or_else(|| part.to_owned())).collect::<Result<Vec<_>, _>>()?;
+        let (words, nets): (Vec<&str>, Vec<&str>) =
+            text.split([',', ' ']).filter(|part| !part.is_empty()).partition(|part| part.eq_ignore_ascii_case(WORD));
+        let nets = nets.into_iter().map(|part| Net::read(part).ok_or_else(|| part.to_owned()));
+        let nets = nets.collect::<Result<Vec<_>, _>>()?;
         match nets.get(NETS) {
             Some(one) => Err(format!("{}/{} (more than {NETS})", one.ip, one.bits)),
-            None => Ok(Self(nets)),
+            None => Ok(Self { nets, is_forwarded: !words.is_empty() }),
         }
     }
 
     fn trusts(&self, ip: IpAddr) -> bool {
-        self.0.iter().any(|net| net.holds(ip))
+        self.nets.iter().any(|net| net.holds(ip))
     }
 
     /// Who asks: the peer, or, where that is a trusted proxy, the last address before it that is none.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer.to_canonical();
-        if self.0.is_empty() {
+        if self.nets.is_empty() {
             return client;
         }
-        let mut hops = hops(headers);
+        let mut hops = if self.is_forwarded { forwarded(headers) } else { forwarded_for(headers) };
         while self.trusts(client) {
             // What can't be read was not said by a proxy that is one: then its sender is all that is known.
             let Some(Some(before)) = hops.pop() else { break };
@@ -75,22 +84,24 @@ impl Proxies {
     }
 }
 
+/// What the lines of a header say, part by part.
+fn parts<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
+    lines.flat_map(|line| line.split(',')).map(str::trim)
+}
+
 /// The addresses that the request is said to have come by, the nearest last.
-fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let parts = |name: &HeaderName| {
-        let lines = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
-        lines.flat_map(|line| line.split(',')).map(|part| part.trim().to_owned()).collect::<Vec<_>>()
+fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    parts(headers, &FORWARDED_FOR).map(address).collect()
+}
+
+/// The same, said by the standard's own header.
+fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let of_part = |part: &str| {
+        let mut pairs = part.split(';').filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).and_then(|(_, value)| address(value))
     };
-    if headers.contains_key(FORWARDED_FOR) {
-        return parts(&FORWARDED_FOR).iter().map(|part| address(part)).collect();
-    }
-    parts(&header::FORWARDED)
-        .iter()
-        .map(|part| {
-            let mut pairs = part.split(';').filter_map(|pair| pair.trim().split_once('='));
-            pairs.find(|(name, _)| name.eq_ignore_ascii_case("for")).and_then(|(_, value)| address(value))
-        })
-        .collect()
+    parts(headers, &header::FORWARDED).map(of_part).collect()
 }
 
 /// An address with or without a port, quoted or not.
@@ -128,8 +139,18 @@ mod tests {
             assert_eq!(client("127.0.0.1", "127.0.0.1", &[("x-forwarded-for", odd)]), "127.0.0.1", "{odd}");
         }
         let forwarded = [("forwarded", "for=203.0.113.9, For=\"[2001:db8::1]:4711\";proto=https")];
-        assert_eq!(client("::1", "::1", &forwarded), "2001:db8::1");
+        assert_eq!(client("::1 forwarded", "::1", &forwarded), "2001:db8::1");
         assert_eq!(client("127.0.0.1", "::ffff:127.0.0.1", &said), "198.51.100.7");
+    }
+
+    #[test]
+    fn a_header_that_the_proxy_does_not_write_is_its_clients_word_and_counts_for_nothing() {
+        let both = [("forwarded", "for=192.0.2.77"), ("x-forwarded-for", "198.51.100.7")];
+        assert_eq!(client("127.0.0.1", "127.0.0.1", &both), "198.51.100.7");
+        assert_eq!(client("forwarded, 127.0.0.1", "127.0.0.1", &both), "192.0.2.77");
+        assert_eq!(client("127.0.0.1", "127.0.0.1", &both[..1]), "127.0.0.1");
+        assert_eq!(client("Forwarded 127.0.0.1", "127.0.0.1", &both[1..]), "127.0.0.1");
+        assert_eq!(client("forwarded", "127.0.0.1", &both), "127.0.0.1", "and nobody is trusted by the word alone");
     }
 
     #[test]
