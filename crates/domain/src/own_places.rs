@@ -3,15 +3,19 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::OnceLock,
+    sync::{Arc, LazyLock, OnceLock},
     time::Duration,
 };
+
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{Error, Result};
 
 static OWN: OnceLock<Vec<PathBuf>> = OnceLock::new();
 /// How long a disk has to say what a path is.
 const DISK: Duration = Duration::from_secs(2);
+/// Questions to disks at once: one that hangs keeps a thread each, and no more than these.
+static ASKING: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(4)));
 
 /// Names them, once, before anything is watched or started.
 pub fn keep_off(places: impl IntoIterator<Item = PathBuf>) {
@@ -71,18 +75,30 @@ pub async fn check_arguments(field: &'static str, arguments: Vec<String>) -> Res
 }
 
 async fn check(field: &'static str, texts: Vec<String>, places: fn(&str) -> Vec<PathBuf>) -> Result<()> {
-    let looked = tokio::task::spawn_blocking(move || {
-        let reaching = |text: &String| Some((text.clone(), places(text).iter().find_map(|path| reached_from(path))?));
-        texts.iter().find_map(reaching)
-    });
-    // A disk that does not answer keeps nobody else waiting.
-    match tokio::time::timeout(DISK, looked).await {
-        Ok(Ok(None)) => Ok(()),
-        Ok(Ok(Some((text, own)))) => Err(Error::invalid(
+    let reaching = move |text: &String| Some((text.clone(), places(text).iter().find_map(|path| reached_from(path))?));
+    match ask_disk(field, move || texts.iter().find_map(reaching)).await? {
+        None => Ok(()),
+        Some((text, own)) => Err(Error::invalid(
             field,
             format!("{text} reaches {}, where Steward keeps its own data; name a narrower folder", own.display()),
         )),
-        Ok(Err(e)) => Err(store::Error::Unavailable(e.to_string()).into()),
-        Err(_) => Err(Error::invalid(field, "the disk on which this lies does not answer; look at it, and try again")),
     }
+}
+
+/// Asks a disk on a thread that may wait. One that does not answer keeps nobody else waiting: it is an error of `field` after
+/// two seconds for its turn and two for the answer. Whoever asks has looked at the rights before.
+pub async fn ask_disk<T: Send + 'static>(
+    field: &'static str,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    let silent = || Error::invalid(field, "the disk on which this lies does not answer; look at it, and try again");
+    let broken = |e: &dyn std::fmt::Display| store::Error::Unavailable(e.to_string());
+    let turn = timeout(DISK, Arc::clone(&ASKING).acquire_owned()).await.map_err(|_| silent())?;
+    let turn = turn.map_err(|e| broken(&e))?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let answer = question();
+        drop(turn);
+        answer
+    });
+    Ok(timeout(DISK, asked).await.map_err(|_| silent())?.map_err(|e| broken(&e))?)
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use store::{
-    Actor, Store, Vault,
+    Actor, Run, Store, Vault,
     mcp_servers::{self, BUILTIN, Server, ServerTool, is_address, kind_of},
     policies::{self, NewPolicy},
     sealed::Purpose,
-    server_grants,
+    server_grants, users,
 };
 use uuid::Uuid;
 
@@ -35,6 +35,12 @@ const FILESYSTEM_READING: &str = "{read_file,read_text_file,read_media_file,read
 const NOTES_READING: &str = "{list_notes,read_note,search_notes}";
 /// Bytes of a built-in server's settings.
 const SETTINGS_BYTES: usize = 32 * 1024;
+/// Arguments of a server, and variables of its environment or headers, at most.
+const ARGUMENTS: usize = 100;
+/// Bytes of all of its arguments, and of all of its environment, names with values.
+const ARGUMENTS_BYTES: usize = 32 * 1024;
+/// Bytes of a program's name, or of an address.
+const COMMAND_BYTES: usize = 4096;
 
 /// The tools that a rule allows from the start; none for most servers.
 fn reading_of(new: &NewServer) -> Option<&'static str> {
@@ -68,7 +74,10 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewServer) ->
     if new.name.eq_ignore_ascii_case(OWN_SERVER) {
         return Err(Error::invalid("name", format!("{OWN_SERVER} is Steward's own name; give the server another one")));
     }
-    check_launch(&new.command, &new.args).await?;
+    check_environment(&new.environment)?;
+    check_command(&new.command, &new.args)?;
+    may_change(actor, store).await?;
+    check_places(&new.command, &new.args).await?;
     let environment = if new.environment.is_empty() {
         None
     } else {
@@ -113,9 +122,15 @@ pub async fn change(
     id: Uuid,
     change: impl Fn(&Server) -> Result<ServerChange> + Send + 'static,
 ) -> Result<Server> {
-    let looked_at = change(&find(store, actor, id).await?)?.launch;
+    let wanted = change(&find(store, actor, id).await?)?;
+    if let Some(environment) = &wanted.environment {
+        check_environment(environment)?;
+    }
+    let looked_at = wanted.launch;
     if let Some((command, args)) = &looked_at {
-        check_launch(command, args).await?;
+        check_command(command, args)?;
+        may_change(actor, store).await?;
+        check_places(command, args).await?;
     }
     let (actor, vault) = (actor.clone(), vault.clone());
     store
@@ -176,8 +191,15 @@ pub async fn find(on: impl store::Run, actor: &Actor, id: Uuid) -> Result<Server
     all.into_iter().find(|server| server.id == id).ok_or_else(|| Error::NotFound(format!("server {id}")))
 }
 
-async fn check_launch(command: &str, args: &[String]) -> Result<()> {
-    check_command(command, args)?;
+/// Refuses whoever may not change servers: asked before a disk is.
+pub async fn may_change(actor: &Actor, on: impl Run) -> Result<()> {
+    if users::allowed(actor, on, "server_admin").await? {
+        return Ok(());
+    }
+    Err(store::Error::Refused { what: "mcp_servers".to_owned() }.into())
+}
+
+async fn check_places(command: &str, args: &[String]) -> Result<()> {
     // What a built-in one may touch it checks itself.
     if kind_of(command) == "stdio" {
         own_places::check_arguments("args", args.to_vec()).await?;
@@ -185,7 +207,30 @@ async fn check_launch(command: &str, args: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn check_environment(environment: &BTreeMap<String, String>) -> Result<()> {
+    let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if environment.len() > ARGUMENTS || bytes > ARGUMENTS_BYTES {
+        return Err(Error::invalid(
+            "environment",
+            format!("a server takes at most {ARGUMENTS} variables of {ARGUMENTS_BYTES} bytes in all"),
+        ));
+    }
+    if let Some(name) = environment.keys().find(|n| n.is_empty() || n.contains(['=', '\0'])) {
+        return Err(Error::invalid("environment", format!("{name:?} can't be the name of a variable")));
+    }
+    Ok(())
+}
+
 fn check_command(command: &str, args: &[String]) -> Result<()> {
+    if args.len() > ARGUMENTS || args.iter().map(String::len).sum::<usize>() > ARGUMENTS_BYTES {
+        return Err(Error::invalid(
+            "args",
+            format!("a server takes at most {ARGUMENTS} arguments of {ARGUMENTS_BYTES} bytes in all"),
+        ));
+    }
+    if command.len() > COMMAND_BYTES {
+        return Err(Error::invalid("command", format!("the program or address is longer than {COMMAND_BYTES} bytes")));
+    }
     if is_address(command) && !args.is_empty() {
         return Err(Error::invalid(
             "args",
@@ -307,4 +352,27 @@ pub async fn approve_tools(
         })
         .await
         .map(|()| approved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_starts_a_server_is_bounded() {
+        let field = |result: Result<()>| match result {
+            Err(Error::Invalid { field, .. }) => field,
+            other => panic!("{other:?}"),
+        };
+        let args = |n: usize, bytes: usize| vec!["a".repeat(bytes); n];
+        check_command("npx", &args(100, 300)).unwrap();
+        assert_eq!(field(check_command("npx", &args(101, 1))), "args");
+        assert_eq!(field(check_command("npx", &args(2, 17_000))), "args");
+        assert_eq!(field(check_command(&"x".repeat(4097), &[])), "command");
+        let environment = |n: usize, bytes: usize| (0..n).map(|n| (format!("V{n}"), "a".repeat(bytes))).collect();
+        check_environment(&environment(100, 300)).unwrap();
+        for wrong in [environment(101, 1), environment(1, 33_000), BTreeMap::from([("A=B".to_owned(), String::new())])] {
+            assert_eq!(field(check_environment(&wrong)), "environment");
+        }
+    }
 }

@@ -152,9 +152,8 @@ async fn add(ctx: &Context, args: Add) -> Result<()> {
         }
         (None, _) => (args.url.or(args.command).unwrap_or_default(), args.args),
     };
-    tools::builtin::check(&command, &arguments, &environment)
-        .map_err(|why| Error::from(domain::Error::invalid("config", why)))?;
     let new = NewServer { name: args.name.clone(), command, args: arguments, environment };
+    tools::builtin::check_new("config", &ctx.store, &ctx.actor, &new).await?;
     let (command, arguments) = (new.command.clone(), new.args.clone());
     let made = blocking(move || make_folders(&command, &arguments)).await?;
     let rule = match servers::add(&ctx.store, &vault, &ctx.actor, new).await {

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use store::{Store, mcp_servers::BUILTIN};
+use store::{Actor, Store, mcp_servers::BUILTIN};
 
 pub(crate) use server::Builtin;
 
@@ -76,6 +76,24 @@ pub fn check(command: &str, args: &[String], environment: &BTreeMap<String, Stri
     let environment =
         environment.iter().map(|(name, value)| (name.clone(), SecretString::from(value.as_str()))).collect();
     open(command, args, &environment, None).map(drop)
+}
+
+/// The same for a server that somebody adds, who may: that is looked at first, as it asks the disk. A refusal is one of
+/// `field`.
+pub async fn check_new(
+    field: &'static str,
+    store: &Store,
+    actor: &Actor,
+    new: &domain::servers::NewServer,
+) -> domain::Result<()> {
+    if kind_of(&new.command).is_none() {
+        return Ok(());
+    }
+    domain::servers::may_change(actor, store).await?;
+    let new = new.clone();
+    let checked =
+        domain::own_places::ask_disk(field, move || check(&new.command, &new.args, &new.environment)).await?;
+    checked.map_err(|why| domain::Error::invalid(field, why))
 }
 
 fn open(

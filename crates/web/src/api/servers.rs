@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use axum::{extract::State, response::Response};
 use domain::{
-    Error,
     servers::{self, ServerChange},
 };
 use serde::{Deserialize, Serialize};
@@ -37,9 +36,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(approve_tools))
 }
 
-/// Arguments of a server, and variables of its environment, at most.
-const ARGUMENTS: usize = 100;
-
 /// Servers by name
 #[utoipa::path(get, path = "/servers", tag = "Servers", params(Page),
     responses((status = 200, description = "A page of servers, without their environments", body = List<Server>)))]
@@ -57,10 +53,10 @@ pub(super) struct NewServer {
     name: String,
     /// The program that is started; or the address of a server elsewhere; or `builtin:` and the kind of a built-in one.
     command: String,
-    /// Its arguments, at most 100; for a built-in server its settings, as the text of one JSON object.
+    /// Its arguments, at most 100 and 32768 bytes in all; for a built-in server its settings, as the text of one JSON object.
     #[serde(default)]
     args: Vec<String>,
-    /// Its environment, at most 100 variables; sealed, and never shown again.
+    /// Its environment, at most 100 variables and 32768 bytes in all; sealed, and never shown again.
     #[serde(default)]
     environment: BTreeMap<String, String>,
 }
@@ -75,27 +71,12 @@ pub(super) struct Added {
     rule: Option<String>,
 }
 
-fn bounded(args: Option<&Vec<String>>, environment: Option<&BTreeMap<String, String>>) -> domain::Result<()> {
-    if args.is_some_and(|a| a.len() > ARGUMENTS) {
-        return Err(Error::invalid("args", format!("a server takes at most {ARGUMENTS} arguments")));
-    }
-    let Some(environment) = environment else { return Ok(()) };
-    if environment.len() > ARGUMENTS {
-        return Err(Error::invalid("environment", format!("a server takes at most {ARGUMENTS} variables")));
-    }
-    if let Some(name) = environment.keys().find(|n| n.is_empty() || n.contains(['=', '\0'])) {
-        return Err(Error::invalid("environment", format!("{name:?} can't be the name of a variable")));
-    }
-    Ok(())
-}
-
 /// Add a server; for administrators
 #[utoipa::path(post, path = "/servers", tag = "Servers", request_body = NewServer,
     responses((status = 201, description = "The new server", body = Added)))]
 async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewServer>) -> Result<Response> {
-    bounded(Some(&new.args), Some(&new.environment))?;
-    tools::builtin::check(&new.command, &new.args, &new.environment).map_err(|why| Error::invalid("args", why))?;
     let new = servers::NewServer { name: new.name, command: new.command, args: new.args, environment: new.environment };
+    tools::builtin::check_new("args", app.store(), &me.actor, &new).await?;
     let (id, rule) = servers::add(app.store(), &app.state.vault, &me.actor, new).await?;
     let server = servers::find(app.store(), &me.actor, id).await?;
     answer::created(&format!("/v1/servers/{id}"), &Added { server, rule })
@@ -137,7 +118,6 @@ async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Resul
             is_active: server.is_active,
         };
         let e = wanted.patch().apply(&edit)?;
-        bounded(Some(&e.args), e.environment.as_ref())?;
         Ok(ServerChange { launch: Some((e.command, e.args)), environment: e.environment, is_active: Some(e.is_active) })
     });
     changes::answer(&app, &me, ("mcp_server", id), changed).await

@@ -241,11 +241,12 @@ fn form(me: &Reader, form: Form<'_>) -> Markup {
 
 /// `POST /servers/new`
 pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
-    let done = match read(&sent) {
-        Ok(new) => domain::servers::add(app.store(), &app.state.vault, &me.actor, new).await.map_err(Fault::from),
-        Err(fault) => Err(fault),
+    let done = async {
+        let new = read(&sent)?;
+        tools::builtin::check_new("config", app.store(), &me.actor, &new).await?;
+        Ok(domain::servers::add(app.store(), &app.state.vault, &me.actor, new).await?)
     };
-    match done {
+    match done.await {
         Ok(_) => Ok(Redirect::to(&format!("/servers#{}", sent.text("name").unwrap_or_default())).into_response()),
         Err(fault) if fault.status.is_client_error() => {
             let me = Reader::of(&app, me).await?;
@@ -289,6 +290,5 @@ fn read(sent: &Fields) -> Result<NewServer> {
         }
         None => (sent.text("command").unwrap_or_default().to_owned(), lines("args")),
     };
-    tools::builtin::check(&command, &args, &environment).map_err(|why| Fault::invalid("config", why))?;
     Ok(NewServer { name: sent.text("name").unwrap_or_default().to_owned(), command, args, environment })
 }

@@ -37,6 +37,20 @@ async fn a_forged_form_decides_nothing() {
 }
 
 #[tokio::test]
+async fn the_disk_is_asked_for_administrators_alone() {
+    let (house, ada) = House::with_ada().await;
+    let bob = house.add_user(ada, "bob", "user").await;
+    let settings = "{\"folders\": [\"/no/such/folder\"]}";
+    let new = serde_json::json!({ "name": "own", "command": "builtin:files", "args": [settings] });
+    let fields = [("name", "own"), ("builtin", "files"), ("config", settings)];
+    for (user, status) in [(bob, StatusCode::FORBIDDEN), (ada, StatusCode::UNPROCESSABLE_ENTITY)] {
+        let browser = house.browser(user).await;
+        assert_eq!(browser.post_json("/v1/servers", &new).await.status, status);
+        assert_eq!(browser.post("/servers/new", &fields).await.status, status);
+    }
+}
+
+#[tokio::test]
 async fn another_host_is_not_answered() {
     let house = House::new().await;
     for (path, status) in [
