@@ -53,14 +53,37 @@ pub(crate) fn begin(app: &App, actor: Actor) {
     tokio::spawn(async move {
         let good = Arc::clone(&check.good);
         let tell = move |links| good.store(links, Ordering::Relaxed);
-        let found = tokio::select! {
-            found = audit_trail::verify_telling(&actor, app.store(), None, tell) => found.map_err(|e| e.to_string()),
-            () = app.shutdown.cancelled() => Err("Steward was stopped".to_owned()),
-        };
+        let looked = app.clone();
+        let found = to_its_end(async move {
+            tokio::select! {
+                found = audit_trail::verify_telling(&actor, looked.store(), None, tell) => found.map_err(|e| e.to_string()),
+                () = looked.shutdown.cancelled() => Err("Steward was stopped".to_owned()),
+            }
+        })
+        .await;
         if let Err(reason) = &found {
             tracing::warn!(reason, "a check of the audit trail did not come to its end");
         }
         app.checks.set(Check { ended: Some((store::now(), found)), ..check });
         drop(permit);
     });
+}
+
+/// What comes of a check. One that panics has ended too: nothing may look as if it went on for ever.
+async fn to_its_end(
+    check: impl Future<Output = Result<ChainReport, String>> + Send + 'static,
+) -> Result<ChainReport, String> {
+    tokio::spawn(check).await.unwrap_or_else(|e| Err(format!("it broke off ({e}); the program's own output says more")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_panics_has_ended() {
+        let found = to_its_end(async { panic!("a defect") }).await;
+        assert!(found.is_err_and(|said| said.starts_with("it broke off")));
+        assert_eq!(to_its_end(async { Err("stopped".to_owned()) }).await.unwrap_err(), "stopped");
+    }
 }
