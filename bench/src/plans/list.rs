@@ -113,7 +113,11 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("file_attachments/delete", Page(Person, TASK)),
     (
         "file_attachments/newest",
-        Own(Person, FIRST, "by index: files that one brought or that hang on one's own tasks; one walk for who sees all"),
+        Own(
+            Person,
+            FIRST,
+            "by index: files that one brought or that hang on one's own tasks; one walk for who sees all",
+        ),
     ),
     ("file_attachments/get", Page(Person, TASK)),
     ("file_attachments/list", Page(Person, TASK)),

@@ -371,7 +371,8 @@ mod tests {
         assert_eq!(field(check_command(&"x".repeat(4097), &[])), "command");
         let environment = |n: usize, bytes: usize| (0..n).map(|n| (format!("V{n}"), "a".repeat(bytes))).collect();
         check_environment(&environment(100, 300)).unwrap();
-        for wrong in [environment(101, 1), environment(1, 33_000), BTreeMap::from([("A=B".to_owned(), String::new())])] {
+        for wrong in [environment(101, 1), environment(1, 33_000), BTreeMap::from([("A=B".to_owned(), String::new())])]
+        {
             assert_eq!(field(check_environment(&wrong)), "environment");
         }
     }

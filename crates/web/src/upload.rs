@@ -1,5 +1,5 @@
-//! Taking files in: a body of any length streams into the vault, as the part `file` of a form or as it is. No more of it
-//! is in memory than a few pieces.
+//! Taking files in: a body of any length streams into the vault, as the part `file` of a form or as it is; or it is looked at
+//! alone, to tell whether it is one that came before. No more of it is in memory than a few pieces.
 
 use std::{
     io::{self, Read},
@@ -14,6 +14,7 @@ use axum::{
 use domain::files::{self, Kept, NewFile};
 use futures_util::{Stream, StreamExt};
 use jiff::{Timestamp, ToSpan, civil, tz::TimeZone};
+use sha2::{Digest, Sha256};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -52,14 +53,56 @@ pub(crate) struct Told {
     pub expires_at: Option<Timestamp>,
 }
 
-/// Takes the file of a request in. `check` sees the form's token before anything of the file is read; what is not a form
-/// shows in other ways where it comes from.
+/// A file that came.
+#[derive(Debug)]
+pub(crate) struct Came {
+    pub name: String,
+    /// SHA-256 of its content, in hex.
+    pub sha256: String,
+    pub expires_at: Option<Timestamp>,
+    /// What the vault holds of it; none where it was looked at alone.
+    pub kept: Option<Kept>,
+}
+
+impl Came {
+    /// Lets go of what the vault holds.
+    pub async fn give_up(self, app: &App) {
+        if let Some(kept) = self.kept {
+            files::give_up(&app.state.vault, &[NewFile { name: self.name, kept, expires_at: None }]).await;
+        }
+    }
+}
+
+/// What becomes of a content on its way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// The vault keeps it.
+    Keep,
+    /// It is hashed, and that is all.
+    Look,
+}
+
+/// Takes the file of a request in, to be hung on a task. `check` sees the form's token before anything of the file is read;
+/// what is not a form shows in other ways where it comes from.
 pub(crate) async fn receive(
     app: &App,
     request: Request,
     told: Told,
     check: impl Fn(Option<&str>) -> Result<()>,
 ) -> Result<NewFile> {
+    let came = take(app, request, told, Aim::Keep, check).await?;
+    let kept = came.kept.ok_or_else(|| Fault::internal("a file that was to be kept was not"))?;
+    Ok(NewFile { name: came.name, kept, expires_at: came.expires_at })
+}
+
+/// The same, for either aim.
+pub(crate) async fn take(
+    app: &App,
+    request: Request,
+    told: Told,
+    aim: Aim,
+    check: impl Fn(Option<&str>) -> Result<()>,
+) -> Result<Came> {
     let Ok(_slot) = app.uploads.try_acquire() else {
         return Err(Fault::busy(format!("{AT_ONCE} uploads are under way"), "too_many_uploads", 5));
     };
@@ -74,11 +117,11 @@ pub(crate) async fn receive(
         let mut file = None;
         let taken = match refused {
             Some(fault) => Err(fault),
-            None => from_form(app, &mut form, check, &mut file).await,
+            None => from_form(app, &mut form, aim, check, &mut file).await,
         };
-        if let Some((name, kept)) = file {
+        if let Some(came) = file {
             // What came behind the file was refused, and so is the file.
-            files::give_up(&app.state.vault, &[NewFile { name, kept, expires_at: None }]).await;
+            came.give_up(app).await;
         }
         if taken.is_err() {
             // Whoever is still sending does not read yet.
@@ -94,7 +137,10 @@ pub(crate) async fn receive(
     let mut body = request.into_body().into_data_stream();
     let taken = match (refused, name, expires_at) {
         (Some(fault), ..) | (_, Err(fault), _) | (_, _, Err(fault)) => Err(fault),
-        (None, Ok(name), Ok(expires_at)) => pour(app, &mut body).await.map(|kept| NewFile { name, kept, expires_at }),
+        (None, Ok(name), Ok(expires_at)) => {
+            let came = poured(app, &mut body, aim, name).await;
+            came.map(|came| Came { expires_at, ..came })
+        }
     };
     if taken.is_err() {
         let _ = timeout(REST, async { while let Some(Ok(_)) = body.next().await {} }).await;
@@ -120,15 +166,16 @@ fn unreadable(e: impl std::fmt::Display) -> Fault {
 async fn from_form(
     app: &App,
     form: &mut Multipart,
+    aim: Aim,
     check: impl Fn(Option<&str>) -> Result<()>,
-    file: &mut Option<(String, Kept)>,
-) -> Result<NewFile> {
+    file: &mut Option<Came>,
+) -> Result<Came> {
     let (mut token, mut expires_at) = (None, None);
     for _ in 0..FIELDS {
         let field = timeout(SILENCE, form.next_field()).await.map_err(|_| silent())?.map_err(unreadable)?;
         let Some(mut field) = field else {
-            let (name, kept) = file.take().ok_or_else(|| Fault::invalid("file", "choose a file first"))?;
-            return Ok(NewFile { name, kept, expires_at });
+            let came = file.take().ok_or_else(|| Fault::invalid("file", "choose a file first"))?;
+            return Ok(Came { expires_at, ..came });
         };
         match field.name().unwrap_or_default() {
             "file" => {
@@ -140,7 +187,7 @@ async fn from_form(
                 if name.is_empty() {
                     return Err(Fault::invalid("file", "choose a file first"));
                 }
-                *file = Some((name, pour(app, &mut field).await?));
+                *file = Some(poured(app, &mut field, aim, name).await?);
             }
             other => {
                 let other = other.to_owned();
@@ -195,6 +242,47 @@ fn silent() -> Fault {
     .advice("Send it again.")
 }
 
+/// A file's content to where it shall go.
+async fn poured<E: std::fmt::Display>(
+    app: &App,
+    source: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    aim: Aim,
+    name: String,
+) -> Result<Came> {
+    let (sha256, kept) = match aim {
+        Aim::Keep => {
+            let kept = pour(app, source).await?;
+            (kept.stored.sha256.clone(), Some(kept))
+        }
+        Aim::Look => (look(source, app.state.vault.limits().file_bytes).await?, None),
+    };
+    Ok(Came { name, sha256, expires_at: None, kept })
+}
+
+/// The next piece of a body; none at its end.
+async fn piece<E: std::fmt::Display>(
+    source: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+) -> Result<Option<Bytes>> {
+    let piece = timeout(SILENCE, source.next()).await.map_err(|_| silent())?.transpose();
+    piece.map_err(|e| Fault::malformed(format!("the file did not arrive whole: {e}")))
+}
+
+/// Hashes a body within the limit of a file.
+async fn look<E: std::fmt::Display>(
+    source: &mut (impl Stream<Item = Result<Bytes, E>> + Unpin),
+    limit_bytes: u64,
+) -> Result<String> {
+    let (mut hash, mut size_bytes) = (Sha256::new(), 0_u64);
+    while let Some(piece) = piece(source).await? {
+        size_bytes = size_bytes.saturating_add(piece.len() as u64);
+        if size_bytes > limit_bytes {
+            return Err(store::Error::TooLarge { limit_bytes }.into());
+        }
+        hash.update(&piece);
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
 /// Pours a body into the vault.
 async fn pour<E: std::fmt::Display>(
     app: &App,
@@ -210,12 +298,7 @@ async fn pour<E: std::fmt::Display>(
     );
     let sending = async move {
         loop {
-            let piece = match timeout(SILENCE, source.next()).await.map_err(|_| silent())? {
-                Some(piece) => {
-                    Some(piece.map_err(|e| Fault::malformed(format!("the file did not arrive whole: {e}")))?)
-                }
-                None => None,
-            };
+            let piece = piece(source).await?;
             let is_last = piece.is_none();
             // Whoever takes no more says why itself.
             if pieces.send(piece).await.is_err() || is_last {

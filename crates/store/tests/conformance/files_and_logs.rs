@@ -14,7 +14,15 @@ use uuid::Uuid;
 
 use crate::common::{Db, Engine, id, in_seconds, refusal};
 
-crate::on_both!(attachments, newest_files, log_lines, filters_and_pages, search_in_messages, months_of_the_log, old_months_leave);
+crate::on_both!(
+    attachments,
+    newest_files,
+    log_lines,
+    filters_and_pages,
+    search_in_messages,
+    months_of_the_log,
+    old_months_leave
+);
 
 async fn attachments(db: &Db) {
     let on = &db.store;

@@ -91,8 +91,7 @@ pub async fn check_new(
     }
     domain::servers::may_change(actor, store).await?;
     let new = new.clone();
-    let checked =
-        domain::own_places::ask_disk(field, move || check(&new.command, &new.args, &new.environment)).await?;
+    let checked = domain::own_places::ask_disk(field, move || check(&new.command, &new.args, &new.environment)).await?;
     checked.map_err(|why| domain::Error::invalid(field, why))
 }
 

@@ -3,9 +3,11 @@
 use axum::{
     extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, Method},
-    response::Response,
+    response::{IntoResponse, Response},
 };
+use domain::files::NewFile;
 use jiff::Timestamp;
+use serde_json::json;
 use store::{
     file_attachments::{self, Attachment},
     users,
@@ -17,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     answer::{self, Fields, List},
     changes::Removal,
+    idempotency::{self, Key},
     pages::Page,
 };
 use crate::{
@@ -26,7 +29,7 @@ use crate::{
     origin,
     params::{Id, Params, page},
     session::Signed,
-    upload::{self, Told},
+    upload::{self, Aim, Came, Told},
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -69,6 +72,7 @@ struct Content(Vec<u8>);
 /// Hang a file on a task
 ///
 /// In a form, or as the body itself with its name in the address. What it is is told by its content, never by its sender.
+/// Sent again under the same `Idempotency-Key`, a file of the same name, content and time is hung on the task once.
 #[utoipa::path(post, path = "/tasks/{id}/attachments", tag = "Attachments", params(
     ("id" = Uuid, Path, description = "The task"),
     ("filename" = Option<String>, Query, description = "The file's name, where the body is the file itself"),
@@ -80,7 +84,31 @@ async fn add(State(app): State<App>, me: Signed, Id(id): Id, params: Params, req
     params.only(&["filename", "expires_at"])?;
     let told = Told { name: params.get("filename").map(str::to_owned), expires_at: params.time("expires_at")? };
     may_add(&app, &me, id).await?;
-    let file = upload::receive(&app, request, told, |_| Ok(())).await?;
+    let Some(key) = Key::of_upload(&me, request.headers())? else {
+        return hang(&app, &me, id, upload::receive(&app, request, told, |_| Ok(())).await?).await;
+    };
+    // What came before is not kept a second time: it is looked at, and gets the answer of then.
+    let aim = if key.is_known(&app).await? { Aim::Look } else { Aim::Keep };
+    let came = upload::take(&app, request, told, aim, |_| Ok(())).await?;
+    let said = json!([came.name, came.sha256, came.expires_at]);
+    let hash = idempotency::hash_of(&format!("/v1/tasks/{id}/attachments"), said.to_string().as_bytes());
+    let Came { name, kept: Some(kept), expires_at, .. } = came else {
+        return idempotency::earlier(&app, &key, &hash, true).await;
+    };
+    let file = NewFile { name, kept, expires_at };
+    let begun = key.begin(&app, &hash).await;
+    if !matches!(begun, Ok(true)) {
+        domain::files::give_up(&app.state.vault, &[file]).await;
+        begun?;
+        return idempotency::earlier(&app, &key, &hash, false).await;
+    }
+    let to = app.clone();
+    let work = async move { hang(&to, &me, id, file).await.unwrap_or_else(IntoResponse::into_response) };
+    Ok(key.finish(&app, work).await)
+}
+
+/// Hangs a file that the vault holds on its task.
+async fn hang(app: &App, me: &Signed, id: uuid::Uuid, file: NewFile) -> Result<Response> {
     let row = domain::files::add(app.store(), &app.state.vault, &me.actor, id, file).await?;
     answer::created(&format!("/v1/attachments/{}", row.id), &row)
 }

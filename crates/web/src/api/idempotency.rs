@@ -1,6 +1,9 @@
 //! `Idempotency-Key`: a request under a key of the sender's is done once. Sent again, it gets the same answer for a day,
 //! also from another node or after a restart.
 //!
+//! A file that is sent is compared by its name, its content and its time: what goes in is hashed on its way, and sent again it
+//! is hashed and not kept.
+//!
 //! What was begun is finished although the sender goes away. A request that was refused changed nothing and gives its key
 //! back; one whose outcome is not known keeps it, and is never repeated blindly.
 
@@ -23,6 +26,7 @@ use crate::{
     fault::{Fault, Result},
     origin,
     session::Signed,
+    upload,
 };
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -41,22 +45,60 @@ const UNKNOWN: [&str; 3] = ["outcome_unknown", "too_slow", "internal"];
 
 /// A key of somebody's.
 #[derive(Debug, Clone)]
-struct Key {
+pub(super) struct Key {
     user_id: Uuid,
     text: String,
 }
 
 impl Key {
+    fn read(me: &Signed, given: &HeaderValue) -> Result<Self> {
+        let text = given.to_str().ok().map(str::trim).filter(|k| (1..=KEY_CHARS).contains(&k.len()));
+        let text = text.ok_or_else(|| {
+            Fault::malformed(format!("the Idempotency-Key must have 1 to {KEY_CHARS} plain characters"))
+        })?;
+        Ok(Self { user_id: me.user_id(), text: text.to_owned() })
+    }
+
+    /// The key of a request that brings a file; none where it has none.
+    pub fn of_upload(me: &Signed, headers: &HeaderMap) -> Result<Option<Self>> {
+        headers.get(KEY).map(|given| Self::read(me, given)).transpose()
+    }
+
+    /// Whether something came under it within a day. It may be gone in the next moment: [`begin`](Self::begin) decides.
+    pub async fn is_known(&self, app: &App) -> Result<bool> {
+        let row = idempotency_keys::get(&Actor::service(), app.store(), self.user_id, &self.text).await?;
+        Ok(row.is_some_and(|row| store::now().duration_since(row.created_at) < idempotency_keys::KEPT))
+    }
+
+    /// Begins a request, by the hash of all that it says. False: something came under the key before.
+    pub async fn begin(&self, app: &App, hash: &str) -> Result<bool> {
+        Ok(idempotency_keys::begin(&Actor::service(), app.store(), self.user_id, &self.text, hash).await?)
+    }
+
+    /// Does what was begun, to its end although its sender goes away, and keeps the answer.
+    pub async fn finish(self, app: &App, work: impl Future<Output = Response> + Send + 'static) -> Response {
+        let app = app.clone();
+        let work = async move { keep(&app, &self, work.await).await };
+        let done = tokio::spawn(work.instrument(tracing::Span::current())).await;
+        done.unwrap_or_else(|e| Fault::internal(format!("a request under a key ended early: {e}")).into_response())
+    }
+
     /// What the seal of its answer is for.
     fn purpose(&self) -> Purpose {
         Purpose::request_answer(self.user_id, &self.text)
     }
 }
 
-/// Does a POST with a key once.
+/// What a request says, in short.
+pub(super) fn hash_of(address: &str, said: &[u8]) -> String {
+    hex::encode(Sha256::new_with_prefix(format!("POST {address}\n")).chain_update(said).finalize())
+}
+
+/// Does a POST with a key once. A file looks after itself, as it is known only when all of it has come.
 pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_log_in = request.uri().path().starts_with("/v1/auth/");
-    let Some(given) = request.headers().get(KEY).filter(|_| request.method() == Method::POST && !is_log_in) else {
+    let path = request.uri().path();
+    let is_apart = path.starts_with("/v1/auth/") || upload::is_upload(request.method(), path);
+    let Some(given) = request.headers().get(KEY).filter(|_| request.method() == Method::POST && !is_apart) else {
         return next.run(request).await;
     };
     let given = given.clone();
@@ -67,32 +109,19 @@ pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -
 }
 
 async fn under_key(app: &App, given: &HeaderValue, request: Request, next: Next) -> Result<Response> {
-    let text =
-        given.to_str().ok().map(str::trim).filter(|k| (1..=KEY_CHARS).contains(&k.len())).ok_or_else(|| {
-            Fault::malformed(format!("the Idempotency-Key must have 1 to {KEY_CHARS} plain characters"))
-        })?;
     if request.headers().contains_key(header::CONTENT_TYPE) && !origin::is_json(request.headers()) {
-        return Err(Fault::invalid("Idempotency-Key", "a key goes with a JSON body only, not with an upload"));
+        return Err(Fault::invalid("Idempotency-Key", "a key goes with a JSON body, or with a file for a task"));
     }
     let (mut parts, body) = request.into_parts();
     let me = Signed::from_request_parts(&mut parts, app).await?;
-    let key = Key { user_id: me.user_id(), text: text.to_owned() };
+    let key = Key::read(&me, given)?;
     let body = axum::body::to_bytes(body, BODY_BYTES).await.map_err(|_| crate::body::too_large())?;
-    let address = parts.uri.path_and_query().map_or("/", |a| a.as_str());
-    let hash = hex::encode(Sha256::new_with_prefix(format!("POST {address}\n")).chain_update(&body).finalize());
-    let service = Actor::service();
-    if !idempotency_keys::begin(&service, app.store(), key.user_id, &key.text, &hash).await? {
-        return earlier(app, &key, &hash).await;
+    let hash = hash_of(parts.uri.path_and_query().map_or("/", |a| a.as_str()), &body);
+    if !key.begin(app, &hash).await? {
+        return earlier(app, &key, &hash, false).await;
     }
     let request = Request::from_parts(parts, Body::from(body));
-    // A task of its own: a sender that goes away ends its request, and not what the request began.
-    let app = app.clone();
-    let work = async move {
-        let answer = next.run(request).await;
-        keep(&app, &key, answer).await
-    };
-    let done = tokio::spawn(work.instrument(tracing::Span::current())).await;
-    Ok(done.unwrap_or_else(|e| Fault::internal(format!("a request under a key ended early: {e}")).into_response()))
+    Ok(key.finish(app, next.run(request)).await)
 }
 
 /// Keeps the answer for those who ask again.
@@ -130,10 +159,23 @@ fn kept(headers: &HeaderMap, body: &Bytes) -> Value {
     json!({ "headers": headers, "body": body })
 }
 
+fn in_use(said: &str) -> Fault {
+    let mut fault = Fault::conflict(said);
+    fault.code = "key_in_use";
+    fault.retry_after_s = Some(1);
+    fault
+}
+
 /// What an earlier request under the key came to.
-async fn earlier(app: &App, key: &Key, hash: &str) -> Result<Response> {
+///
+/// `is_looked_at` says that there was one a moment ago.
+pub(super) async fn earlier(app: &App, key: &Key, hash: &str, is_looked_at: bool) -> Result<Response> {
     let service = Actor::service();
     let Some(row) = idempotency_keys::get(&service, app.store(), key.user_id, &key.text).await? else {
+        if is_looked_at {
+            return Err(in_use("the request under this key was refused in this moment, and changed nothing")
+                .advice("Send it again."));
+        }
         let mut fault = Fault::new(
             StatusCode::TOO_MANY_REQUESTS,
             "too_many_keys",
@@ -151,18 +193,13 @@ async fn earlier(app: &App, key: &Key, hash: &str) -> Result<Response> {
         return Err(fault.advice("Send it under a key of its own."));
     }
     let Some((status, sealed)) = row.status.zip(row.answer) else {
-        let mut fault = if store::now().duration_since(row.created_at) < UNDER_WAY {
-            Fault::conflict("the request under this key is still under way")
+        return Err(if store::now().duration_since(row.created_at) < UNDER_WAY {
+            in_use("the request under this key is still under way")
                 .advice("Ask again in a moment; the answer will be the same.")
         } else {
-            Fault::conflict(
-                "the request under this key was begun and ended without an answer; nobody knows whether it was done",
-            )
-            .advice("Look whether the change was made; if not, send it under a new key.")
-        };
-        fault.code = "key_in_use";
-        fault.retry_after_s = Some(1);
-        return Err(fault);
+            in_use("the request under this key was begun and ended without an answer; nobody knows whether it was done")
+                .advice("Look whether the change was made; if not, send it under a new key.")
+        });
     };
     let answer = app.state.vault.unseal_json(&key.purpose(), &sealed)?;
     let Some(body) = answer["body"].as_str() else {

@@ -25,7 +25,7 @@ sent it: a JSON body, or the header `X-Steward-CSRF: 1`.
 where the row is another by now, and the answer says how it stands and what changed it.
 
 **Repeating.** A POST with an `Idempotency-Key` is done once: the same key with the same request gets the same answer for 24 \
-hours. Uploads take no key: whether a file hangs on its task already is told by its `hash_checksum`.
+hours. A file is the same request by its task, name, content and `expires_at`, in a form or not.
 
 **Refusals** are problem documents (RFC 9457) with a stable `code`, and `errors` by field. **Times** are RFC 3339 in UTC.";
 
@@ -65,7 +65,7 @@ fn expected(status: u16, method: &str, path: &str, is_open: bool) -> bool {
     }
 }
 
-/// Files are brought in a form or as they are, and not under a key.
+/// Files are brought in a form or as they are.
 fn is_upload(method: &str, path: &str) -> bool {
     method == "post" && path.ends_with("/attachments")
 }
@@ -309,7 +309,7 @@ fn dress_operation(path: &str, method: &str, operation: &mut Value, schemas: &Ma
         parameters.push(header("If-None-Match", about, tags()));
     } else if honours_if_match(method, path) {
         parameters.push(header("If-Match", "The `ETag` of the row as you read it", tags()));
-    } else if method == "post" && !path.starts_with("/v1/auth/") && !is_upload(method, path) {
+    } else if method == "post" && !path.starts_with("/v1/auth/") {
         let about = "A word of your own; the same request under it is done once in 24 hours";
         parameters.push(header(
             "Idempotency-Key",

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{extract::State, response::Response};
-use domain::{
-    servers::{self, ServerChange},
-};
+use domain::servers::{self, ServerChange};
 use serde::{Deserialize, Serialize};
 use store::{
     mcp_servers::{self, Server, ServerTool},
