@@ -13,25 +13,26 @@ use store::{
 };
 
 use super::{
+    drawing::{Part, Series, bars, key, strip, table},
     layout::{Reader, shell},
     models::{dollars, grouped},
-    parts::{empty, took},
+    parts::{empty, say, took},
 };
 use crate::{
     app::App,
     fault::{Fault, Result},
+    guard::encode,
 };
 
 /// Days that are shown.
 const DAYS: i64 = 30;
 /// Decisions that are looked at.
 const DECISIONS: i64 = 500;
-/// The drawing, in its own units.
-const WIDTH: usize = 720;
-const HEIGHT: usize = 120;
-
-/// One part of a day's bar: its series and how many.
-type Part = (usize, i64);
+/// Parts of the program that are drawn: those that spoke on most days.
+const MODULES: usize = 12;
+/// How long decisions take, as they are drawn: up to so many minutes, in words, and the colour.
+const LENGTHS: [(i64, &str, u8); 4] =
+    [(1, "within a minute", 2), (60, "within an hour", 1), (24 * 60, "within a day", 3), (i64::MAX, "later", 4)];
 
 /// `GET /activity`
 pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
@@ -52,9 +53,10 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
             h1 { "Activity" }
             p.lead { "The last " (DAYS) " days, by UTC days." }
             section aria-labelledby="flow" { h2 #flow { "Tasks" } (flow_part(&days, &flow)) }
-            section aria-labelledby="decisions" { h2 #decisions { "Decisions" } (decision_part(&decided, since)) }
+            section aria-labelledby="decisions" { h2 #decisions { "Decisions" } (decision_part(&days, &decided, since)) }
             section aria-labelledby="cost" { h2 #cost { "What models cost" } (cost_part(&days, &spent)) }
             section aria-labelledby="lines" { h2 #lines { "Lines of the log" } (level_part(&days, &levels)) }
+            @if !levels.is_empty() { section aria-labelledby="modules" { h2 #modules { "Parts of the program" } (module_part(&days, &levels)) } }
         },
     ))
 }
@@ -69,58 +71,6 @@ fn days(now: Timestamp) -> Result<Vec<String>> {
         day = day.tomorrow().map_err(wrong)?;
     }
     Ok(days)
-}
-
-/// A series and the colour it is drawn in.
-type Series<'a> = (&'a str, u8);
-
-/// Bars of days, each of parts that stand on one another, with a key. What it shows stands in a table beside it.
-fn bars(days: &[String], parts: &BTreeMap<&str, Vec<Part>>, names: &[Series<'_>]) -> Markup {
-    let sum = |day: &str| parts.get(day).map_or(0, |p| p.iter().map(|(_, n)| *n).sum::<i64>());
-    let most = days.iter().map(|d| sum(d)).max().unwrap_or(0).max(1);
-    let step = WIDTH / days.len().max(1);
-    let height = |count: i64| usize::try_from(count * i64::try_from(HEIGHT).unwrap_or(1) / most).unwrap_or(0);
-    html! {
-        svg.chart viewBox={ "0 0 " (WIDTH) " " (HEIGHT + 18) } width=(WIDTH) height=(HEIGHT + 18) aria-hidden="true" focusable="false" {
-            @for (place, day) in days.iter().enumerate() {
-                @let mut top = HEIGHT;
-                @for (series, count) in parts.get(day.as_str()).into_iter().flatten() {
-                    @let tall = height(*count).max(usize::from(*count > 0));
-                    @let () = top = top.saturating_sub(tall);
-                    rect class={ "s" (names.get(series - 1).map_or(0, |n| n.1)) } x=(place * step + 1) y=(top) width=(step.saturating_sub(3)) height=(tall) {}
-                }
-                @if place % 7 == 1 { text.day x=(place * step) y=(HEIGHT + 14) { (day.get(5..).unwrap_or_default()) } }
-            }
-            path.axis d={ "M0 " (HEIGHT) "H" (WIDTH) } {}
-            text x="0" y="10" { (most) }
-        }
-        ul.key aria-hidden="true" {
-            @for (name, colour) in names {
-                li { svg viewBox="0 0 8 8" focusable="false" { rect class={ "s" (colour) } width="8" height="8" {} } (name) }
-            }
-        }
-    }
-}
-
-/// The same as a table; days on which nothing happened are left out.
-fn table(caption: &str, days: &[String], parts: &BTreeMap<&str, Vec<Part>>, names: &[Series<'_>]) -> Markup {
-    let count = |day: &str, series: usize| {
-        parts.get(day).map_or(0, |p| p.iter().filter(|(s, _)| *s == series).map(|(_, n)| *n).sum::<i64>())
-    };
-    html! {
-        details {
-            summary { "The same as a table" }
-            table.dense {
-                caption.hidden { (caption) }
-                thead { tr { th scope="col" { "Day" } @for (name, _) in names { th.num scope="col" { (name) } } } }
-                tbody {
-                    @for day in days.iter().rev().filter(|d| parts.contains_key(d.as_str())) {
-                        tr { th scope="row" { (day) } @for series in 1..=names.len() { td.num { (count(day, series)) } } }
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn flow_part(days: &[String], flow: &[DayFlow]) -> Markup {
@@ -147,9 +97,10 @@ fn flow_part(days: &[String], flow: &[DayFlow]) -> Markup {
     }
 }
 
-fn decision_part(rows: &[Approval], since: Timestamp) -> Markup {
+fn decision_part(days: &[String], rows: &[Approval], since: Timestamp) -> Markup {
     let within = rows.iter().filter(|a| a.created_at >= since);
     let mut times: Vec<SignedDuration> = Vec::new();
+    let mut by_day: BTreeMap<String, [i64; LENGTHS.len()]> = BTreeMap::new();
     let (mut yes, mut no, mut late) = (0, 0, 0);
     for row in within {
         match row.status.as_str() {
@@ -159,7 +110,11 @@ fn decision_part(rows: &[Approval], since: Timestamp) -> Markup {
             _ => {}
         }
         if let Some(at) = row.approved_at.or(row.rejected_at) {
-            times.push(at.duration_since(row.created_at));
+            let length = at.duration_since(row.created_at);
+            let series =
+                LENGTHS.iter().position(|(minutes, ..)| length.as_mins() < *minutes).unwrap_or(LENGTHS.len() - 1);
+            by_day.entry(at.to_zoned(TimeZone::UTC).date().to_string()).or_default()[series] += 1;
+            times.push(length);
         }
     }
     times.sort_unstable();
@@ -168,6 +123,9 @@ fn decision_part(rows: &[Approval], since: Timestamp) -> Markup {
     if yes + no + late == 0 {
         return empty("Nothing was decided in this time.", &html! { "How long decisions take stands here." });
     }
+    let names = LENGTHS.map(|(_, name, colour)| (name, colour));
+    let parts: BTreeMap<&str, Vec<Part>> =
+        by_day.iter().map(|(day, counts)| (day.as_str(), (1..).zip(counts.iter().copied()).collect())).collect();
     html! {
         dl.facts {
             dt { "Approved" } dd { (yes) }
@@ -176,6 +134,11 @@ fn decision_part(rows: &[Approval], since: Timestamp) -> Markup {
             @if let (Some(half), Some(most)) = (at(50), at(90)) {
                 dt { "Time to decide" } dd { (words(half)) " for half of them, " (words(most)) " for nine of ten" }
             }
+        }
+        @if !parts.is_empty() {
+            h3 { "How long they took" }
+            (bars(days, &parts, &names))
+            (table("Decisions by their day and by how long they took", days, &parts, &names))
         }
         @if rows.len() >= usize::try_from(DECISIONS).unwrap_or(usize::MAX) { p.soft.small { "Of the last " (DECISIONS) " calls that asked." } }
     }
@@ -216,21 +179,57 @@ fn level_part(days: &[String], rows: &[DayLevel]) -> Markup {
             &html! { "Lines about your own work are counted here; all of them need the permission to read all logs." },
         );
     }
-    let names: Vec<Series<'_>> = LEVELS.iter().copied().zip([0, 1, 3, 4, 5]).collect();
+    let names = level_names();
     let mut parts: BTreeMap<&str, Vec<Part>> = BTreeMap::new();
-    let mut modules: BTreeMap<&str, i64> = BTreeMap::new();
     for row in rows {
         let series = LEVELS.iter().position(|l| *l == row.level).unwrap_or_default() + 1;
         parts.entry(row.day.as_str()).or_default().push((series, row.events));
-        for module in row.modules.split(", ").filter(|m| !m.is_empty()) {
-            *modules.entry(module).or_default() += 1;
-        }
     }
-    let mut often: Vec<(&str, i64)> = modules.into_iter().collect();
-    often.sort_by_key(|(name, days)| (std::cmp::Reverse(*days), *name));
     html! {
         (bars(days, &parts, &names))
         (table("Lines of the log by day and level", days, &parts, &names))
-        p.small { "Parts that spoke on most days: " @for (place, (name, _)) in often.iter().take(8).enumerate() { @if place > 0 { ", " } a href={ "/logs?module=" (crate::guard::encode(name)) } { (super::parts::say(name)) } } }
     }
+}
+
+/// Who spoke on which day, in the colour of the worst that was said.
+fn module_part(days: &[String], rows: &[DayLevel]) -> Markup {
+    let (colours, warning, error) = (level_names(), 2, 3);
+    let mut modules: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
+    for row in rows {
+        let level = LEVELS.iter().position(|l| *l == row.level).unwrap_or_default();
+        for module in row.modules.split(", ").filter(|m| !m.is_empty()) {
+            let worst = modules.entry(module).or_default().entry(row.day.as_str()).or_default();
+            *worst = level.max(*worst);
+        }
+    }
+    let count = |said: &BTreeMap<&str, usize>, least: usize| said.values().filter(|level| **level >= least).count();
+    let of_days = |n: usize| if n == 1 { "1 day".to_owned() } else { format!("{n} days") };
+    let mut often: Vec<(&str, BTreeMap<&str, usize>)> = modules.into_iter().collect();
+    often.sort_by_key(|(name, said)| (std::cmp::Reverse((said.len(), count(said, warning))), *name));
+    html! {
+        p.soft.small { "A mark for each day on which a part wrote into the log, in the colour of the worst line." }
+        (key(&colours))
+        ul.lines {
+            @for (name, said) in often.iter().take(MODULES) {
+                li {
+                    p {
+                        a href={ "/logs?module=" (encode(name)) } { (say(name)) }
+                        span.soft.small {
+                            " on " (of_days(said.len()))
+                            @let (bad, worse) = (count(said, warning), count(said, error));
+                            @if bad > worse { ", with warnings on " (of_days(bad - worse)) }
+                            @if worse > 0 { ", with errors on " (of_days(worse)) }
+                        }
+                    }
+                    (strip(days, &said.iter().map(|(day, level)| (*day, colours.get(*level).map_or(0, |c| c.1))).collect()))
+                }
+            }
+        }
+        @if often.len() > MODULES { p.soft.small { (often.len() - MODULES) " more spoke on fewer days." } }
+    }
+}
+
+/// The levels with their colours.
+fn level_names() -> Vec<Series<'static>> {
+    LEVELS.into_iter().zip([0, 1, 3, 4, 5]).collect()
 }

@@ -16,6 +16,7 @@ mod browsers;
 mod contacts;
 mod deciding;
 mod diff;
+mod drawing;
 mod entry;
 mod files;
 mod findings;

@@ -53,9 +53,9 @@ async fn people_are_added_and_let_go_by_administrators_alone() {
 #[tokio::test]
 async fn the_chain_is_checked_and_the_figures_are_shown() {
     let (house, ada) = House::with_ada().await;
-    house.asked(ada, ada).await;
-    let line = store::system_logs::NewLogLine::new("info", "watcher", "looked round");
-    store::system_logs::append(&Actor::service(), &house.store, &[line]).await.unwrap();
+    let (_, asked) = house.asked(ada, ada).await;
+    let line = |level| store::system_logs::NewLogLine::new(level, "watcher", "looked round");
+    store::system_logs::append(&Actor::service(), &house.store, &[line("info"), line("error")]).await.unwrap();
     let browser = house.browser(ada).await;
     let begun = browser.post("/audit/verify", &[]).await;
     assert_eq!((begun.status, begun.header("location")), (StatusCode::SEE_OTHER, "/audit"));
@@ -72,6 +72,13 @@ async fn the_chain_is_checked_and_the_figures_are_shown() {
     assert!(found.contains("The chain is whole"), "it went on while its page was left: {found}");
     let page = browser.get("/activity").await.text;
     assert!(page.contains("class=\"chart\"") && page.contains("The same as a table"));
+    assert!(page.contains("href=\"/logs?module=watcher\"") && page.contains("class=\"strip\""), "{page}");
+    assert!(page.contains("on 1 day, with errors on 1 day"), "{page}");
+    assert!(!page.contains("How long they took"), "nothing is decided yet");
+    let yes = browser.post(&format!("/approvals/{asked}/decision"), &[("decision", "approve")]).await;
+    assert_eq!(yes.status, StatusCode::SEE_OTHER, "{}", yes.text);
+    let page = browser.get("/activity").await.text;
+    assert!(page.contains("How long they took") && page.contains("within a minute</th>"), "{page}");
     let system = browser.get("/system").await.text;
     assert!(system.contains("SQLite") && system.contains("cleanup-sessions") && system.contains("Where the log lies"));
     assert_eq!(browser.post("/system/run", &[("name", "statistics")]).await.status, StatusCode::SEE_OTHER);
