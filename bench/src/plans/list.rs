@@ -400,6 +400,10 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         Page(Person, &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20", "'completed'"]),
     ),
     ("tasks/lock", Page(Person, TASK)),
+    (
+        "tasks/after",
+        Own(Person, &["ARRAY['{task}']::uuid[]", "24"], "by index: what waits for a task, a thousand at most"),
+    ),
     ("tasks/among", Page(Person, &["ARRAY['{task}']::uuid[]"])),
     ("tasks/open_among", Page(Person, &["ARRAY['{task}']::uuid[]"])),
     ("tasks/search", Whole("full-text search: what matches is looked at")),

@@ -275,6 +275,7 @@ statements! {
     SUMMARIES: TaskSummary = "tasks/summaries" split;
     OPEN_AMONG: Scalar<String> = "tasks/open_among";
     AMONG: Task = "tasks/among";
+    AFTER: Task = "tasks/after" split;
     DUE: Task = "tasks/due";
     ADD_PROVENANCE: Provenance = "task_provenance/create";
     PROVENANCE: Provenance = "task_provenance/get";
@@ -467,6 +468,12 @@ pub async fn open_among(actor: &Actor, on: impl Run, ids: Vec<Uuid>) -> Result<V
 /// Those of `ids` that the actor may see, newest first, at most 200.
 pub async fn among(actor: &Actor, on: impl Run, ids: Vec<Uuid>) -> Result<Vec<Task>> {
     on.list(actor, &AMONG, vec![ids.into()]).await
+}
+
+/// Tasks the actor may see that need one of `ids` first, the oldest first, at most `limit` (1–200). Of those that a thousand
+/// wait for, not all may be looked at.
+pub async fn after(actor: &Actor, on: impl Run, ids: Vec<Uuid>, limit: i64) -> Result<Vec<Task>> {
+    on.list(actor, &AFTER, vec![ids.into(), page(limit)]).await
 }
 
 /// Tasks the actor may see that are due at `from` or later and before `before`, the earliest first, at most `limit`

@@ -106,6 +106,13 @@ async fn every_page_is_seen_by_everybody() {
     new.tags = vec!["tax".to_owned()];
     let plan = tasks::create(&bench.ada, &bench.store, &new).await.unwrap();
     let led = led_by_a_model(&bench).await;
+    // It stands between another and one more.
+    let mut waits = tasks::NewTask::titled("Send the letter to the tax office");
+    waits.dependencies = vec![plan];
+    tasks::create(&bench.ada, &bench.store, &waits).await.unwrap();
+    let mut row = tasks::get(&bench.ada, &bench.store, plan).await.unwrap().unwrap();
+    row.dependencies = vec![led];
+    assert!(tasks::update(&bench.ada, &bench.store, &row).await.unwrap());
     let process = bench.start(&[]);
     let browser = Browser::start().await;
     let desk = process.address.clone();
@@ -124,6 +131,7 @@ async fn every_page_is_seen_by_everybody() {
     look_at(&browser, &format!("{desk}approvals/{}?edit=yes", open.id), "approval").await;
     look_at(&browser, &format!("{desk}tasks/{}", open.task_id.unwrap()), "task").await;
     look_at(&browser, &format!("{desk}tasks/{plan}"), "task-planned").await;
+    look_at(&browser, &format!("{desk}tasks/{plan}/needs?q=march"), "task-needs").await;
     look_at(&browser, &format!("{desk}tasks/{led}/playbook"), "playbook-of-a-task").await;
     look_at(&browser, &format!("{desk}policies/new?approval={}", open.id), "rule-of-a-decision").await;
     look_at(&browser, &format!("{desk}tasks/{plan}/edit"), "task-edit").await;
@@ -217,6 +225,21 @@ async fn the_keyboard_is_enough() {
     browser.until("#tasks mark", "plants").await;
     assert!(!browser.text("#tasks").await.contains("Feed the cat"));
     assert!(browser.page.current_url().await.unwrap().query().unwrap_or_default().contains("q=plants"));
+
+    // What is needed first is found as one types, on the task's own page.
+    let cat = tasks::search(&bench.ada, &bench.store, "cat", 1).await.unwrap().remove(0).id;
+    browser.page.goto(&format!("{desk}tasks/{cat}")).await.expect("the task");
+    let opens = "const more = document.querySelector('#needed').closest('details'); more.open = true;
+        document.querySelector('#needed').focus(); return true";
+    browser.page.execute(opens, vec![]).await.expect("a script runs");
+    browser.key("plan").await;
+    browser.until("#candidates", "Water the plants").await;
+    assert_eq!(browser.path().await, format!("/tasks/{cat}"), "one stays on the page");
+    assert_eq!(browser.barriers().await, Vec::<String>::new(), "with what was found");
+    browser.press("Needed first").await;
+    browser.until("main", "Needs first").await;
+    assert_eq!(tasks::get(&bench.ada, &bench.store, cat).await.unwrap().unwrap().dependencies.len(), 1);
+    browser.page.goto(&format!("{desk}tasks?q=plants")).await.expect("the tasks");
 
     // The palette finds places and tasks.
     let opens = "document.dispatchEvent(new KeyboardEvent('keydown', { key: 'k', ctrlKey: true, bubbles: true }))";

@@ -96,6 +96,7 @@ migrations! {
     45 "sources_and_newest_files" "0045_sources_and_newest_files",
     46 "removing_files" "0046_removing_files",
     47 "spent_outside_work" "0047_spent_outside_work",
+    48 "tasks_after" "0048_tasks_after",
 }
 
 /// A migration that stands in a database.

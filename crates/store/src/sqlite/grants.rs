@@ -171,6 +171,7 @@ pub(crate) const NOT_FOR_SERVICE: &[&str] = &[
     "steps/unsend",
     "system_logs/search",
     "task_provenance/create",
+    "tasks/after",
     "tasks/assign",
     "tasks/create",
     "tasks/delete",

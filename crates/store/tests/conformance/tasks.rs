@@ -14,6 +14,7 @@ crate::on_both!(
     rules_of_tasks,
     dependencies,
     what_is_still_open,
+    what_waits_for_a_task,
     looked_up_and_due,
     assigning,
     pages,
@@ -207,6 +208,33 @@ async fn what_is_still_open(db: &Db) {
     assert!(tasks::open_among(&db.cat, on, made.clone()).await.unwrap().is_empty());
     assert!(tasks::open_among(&db.bob, on, vec![made[1], Uuid::now_v7()]).await.unwrap().is_empty());
     assert!(tasks::open_among(&db.bob, on, vec![]).await.unwrap().is_empty());
+}
+
+async fn what_waits_for_a_task(db: &Db) {
+    let on = &db.store;
+    let first = db.task("first").await;
+    let needs = |title: &str, before: &[Uuid], assigned_to| NewTask {
+        dependencies: before.to_vec(),
+        assigned_to,
+        ..NewTask::titled(title)
+    };
+    let second = tasks::create(&db.bob, on, &needs("second", &[first], None)).await.unwrap();
+    let given = tasks::create(&db.bob, on, &needs("given", &[second, first], Some(id(&db.cat)))).await.unwrap();
+    let last = tasks::create(&db.bob, on, &needs("last", &[given], None)).await.unwrap();
+    let after = async |actor, ids: &[Uuid], limit| -> Vec<Uuid> {
+        tasks::after(actor, on, ids.to_vec(), limit).await.unwrap().into_iter().map(|t| t.id).collect()
+    };
+    for actor in [&db.bob, &db.obs, &db.ada] {
+        assert_eq!(after(actor, &[first], 10).await, [second, given], "each once, the oldest first");
+        assert_eq!(after(actor, &[first, given], 10).await, [second, given, last]);
+        assert_eq!(after(actor, &[first, given], 1).await, [second]);
+    }
+    assert_eq!(after(&db.cat, &[first, given], 10).await, [given], "what one may see");
+    for actor in [&db.employee, &db.sus, &db.nobody] {
+        assert!(after(actor, &[first], 10).await.is_empty());
+    }
+    assert!(after(&db.bob, &[last], 10).await.is_empty() && after(&db.bob, &[], 10).await.is_empty());
+    assert_eq!(refusal(tasks::after(&db.service, on, vec![first], 10).await), "refused");
 }
 
 async fn looked_up_and_due(db: &Db) {

@@ -43,6 +43,7 @@ pub const VERBS: &[&str] = &[
     "tasks.summaries",
     "tasks.open_among",
     "tasks.among",
+    "tasks.after",
     "tasks.due",
     "tasks.of_source",
     "tasks.add_provenance",

@@ -118,6 +118,7 @@ async fn of_people_and_tasks(verb: &str, tx: &Transaction, w: &World) -> Result<
         "tasks.summaries" => seen(tasks::summaries(me, tx, 1000).await?.iter().any(|t| t.id == task)),
         "tasks.open_among" => seen(!tasks::open_among(me, tx, vec![task]).await?.is_empty()),
         "tasks.among" => seen(!tasks::among(me, tx, vec![task]).await?.is_empty()),
+        "tasks.after" => seen(!tasks::after(me, tx, vec![w.second], 50).await?.is_empty()),
         "tasks.due" => {
             let (from, before) = (in_seconds(0), in_seconds(20 * 86_400));
             seen(tasks::due(me, tx, from, before, 1000).await?.iter().any(|t| t.id == task))

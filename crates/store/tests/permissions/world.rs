@@ -365,6 +365,8 @@ async fn one(db: &Db, actor: &Actor, relation: &str, number: usize, shared: (Uui
     let log = line.id;
     system_logs::append(&db.service, on, &[line]).await.unwrap();
     let second = tasks::create(creator, on, &new("second")).await.unwrap();
+    // It waits for the second.
+    tasks::create(creator, on, &NewTask { dependencies: vec![second], ..new("third") }).await.unwrap();
     World {
         actor: actor.clone(),
         word,

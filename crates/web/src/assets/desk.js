@@ -240,7 +240,7 @@ const typed = (field) => {
       const text = fresh.outerHTML;
       put(old, document.importNode(fresh, true));
       if (raw.has(fresh.id)) raw.set(fresh.id, text);
-      history.replaceState(null, "", address);
+      if (!("stays" in field.dataset)) history.replaceState(null, "", address);
     } catch (error) {
       if (error.name !== "AbortError") tell("The search got no answer; press Enter to try again.");
     }

@@ -1,10 +1,13 @@
-//! What must be done before a task, drawn: one column a generation, and the same as a list for who does not see it.
+//! What must be done before a task and what waits for it, drawn: one column a generation, and the same as lists for who does
+//! not see it.
+
+use std::collections::HashMap;
 
 use maud::{Markup, html};
 use store::tasks::Task;
 use uuid::Uuid;
 
-use super::parts::{cut, say, state, visible};
+use super::parts::{cut, visible};
 
 /// Sizes in pixels: a box, and the room between boxes.
 const WIDTH: usize = 160;
@@ -12,18 +15,18 @@ const HEIGHT: usize = 34;
 const ACROSS: usize = 40;
 const DOWN: usize = 12;
 
-/// Where a task's box stands: column from the right, and row.
+/// Where a task's box stands: column from the left, and row.
 type Place = (usize, usize);
 
-/// Draws `task` at the right, with the tasks before it to its left.
-pub(crate) fn draw(task: &Task, before: &[Task]) -> Markup {
-    let places = places(task, before);
+/// Draws `task` with the tasks before it to its left and those after it to its right. The same stands in words beside it.
+pub(crate) fn draw(task: &Task, before: &[Task], after: &[Task]) -> Markup {
+    let places = places(task, before, after);
     let columns = places.iter().map(|(_, (column, _))| column + 1).max().unwrap_or(1);
     let rows = places.iter().map(|(_, (_, row))| row + 1).max().unwrap_or(1);
     let (width, height) = (columns * (WIDTH + ACROSS) - ACROSS, rows * (HEIGHT + DOWN) - DOWN);
-    let corner = |(column, row): Place| ((columns - 1 - column) * (WIDTH + ACROSS), row * (HEIGHT + DOWN));
+    let corner = |(column, row): Place| (column * (WIDTH + ACROSS), row * (HEIGHT + DOWN));
     let place = |id: Uuid| places.iter().find(|(known, _)| *known == id).map(|(_, place)| corner(*place));
-    let all = || before.iter().chain([task]);
+    let all = || before.iter().chain([task]).chain(after);
     html! {
         svg.graph viewBox={ "-2 -2 " (width + 4) " " (height + 4) } width=(width + 4) height=(height + 4) aria-hidden="true" focusable="false" {
             @for to in all() {
@@ -43,55 +46,47 @@ pub(crate) fn draw(task: &Task, before: &[Task]) -> Markup {
                 }
             }
         }
-        ul.lines {
-            @for id in &task.dependencies {
-                li {
-                    @match before.iter().find(|t| t.id == *id) {
-                        Some(one) => { a href={ "/tasks/" (one.id) } { (say(&one.title)) } " " (state(&one.status)) },
-                        None => span.soft { "a task you may not see" },
-                    }
-                }
-            }
-        }
     }
 }
 
-/// A place for each: the column is how many steps lie between it and the task at most.
-fn places(task: &Task, before: &[Task]) -> Vec<(Uuid, Place)> {
-    let mut columns: Vec<(Uuid, usize)> = vec![(task.id, 0)];
-    // Each round moves a task as far left as whoever needs it asks; there are no cycles, so it comes to rest.
-    for _ in 0..=before.len() {
+/// A place for each: its column is how many steps lie between it and the task at most.
+fn places(task: &Task, before: &[Task], after: &[Task]) -> Vec<(Uuid, Place)> {
+    let pairs = |from: &Task| from.dependencies.iter().map(|needed| (from.id, *needed)).collect::<Vec<_>>();
+    let left: Vec<(Uuid, Uuid)> = [task].into_iter().chain(before).flat_map(pairs).collect();
+    let right: Vec<(Uuid, Uuid)> = after.iter().flat_map(pairs).map(|(waits, needed)| (needed, waits)).collect();
+    let (left, right) = (steps(task.id, before, &left), steps(task.id, after, &right));
+    let middle = left.values().max().copied().unwrap_or_default();
+    let mut rows: HashMap<usize, usize> = HashMap::new();
+    let columns = before.iter().filter_map(|t| Some((t.id, middle - left.get(&t.id)?)));
+    let columns = columns.chain([(task.id, middle)]);
+    let columns = columns.chain(after.iter().filter_map(|t| Some((t.id, middle + right.get(&t.id)?))));
+    columns
+        .map(|(id, column)| {
+            let row = rows.entry(column).or_default();
+            *row += 1;
+            (id, (column, *row - 1))
+        })
+        .collect()
+}
+
+/// How many steps of `pairs` lie between a task and each of `among` at most.
+fn steps(task: Uuid, among: &[Task], pairs: &[(Uuid, Uuid)]) -> HashMap<Uuid, usize> {
+    let mut found = HashMap::from([(task, 0)]);
+    // Each round moves a task as far away as whoever it hangs on asks; there are no cycles, so it comes to rest.
+    for _ in 0..=among.len() {
         let mut is_moved = false;
-        for to in [task].into_iter().chain(before) {
-            let Some(column) = columns.iter().find(|(id, _)| *id == to.id).map(|(_, c)| *c) else { continue };
-            for from in to.dependencies.iter().filter(|id| before.iter().any(|t| t.id == **id)) {
-                match columns.iter_mut().find(|(id, _)| id == from) {
-                    Some((_, at)) if *at > column => {}
-                    Some((_, at)) => {
-                        *at = column + 1;
-                        is_moved = true;
-                    }
-                    None => {
-                        columns.push((*from, column + 1));
-                        is_moved = true;
-                    }
-                }
+        for (near, far) in pairs.iter().filter(|(_, far)| among.iter().any(|t| t.id == *far)) {
+            let Some(steps) = found.get(near).map(|steps| steps + 1) else { continue };
+            if found.get(far).is_none_or(|known| *known < steps) {
+                found.insert(*far, steps);
+                is_moved = true;
             }
         }
         if !is_moved {
             break;
         }
     }
-    let mut rows = vec![0; before.len() + 2];
-    columns
-        .into_iter()
-        .map(|(id, column)| {
-            let column = column.min(before.len());
-            let row = rows[column];
-            rows[column] += 1;
-            (id, (column, row))
-        })
-        .collect()
+    found
 }
 
 #[cfg(test)]
@@ -121,10 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_first_stands_further_left() {
-        let (last, middle, first) = (task(1, &[2, 3]), task(2, &[3]), task(3, &[]));
-        let found = places(&last, &[middle, first]);
+    fn what_comes_first_stands_further_left_and_what_waits_further_right() {
+        let (here, middle, first) = (task(1, &[2, 3]), task(2, &[3]), task(3, &[]));
+        // The last waits for what waits, and for what is before the task.
+        let (waits, last) = (task(4, &[1]), task(5, &[1, 4, 3]));
+        let found = places(&here, &[middle, first], &[last, waits]);
         let column = |n| found.iter().find(|(id, _)| *id == Uuid::from_u128(n)).map(|(_, (column, _))| *column);
-        assert_eq!((column(1), column(2), column(3)), (Some(0), Some(1), Some(2)));
+        assert_eq!([3, 2, 1, 4, 5].map(column), [0, 1, 2, 3, 4].map(Some));
+        let alone = places(&here, &[], &[]);
+        assert_eq!(alone, [(Uuid::from_u128(1), (0, 0))]);
     }
 }

@@ -28,6 +28,7 @@ pub(crate) mod layout;
 mod logs;
 mod memory;
 mod models;
+mod needs;
 mod parts;
 mod passkeys;
 mod past;
@@ -97,6 +98,7 @@ fn work() -> Router<App> {
         .route("/tasks/{id}", get(task::page))
         .route("/tasks/{id}/playbook", get(promote::page).post(promote::change))
         .route("/tasks/{id}/edit", get(task_form::edit_page).post(task_form::edit))
+        .route("/tasks/{id}/needs", get(needs::page).post(needs::change))
         .route("/tasks/{id}/assign", post(task_form::assign))
         .route("/tasks/{id}/status", post(task::set_status))
         .route("/tasks/{id}/files", post(files::add).layer(DefaultBodyLimit::disable()))

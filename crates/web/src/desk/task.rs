@@ -25,9 +25,10 @@ use uuid::Uuid;
 
 use super::{
     approvals::{Behind, card},
-    files, graph,
+    files,
     layout::{Reader, button, fault_notice, shell, token},
     models::{dollars, grouped},
+    needs::{self, Hangs},
     parts::{cut, due, empty, name_of, outside_mark, pretty, say, size, state, time, visible},
     story,
 };
@@ -47,8 +48,6 @@ const RUNS: usize = 10;
 const APPROVALS: usize = 10;
 /// Audit rows and log lines of the timeline.
 const ROWS: i64 = 100;
-/// Tasks before this one that are drawn.
-const BEFORE: usize = 24;
 
 /// All that the page shows.
 pub(crate) struct View {
@@ -65,8 +64,7 @@ pub(crate) struct View {
     pub behind: Behind,
     pub trail: Vec<AuditRow>,
     pub lines: Vec<LogLine>,
-    /// Tasks that must be completed first, and those before them.
-    pub before: Vec<Task>,
+    pub hangs: Hangs,
     pub names: HashMap<Uuid, String>,
     pub rules: HashMap<Uuid, String>,
     pub now: Timestamp,
@@ -92,7 +90,7 @@ async fn load(app: &App, me: &Reader, id: Uuid) -> Result<View> {
     }
     let used = if turns.is_empty() { Used::default() } else { model_turns::used(actor, on, id).await? };
     let trail = trail(app, me, id, &approvals).await?;
-    let before = before(app, me, &task).await?;
+    let hangs = Hangs::of(app, me, &task).await?;
     let behind = Behind::of(app, me, &approvals, "task").await?;
     let deciders = approvals.iter().filter_map(|a| a.approved_by.or(a.rejected_by));
     let people = trail.iter().filter_map(|r| r.user_id).chain(task.assigned_to).chain(task.created_by).chain(deciders);
@@ -110,7 +108,7 @@ async fn load(app: &App, me: &Reader, id: Uuid) -> Result<View> {
         behind,
         trail,
         lines,
-        before,
+        hangs,
         names,
         rules,
         now,
@@ -158,22 +156,6 @@ async fn trail(app: &App, me: &Reader, id: Uuid, approvals: &[Approval]) -> Resu
     Ok(rows)
 }
 
-/// The tasks before a task, generation by generation.
-async fn before(app: &App, me: &Reader, task: &Task) -> Result<Vec<Task>> {
-    let mut found: Vec<Task> = Vec::new();
-    let mut next = task.dependencies.clone();
-    while !next.is_empty() && found.len() < BEFORE {
-        next.truncate(BEFORE - found.len());
-        let tasks = tasks::among(&me.actor, app.store(), next).await?;
-        next = tasks.iter().flat_map(|t| t.dependencies.clone()).collect();
-        next.retain(|id| !found.iter().chain(&tasks).any(|t| t.id == *id));
-        next.sort_unstable();
-        next.dedup();
-        found.extend(tasks);
-    }
-    Ok(found)
-}
-
 fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
     let task = &view.task;
     let open: Vec<_> = view.approvals.iter().filter(|a| a.status == "pending").collect();
@@ -213,7 +195,7 @@ fn render(me: &Reader, view: &View, fault: Option<&Fault>) -> Markup {
                 }
                 div {
                     section aria-labelledby="facts" { h2 #facts { "Facts" } (facts(view)) }
-                    @if !view.before.is_empty() { section aria-labelledby="first" { h2 #first { "Needs first" } (graph::draw(task, &view.before)) } }
+                    (needs::section(me, task, &view.hangs))
                     section aria-labelledby="files" { h2 #files { "Files" } (file_list(me, &view.files)) (add_file(me, task)) }
                     section #acts data-live="" aria-labelledby="act" { h2 #act { "What you can do" } (acts(me, task)) (promotion(view)) }
                 }

@@ -34,7 +34,7 @@ const PRIORITIES: [&str; 4] = ["low", "medium", "high", "critical"];
 const TAGS: usize = 20;
 const TAG_CHARS: usize = 50;
 /// Tasks that may be needed first.
-const NEEDED: usize = 50;
+pub(super) const NEEDED: usize = 50;
 
 /// What the form begins with.
 #[derive(Debug, Default)]
@@ -230,13 +230,17 @@ fn day(text: &str) -> Result<Timestamp> {
     day.map(|z| z.timestamp()).ok_or_else(|| Fault::invalid("due_date", "write the day as 2026-12-24"))
 }
 
+/// A task's id, also at the end of its address.
+pub(super) fn id_in(text: &str) -> Option<Uuid> {
+    text.trim().rsplit('/').next()?.parse().ok()
+}
+
 /// Ids, one a line, also at the end of an address.
 fn needed(text: &str) -> Result<Vec<Uuid>> {
     let mut ids = Vec::new();
     for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
-        let id = line.rsplit('/').next().unwrap_or_default();
-        let wrong = |_| Fault::invalid("dependencies", format!("{line} is no task’s id or address"));
-        let id: Uuid = id.parse().map_err(wrong)?;
+        let wrong = || Fault::invalid("dependencies", format!("{line} is no task’s id or address"));
+        let id = id_in(line).ok_or_else(wrong)?;
         if !ids.contains(&id) {
             ids.push(id);
         }

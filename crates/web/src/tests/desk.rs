@@ -140,6 +140,7 @@ async fn reading_decides_nothing() {
         "/tasks/new".to_owned(),
         format!("/tasks/{task}/edit"),
         format!("/tasks/{task}/assign"),
+        format!("/tasks/{task}/needs?q=a"),
         "/watchers/new".to_owned(),
         "/watchers/new?kind=imap".to_owned(),
         "/begin".to_owned(),

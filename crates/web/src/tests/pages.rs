@@ -377,6 +377,49 @@ async fn files_are_kept_or_looked_at_and_never_run() {
 }
 
 #[tokio::test]
+async fn what_a_task_hangs_on_is_named_and_drawn_both_ways() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let make = async |title: &str| tasks::create(&actor, &house.store, &tasks::NewTask::titled(title)).await.unwrap();
+    let [flour, dough, bread] = [make("Buy flour").await, make("Make the dough").await, make("Bake bread").await];
+    let needs = async |id: uuid::Uuid, field: &str, text: &str| {
+        browser.post(&format!("/tasks/{id}/needs"), &[(field, text)]).await
+    };
+    // By words, by an id and by an address; never the task itself, nor one that is named already.
+    for (words, is_found) in
+        [("flou", true), (&*flour.to_string(), true), (&*format!("http://x/tasks/{flour}"), true), ("dough", false)]
+    {
+        let page = browser.get(&format!("/tasks/{dough}/needs?q={}", crate::guard::encode(words))).await.text;
+        assert_eq!(page.contains(&format!("name=\"add\" value=\"{flour}\"")), is_found, "{words}: {page}");
+        assert!(!page.contains(&format!("name=\"add\" value=\"{dough}\"")));
+    }
+    for (id, first) in [(dough, flour), (bread, dough)] {
+        let named = needs(id, "add", &first.to_string()).await;
+        assert_eq!((named.status, named.header("location")), (StatusCode::SEE_OTHER, &*format!("/tasks/{id}#hangs")));
+    }
+    let again = browser.get(&format!("/tasks/{dough}/needs?q=flour")).await.text;
+    assert!(again.contains("No other task matches"), "{again}");
+    let page = browser.get(&format!("/tasks/{dough}")).await.text;
+    for part in ["Needs first", "Waits for it", "<svg class=\"graph\"", "Buy flour", "Bake bread"] {
+        assert!(page.contains(part), "{part}");
+    }
+    // A ring is refused on the page itself.
+    let ring = needs(flour, "add", &bread.to_string()).await;
+    assert!(ring.status.is_client_error() && ring.text.contains("Buy flour"), "{} {}", ring.status, ring.text);
+    assert_eq!(needs(flour, "add", "nothing of the kind").await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(needs(dough, "remove", &flour.to_string()).await.status, StatusCode::SEE_OTHER);
+    assert!(tasks::get(&actor, &house.store, dough).await.unwrap().unwrap().dependencies.is_empty());
+    let eve = house.add_user(ada, "eve", "observer").await;
+    let eve = house.browser(eve).await;
+    let seen = eve.get(&format!("/tasks/{dough}/needs?q=flour")).await;
+    assert_eq!(seen.status, StatusCode::OK);
+    assert_eq!(
+        eve.post(&format!("/tasks/{dough}/needs"), &[("add", &flour.to_string())]).await.status,
+        StatusCode::FORBIDDEN
+    );
+}
+
+#[tokio::test]
 async fn a_day_is_that_day_on_every_page() {
     let (house, ada) = House::with_ada().await;
     let (browser, actor) = (house.browser(ada).await, Actor::user(ada));

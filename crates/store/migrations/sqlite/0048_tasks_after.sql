@@ -1,0 +1,1 @@
+-- Which tasks wait for some. Nothing to do in the file: the pairs stand in task_dependencies, with an index of each way.
