@@ -193,6 +193,8 @@ pub async fn set_status(store: &Store, actor: &Actor, id: Uuid, status: &str) ->
 /// Gives a person a new password and ends all of that person's sessions: whoever knew the old one is out.
 pub async fn set_password(store: &Store, actor: &Actor, id: Uuid, password: String) -> Result<()> {
     let account = users::account(actor, store, id).await?.ok_or_else(not_allowed)?;
+    // A hash is dear: not for whoever may not keep it.
+    permitted(users::allowed(actor, store, "user_admin").await?)?;
     if account.is_agent {
         let message = format!("{} is an agent and never logs in, so it has no password", account.username);
         return Err(Error::invalid("password", message));

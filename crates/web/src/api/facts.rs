@@ -74,6 +74,7 @@ pub(super) const FACTS: &[(&str, &str, Fact)] = &[
     ("NewPerson", "role", Words(ROLES)),
     ("NewPerson", "password", Chars(15, 1000)),
     ("NewPassword", "new_password", Chars(15, 1000)),
+    ("PasswordReset", "new_password", Chars(15, 1000)),
     ("NewPerson", "first_name", Chars(0, 100)),
     ("NewPerson", "last_name", Chars(0, 100)),
     ("AccountEdit", "username", Chars(1, 100)),

@@ -1,7 +1,10 @@
 //! People and agents.
 
-use axum::{extract::State, response::Response};
-use domain::accounts::people;
+use axum::{extract::State, http::StatusCode, response::Response};
+use domain::{
+    accounts::{self, people},
+    second_factor,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{
@@ -13,10 +16,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
+    Nothing,
     answer::{self, Fields, List},
     changes::{self, Change},
     pages::Page,
     patch::Patch,
+    second_factor::fresh,
 };
 use crate::{
     app::App,
@@ -27,7 +32,12 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(names)).routes(routes!(get, change))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(names))
+        .routes(routes!(get, change))
+        .routes(routes!(set_password))
+        .routes(routes!(remove_factor))
 }
 
 /// Accounts by name
@@ -192,4 +202,46 @@ fn patched(patch: &Patch, account: Account) -> domain::Result<Account> {
 async fn change(State(app): State<App>, Change(me, id, wanted): Change) -> Result<Response> {
     let changed = people::change(app.store(), &me.actor, id, move |account| wanted.of(account, patched));
     changes::answer(&app, &me, ("user", id), changed).await
+}
+
+/// A new password for somebody else.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PasswordReset {
+    /// 15 to 1000 characters.
+    new_password: String,
+}
+
+/// Give a person a new password; for administrators
+///
+/// It ends all sessions of that person, and takes no second factor away. You need to have shown within ten minutes who you
+/// are; a token can't.
+#[utoipa::path(post, path = "/users/{id}/password", tag = "Users", params(("id" = Uuid, Path, description = "The user")),
+    request_body = PasswordReset, responses((status = 204, description = "It is set")))]
+async fn set_password(
+    State(app): State<App>,
+    Id(id): Id,
+    SignedJson(me, said): SignedJson<PasswordReset>,
+) -> Result<StatusCode> {
+    account(&app, &me, id).await?;
+    fresh(&me)?;
+    accounts::set_password(app.store(), &me.actor, id, said.new_password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Take a person's second factor away; for administrators
+///
+/// For somebody who lost it: from then on the password alone opens the account. You need to have shown within ten minutes
+/// who you are; a token can't.
+#[utoipa::path(delete, path = "/users/{id}/second-factor", tag = "Users",
+    params(("id" = Uuid, Path, description = "The user")), responses((status = 204, description = "It is gone")))]
+async fn remove_factor(
+    State(app): State<App>,
+    Id(id): Id,
+    SignedJson(me, Nothing {}): SignedJson<Nothing>,
+) -> Result<StatusCode> {
+    account(&app, &me, id).await?;
+    fresh(&me)?;
+    second_factor::remove(app.store(), &me.actor, id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -155,6 +155,8 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("get_users_names", "/v1/users/names?username=employee", ""),
     ("get_users_id", "/v1/users/{bob}", ""),
     ("patch_users_id", "/v1/users/{bob}", r#"{"first_name": "Bob"}"#),
+    ("post_users_id_password", "/v1/users/{bob}/password", r#"{"new_password": "correct horse battery"}"#),
+    ("delete_users_id_second_factor", "/v1/users/{bob}/second-factor", "{}"),
     ("get_schedules", "/v1/schedules", ""),
     ("get_schedules_name", "/v1/schedules/statistics", ""),
     ("patch_schedules_name", "/v1/schedules/statistics", r#"{"is_active": true}"#),

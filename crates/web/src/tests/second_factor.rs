@@ -130,3 +130,32 @@ async fn the_page_asks_for_the_code_after_the_password() {
     assert_eq!((right.status, right.header("location")), (StatusCode::SEE_OTHER, "/tasks"));
     assert!(right.header("set-cookie").starts_with("steward_session="));
 }
+
+#[tokio::test]
+async fn an_administrator_lets_somebody_in_again_and_no_token_does() {
+    let (house, ada) = House::with_ada().await;
+    let bob = house.add_user(ada, "bob", "user").await;
+    let me = Actor::user(bob);
+    let enrolment = second_factor::begin(&house.store, &house.state.vault, &me).await.unwrap();
+    second_factor::confirm(&house.store, &house.state.vault, &me, &code(&enrolment.secret, 0)).await.unwrap();
+    let (factor, password) = (format!("/v1/users/{bob}/second-factor"), format!("/v1/users/{bob}/password"));
+    let new = json!({ "new_password": "another long password" });
+    let program = house.program(ada, ada, &["users"]).await;
+    assert_eq!(remove(&house, &program, &factor).await, StatusCode::FORBIDDEN);
+    let by_token = program.post_json(&password, &new).await;
+    assert_eq!((by_token.status, &by_token.json()["code"]), (StatusCode::FORBIDDEN, &json!("reauthentication_needed")));
+    let (admin, before) = (house.browser(ada).await, house.browser(bob).await);
+    let short = admin.post_json(&password, &json!({ "new_password": "short" })).await;
+    assert_eq!(short.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", short.text);
+    assert_eq!(before.get("/v1/auth/session").await.status, StatusCode::OK, "nothing was changed");
+    assert_eq!(admin.post_json(&password, &new).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(before.get("/v1/auth/session").await.status, StatusCode::UNAUTHORIZED, "what was open has ended");
+    let log_in = async || {
+        let shown = json!({ "login": "bob", "password": "another long password" });
+        house.stranger().post_json("/v1/auth/login", &shown).await.status
+    };
+    assert_eq!(log_in().await, StatusCode::UNAUTHORIZED, "the second factor is still asked for");
+    assert_eq!(remove(&house, &admin, &factor).await, StatusCode::NO_CONTENT);
+    assert_eq!(log_in().await, StatusCode::OK);
+    assert_eq!(remove(&house, &admin, &factor).await, StatusCode::NOT_FOUND);
+}
