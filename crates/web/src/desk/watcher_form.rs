@@ -27,6 +27,8 @@ use crate::{
     session::Signed,
 };
 
+/// The field of the kind that its tasks are of; `kind` is what it watches.
+const TASK_KIND: &str = "task_kind";
 /// People who are offered as those who do the work.
 const PEOPLE: i64 = 100;
 
@@ -96,6 +98,7 @@ impl Edited {
             ("name", "Name", self.name.clone()),
             ("playbook", "What leads the work", text("playbook")),
             ("assign_to", "Whose work it is", text("assign_to")),
+            (TASK_KIND, "Kind of its tasks", text("kind")),
         ];
         fields.extend(self.kind.as_read(&self.config, is_admin));
         AsRead(fields)
@@ -144,6 +147,7 @@ impl Edited {
                     div.pair {
                         (form.choice("playbook", "What leads the work", &book, &playbooks, "A playbook: written steps."))
                         (form.choice("assign_to", "Whose work it is", &person, &persons, ""))
+                        (form.line(TASK_KIND, "Kind of its tasks", &text("kind"), "A word by which a model is chosen; empty for none."))
                     }
                     (self.kind.render(form, &self.config, me.is_admin()))
                     (self.kind.render_secrets(form, self.is_sealed))
@@ -172,6 +176,14 @@ impl Edited {
                 Some(text) => config[who] = json!(text),
                 None => drop(config.as_object_mut().and_then(|c| c.remove(who))),
             }
+        }
+        match sent.text(TASK_KIND) {
+            Some(kind) => {
+                let said = |_| Fault::invalid(TASK_KIND, "a kind is a word of 1 to 60 characters on one line");
+                domain::tasks::check_kind(kind).map_err(said)?;
+                config["kind"] = json!(kind);
+            }
+            None => drop(config.as_object_mut().and_then(|c| c.remove("kind"))),
         }
         if let Some(book) = sent.text("playbook")
             && !usable(app, &me.actor).await?.iter().any(|name| name == book)

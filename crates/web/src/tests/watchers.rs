@@ -63,6 +63,34 @@ async fn a_folder_is_watched_by_form() {
     assert!(watchers::list(&actor, &house.store).await.unwrap().is_empty());
 }
 
+#[tokio::test]
+async fn the_kind_of_its_tasks_is_said_in_the_form() {
+    let (house, ada) = House::with_ada().await;
+    let (browser, actor) = (house.browser(ada).await, Actor::user(ada));
+    let send = async |path: &str, kind: &str| {
+        let fields = [
+            ("kind", "feed"),
+            ("name", "news"),
+            ("url", "https://example.org/feed.xml"),
+            ("every_s", "600"),
+            ("task_kind", kind),
+        ];
+        let page = browser.get(path).await;
+        let read = page.text.contains("name=\"read\"").then(|| page.read_mark()).unwrap_or_default();
+        browser.post(path, &[&fields[..], &[("read", &read)]].concat()).await.status
+    };
+    let kept = async || watchers::list(&actor, &house.store).await.unwrap().pop().unwrap();
+    let new = "/watchers/new?kind=feed";
+    assert_eq!(send(new, &"x".repeat(61)).await, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(send(new, "triage").await, StatusCode::SEE_OTHER);
+    let row = kept().await;
+    assert_eq!(row.config.unwrap()["kind"], "triage");
+    let edit = format!("/watchers/{}/edit", row.id);
+    assert!(browser.get(&edit).await.text.contains("name=\"task_kind\" type=\"text\" value=\"triage\""));
+    assert_eq!(send(&edit, "").await, StatusCode::SEE_OTHER);
+    assert!(kept().await.config.unwrap().get("kind").is_none());
+}
+
 /// A folder watcher hangs what it finds on its owner's tasks: with it anybody could read any file of the machine.
 #[tokio::test]
 async fn only_an_administrator_has_the_machine_s_files_watched_by_the_api_too() {
