@@ -261,13 +261,29 @@ async fn the_keyboard_is_enough() {
     browser.key("\u{e007}").await; // Enter
     browser.until("h1", "Add a rule").await;
 
+    // x chooses several, which are decided at once.
+    let press = |key: &str| json!(key);
+    let send =
+        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: arguments[0], bubbles: true }))";
+    let several = ["one.txt", "two.txt"].map(|name| bench.drop_file(name, name.as_bytes()));
+    browser.page.goto(&format!("{desk}approvals")).await.expect("the queue");
+    for part in ["one.txt", "two.txt", "Reject them"] {
+        browser.until("#queue", part).await;
+    }
+    browser.picture("approvals-several").await;
+    for key in ["j", "x", "j", "x"] {
+        browser.page.execute(send, vec![press(key)]).await.expect("a script runs");
+    }
+    browser.until("#batch output", "2 chosen").await;
+    browser.press("Reject them").await;
+    browser.until("main", "2 calls are decided").await;
+    assert!(several.iter().all(|file| file.exists()), "both were rejected");
+
     // j goes to the approval, r decides it.
     let file = bench.drop_file("note.txt", b"a note");
     browser.page.goto(&format!("{desk}approvals")).await.expect("the queue");
     browser.until("#queue", "note.txt").await;
-    let press = |key: &str| json!(key);
-    let send =
-        "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: arguments[0], bubbles: true }))";
+    assert!(browser.page.find(Locator::Css("#queue [type=checkbox]")).await.is_err(), "nothing to choose among one");
     browser.page.execute(send, vec![press("j")]).await.expect("a script runs");
     let focused = browser.page.active_element().await.expect("the focus").text().await.expect("its text");
     assert!(focused.contains("note.txt"), "{focused}");
@@ -279,8 +295,8 @@ async fn the_keyboard_is_enough() {
     browser.page.execute(send, vec![press("r")]).await.expect("a script runs");
     browser.until("main", "1 call is decided").await;
     assert!(file.exists(), "it was rejected");
-    let row = approvals::list(&Actor::service(), &bench.store, Some("rejected"), None, None, 2).await.unwrap();
-    assert_eq!(row.len(), 1);
+    let rows = approvals::list(&Actor::service(), &bench.store, Some("rejected"), None, None, 9).await.unwrap();
+    assert_eq!(rows.len(), 3);
     assert!(browser.page.find(Locator::Css("#queue .cards")).await.is_err(), "nothing waits any more");
     assert_eq!(browser.complaints().await, Vec::<String>::new());
     browser.end().await;

@@ -54,6 +54,8 @@ pub(crate) struct Behind {
     form_token: String,
     /// The page that shows them: where one comes back to after a quick decision.
     place: &'static str,
+    /// Whether several can be chosen and decided at once.
+    has_boxes: bool,
 }
 
 impl Behind {
@@ -71,6 +73,7 @@ impl Behind {
             user_id: me.user_id(),
             form_token: me.form_token.clone(),
             place,
+            has_boxes: false,
         })
     }
 
@@ -102,7 +105,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
     let limit = params.limit()?.min(50);
     let rows = approvals::list(&me.actor, app.store(), status, None, params.cursor()?, limit + 1).await?;
     let (rows, next) = cut_page(rows, limit, |a| (a.created_at, a.id));
-    let behind = Behind::of(&app, &me, &rows, QUEUE).await?;
+    let mut behind = Behind::of(&app, &me, &rows, QUEUE).await?;
     let names = names(&app, &me.actor, rows.iter().filter_map(|a| a.approved_by.or(a.rejected_by))).await?;
     let now = store::now();
     let more = |approval: &Approval| {
@@ -113,7 +116,8 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
         }
     };
     let order = if filter == "pending" { order } else { "time" };
-    let quick = rows.iter().filter(|a| behind.is_quick(a, now)).count();
+    // A single one is decided by its own buttons.
+    behind.has_boxes = rows.iter().filter(|a| behind.is_quick(a, now)).count() > 1;
     Ok(shell(
         &me,
         "Approvals",
@@ -148,7 +152,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader, params: Params) -> 
                     }
                 }
                 (older(next.as_deref(), "/approvals", &[("status", filter), ("by", order)]))
-                @if quick > 1 { (batch(&me)) }
+                @if behind.has_boxes { (batch(&me)) }
             }
         },
     ))
@@ -218,7 +222,7 @@ fn groups<'a>(rows: &'a [Approval], order: &str, behind: &Behind) -> Vec<(Option
 /// An approval in a list, with a quick yes and no where that is safe.
 pub(crate) fn card(approval: &Approval, now: Timestamp, behind: &Behind, more: &Markup) -> Markup {
     let is_quick = behind.is_quick(approval, now);
-    let has_box = is_quick && behind.place == QUEUE;
+    let has_box = is_quick && behind.has_boxes;
     let about = format!("queue-{}", approval.id);
     html! {
         li data-key=(approval.id) {

@@ -107,7 +107,8 @@ fn document(title: &str, refresh: Option<&str>, body: &Markup) -> Markup {
                 link rel="apple-touch-icon" href=(PICTURE.path());
                 link rel="manifest" href=(MANIFEST.path());
                 link rel="stylesheet" href=(STYLE.path());
-                script src=(SCRIPT.path()) defer {}
+                // What it puts into the reader's zone and shows stands so at the first paint: nothing moves after it.
+                script src=(SCRIPT.path()) defer blocking="render" {}
             }
             (body)
         }

@@ -250,3 +250,57 @@ async fn a_thousand_streams_hear_of_it() {
     }))
     .await;
 }
+
+/// One of several nodes over the database.
+async fn node(url: &str, redis_url: Option<&str>) -> House {
+    let mut config = store::Config::from_url(url).unwrap();
+    config.redis_url = redis_url.map(Into::into);
+    let store = store::Store::open(&config).await.unwrap();
+    let mut house = House::new().await.with(|state| crate::State { store: store.clone(), ..state });
+    house.store = store;
+    house
+}
+
+fn psql(url: &str, sql: &str) {
+    let done = std::process::Command::new("psql").args(["-X", "-q", "-d", url, "-c", sql]).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test]
+async fn what_happens_on_one_node_is_told_and_gone_on_with_on_another() {
+    let base = std::env::var("STEWARD_TEST_POSTGRES_URL").expect("STEWARD_TEST_POSTGRES_URL is not set; run ./test");
+    let redis = std::env::var("STEWARD_TEST_REDIS_URL").expect("STEWARD_TEST_REDIS_URL is not set; run ./test");
+    let name = format!("steward_{}", Uuid::now_v7().simple());
+    psql(&base, &format!("CREATE DATABASE {name}"));
+    let url = format!("{}/{name}", base.rsplit_once('/').unwrap().0);
+    store::migrate::migrate(&store::Config::from_url(&url).unwrap()).await.unwrap();
+    for redis_url in [None, Some(redis.as_str())] {
+        let (here, there) = (node(&url, redis_url).await, node(&url, redis_url).await);
+        let new = store::users::NewUser {
+            username: format!("bob{}", u8::from(redis_url.is_some())),
+            email: format!("bob{}@example.org", u8::from(redis_url.is_some())),
+            // Nobody logs in by a password here.
+            password_hash: "!".to_owned(),
+            role: "user".to_owned(),
+            first_name: None,
+            last_name: None,
+        };
+        let bob = store::users::create(&Actor::service(), &here.store, &new).await.unwrap();
+        let at_here = here.browser(bob).await;
+        let at_there = Browser { house: &there, cookie: at_here.cookie.clone(), bearer: None, token: String::new() };
+        let mut reader = Reader::open(&at_there, &there, "/v1/events?kinds=task", None).await;
+        assert_eq!(reader.next().await.unwrap().event, "hello");
+        let heard = task_of(&here, bob, "made here").await;
+        let last = reader.until("task", heard).await.id.unwrap();
+        drop(reader);
+        let missed = task_of(&there, bob, "made there").await;
+        let mut reader = Reader::open(&at_here, &here, "/v1/events?kinds=task", Some(last)).await;
+        assert_eq!(reader.next().await.unwrap().id, Some(last));
+        assert_eq!(reader.next().await.unwrap().data["id"], json!(missed), "what was missed, and nothing twice");
+        // A session that is ended on one node ends its stream on the other.
+        let session: Uuid = at_there.get("/v1/auth/session").await.json()["id"].as_str().unwrap().parse().unwrap();
+        assert!(sessions::revoke(&Actor::user(bob), &there.store, session).await.unwrap());
+        ends(&mut reader).await;
+    }
+    psql(&base, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+}
