@@ -343,6 +343,8 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("steps/get", Page(Person, TASK)),
     ("steps/list", Page(Person, TASK)),
     ("steps/past", Own(Admin, &["now()", "20"], "by index: the newest thousand at most, asked for by a person")),
+    ("steps/present", Page(Person, TASK)),
+    ("steps/shown", Page(Person, &["'{task}'", "100"])),
     ("steps/start", Page(Agent, &["'{task}'", "1", "''", "''"])),
     ("steps/unsend", Page(Agent, &["'{task}'", "1"])),
     ("store/floor", Small),

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Actor, Result, Run, statement::statements, value::row};
+use crate::{
+    Actor, Result, Run,
+    statement::statements,
+    value::{page, row},
+};
 
 row! {
     /// One attempt at a task, by a playbook frozen as it was.
@@ -126,6 +130,8 @@ statements! {
     CREATE_STEP: Step = "steps/create";
     GET_STEP: Step = "steps/get";
     LIST_STEPS: Step = "steps/list";
+    SHOWN_STEPS: Step = "steps/shown";
+    PRESENT_STEP: Step = "steps/present";
     START_STEP: Step = "steps/start";
     UNSEND_STEP: Step = "steps/unsend";
     ASK_STEP: Step = "steps/ask";
@@ -197,6 +203,17 @@ pub async fn step(actor: &Actor, on: impl Run, id: Uuid) -> Result<Option<Step>>
 /// Steps of a run in order, at most 1000.
 pub async fn steps(actor: &Actor, on: impl Run, run_id: Uuid) -> Result<Vec<Step>> {
     on.list(actor, &LIST_STEPS, vec![run_id.into()]).await
+}
+
+/// The newest steps of a run, the last first, at most `limit` (0–1000), with no more than 16,384 characters of what each tool
+/// answered: for showing.
+pub async fn shown_steps(actor: &Actor, on: impl Run, run_id: Uuid, limit: i64) -> Result<Vec<Step>> {
+    on.list(actor, &SHOWN_STEPS, vec![run_id.into(), page(limit)]).await
+}
+
+/// The last step of a task's newest run, cut in the same way; none where that run has none yet.
+pub async fn present_step(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Option<Step>> {
+    on.optional(actor, &PRESENT_STEP, vec![task_id.into()]).await
 }
 
 /// Marks a step as started, with the arguments that are going to be sent. False: it was started before.

@@ -79,6 +79,8 @@ pub const VERBS: &[&str] = &[
     "runs.add_step",
     "runs.step",
     "runs.steps",
+    "runs.shown_steps",
+    "runs.present_step",
     "runs.start_step",
     "runs.unsend_step",
     "runs.ask_step",

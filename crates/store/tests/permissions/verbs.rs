@@ -179,6 +179,8 @@ async fn of_work(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "runs.add_step" => runs::add_step(me, tx, &new_step(w.run, task, 9)).await.map(|_| done(true))?,
         "runs.step" => seen(runs::step(me, tx, w.step).await?.is_some()),
         "runs.steps" => seen(!runs::steps(me, tx, w.run).await?.is_empty()),
+        "runs.shown_steps" => seen(!runs::shown_steps(me, tx, w.run, 9).await?.is_empty()),
+        "runs.present_step" => seen(runs::present_step(me, tx, task).await?.is_some()),
         "runs.start_step" => done(runs::start_step(me, tx, w.step, 1, "{}", "h").await?),
         "runs.unsend_step" => done(runs::unsend_step(me, tx, w.started, 1).await?),
         "runs.ask_step" => {

@@ -44,6 +44,8 @@ use crate::{
 
 /// Runs whose steps are shown; older ones are named.
 const RUNS: usize = 10;
+/// Steps of a run that are shown: as many as a playbook has at most.
+const STEPS: i64 = 100;
 /// Approvals whose audit rows join the timeline.
 const APPROVALS: usize = 10;
 /// Audit rows and log lines of the timeline.
@@ -83,7 +85,7 @@ async fn load(app: &App, me: &Reader, id: Uuid) -> Result<View> {
     )?;
     let (mut journal, mut turns) = (Vec::new(), Vec::new());
     for run in runs.iter().take(RUNS) {
-        journal.push(runs::steps(actor, on, run.id).await?);
+        journal.push(runs::shown_steps(actor, on, run.id, STEPS).await?);
         if brain::leading_model(&run.playbook).is_some() {
             turns.push(model_turns::list(actor, on, run.id).await?);
         }

@@ -133,11 +133,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
 async fn present_steps(app: &App, me: &Reader, running: &[Task]) -> Result<Vec<Option<Step>>> {
     let mut found = Vec::new();
     for task in running.iter().take(WATCHED) {
-        let newest = runs::list(&me.actor, app.store(), task.id).await?.into_iter().next();
-        found.push(match newest {
-            Some(run) => runs::steps(&me.actor, app.store(), run.id).await?.pop(),
-            None => None,
-        });
+        found.push(runs::present_step(&me.actor, app.store(), task.id).await?);
     }
     Ok(found)
 }

@@ -1,0 +1,4 @@
+-- To be looked at: an answer may be a megabyte, and a page shows its beginning.
+SELECT id, run_id, task_id, ordinal, name, server, tool, state, arguments, arguments_sha256, policy_id, policy_reason, approval_id, attempt,
+    substr(result, 1, 16384) AS result, error, started_at, finished_at, created_at
+FROM steps WHERE run_id = $1 ORDER BY ordinal DESC LIMIT $2
