@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::common::{Db, id, refusal};
 
-crate::on_both!(journal_of_a_run, a_step_starts_once, only_the_assignee_journals);
+crate::on_both!(journal_of_a_run, steps_to_be_looked_at, a_step_starts_once, only_the_assignee_journals);
 
 pub(crate) fn new_step(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewStep {
     NewStep {
@@ -26,6 +26,35 @@ pub(crate) fn new_step(run_id: Uuid, task_id: Uuid, ordinal: i32) -> NewStep {
         attempt: 1,
         error: None,
     }
+}
+
+async fn steps_to_be_looked_at(db: &Db) {
+    let on = &db.store;
+    let task = db.task("x").await;
+    assert_eq!(runs::present_step(&db.bob, on, task).await.unwrap(), None);
+    let first = db.run(task).await;
+    let mut made = Vec::new();
+    for ordinal in 0..3 {
+        let new = NewStep { state: "allowed", ..new_step(first, task, ordinal) };
+        made.push(runs::add_step(&db.employee, on, &new).await.unwrap());
+    }
+    let long = format!("{{\"text\":\"{}\"}}", "ü".repeat(20_000));
+    assert!(runs::start_step(&db.employee, on, made[2], 1, "{}", &"a".repeat(64)).await.unwrap());
+    assert!(runs::end_step(&db.employee, on, made[2], "succeeded", Some(&long), None).await.unwrap());
+    let whole = runs::step(&db.bob, on, made[2]).await.unwrap().unwrap();
+    assert_eq!(whole.result.as_ref(), Some(&long));
+    let last = runs::present_step(&db.bob, on, task).await.unwrap().unwrap();
+    let cut: String = long.chars().take(16_384).collect();
+    assert_eq!(last, runs::Step { result: Some(cut), ..whole });
+    let shown = async |actor, limit| -> Vec<i32> {
+        runs::shown_steps(actor, on, first, limit).await.unwrap().into_iter().map(|s| s.ordinal).collect()
+    };
+    assert_eq!(shown(&db.bob, 9).await, [2, 1, 0]);
+    assert_eq!(shown(&db.obs, 2).await, [2, 1]);
+    assert!(shown(&db.cat, 9).await.is_empty());
+    assert!(runs::finish(&db.employee, on, first, "failed", None).await.unwrap());
+    db.run(task).await;
+    assert_eq!(runs::present_step(&db.bob, on, task).await.unwrap(), None, "the newest run has none yet");
 }
 
 async fn journal_of_a_run(db: &Db) {

@@ -213,6 +213,9 @@ fn goes_on(view: &View) -> Markup {
         @if view.trail.iter().filter(|row| row.entity_type.as_deref() == Some("task")).count() >= most {
             p.soft { "Only the newest " (most) " changes stand here: " a href={ "/audit?entity_type=task&entity_id=" (view.task.id) } { "all changes of this task" } "." }
         }
+        @if view.journal.iter().any(|steps| steps.len() >= usize::try_from(STEPS).unwrap_or_default()) {
+            p.soft { "Of a run only the newest " (STEPS) " steps stand here." }
+        }
         @if view.lines.len() >= most {
             p.soft { "Only the newest " (most) " lines of the log stand here: " a href={ "/logs?task=" (view.task.id) } { "all its lines" } "." }
         }
