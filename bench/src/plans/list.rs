@@ -370,6 +370,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         ),
     ),
     ("system_logs/list", Page(Admin, &["NULL", "NULL", "NULL", "20"])),
+    ("system_logs/list_of_task", Page(Person, &["NULL", "NULL", "'{task}'", "100"])),
     ("system_logs/search", Whole("full-text search: what matches is looked at")),
     ("task_provenance/create", Page(Person, &["'{task}'", "true", "''", "'{}'"])),
     ("task_provenance/get", Page(Person, TASK)),

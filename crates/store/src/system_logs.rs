@@ -172,6 +172,7 @@ statements! {
     CREATE: LogLine = "system_logs/create" split;
     CREATE_AGAIN: LogLine = "system_logs/create_again" split;
     LIST: LogLine = "system_logs/list";
+    LIST_OF_TASK: LogLine = "system_logs/list_of_task";
     FIND: LogLine = "system_logs/find";
     SEARCH: Marked = "system_logs/search" split;
 }
@@ -226,7 +227,8 @@ pub async fn list(
     task_id: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<LogLine>> {
-    on.list(actor, &LIST, vec![level.into(), module.into(), task_id.into(), page(limit)]).await
+    let statement = if task_id.is_some() { &LIST_OF_TASK } else { &LIST };
+    on.list(actor, statement, vec![level.into(), module.into(), task_id.into(), page(limit)]).await
 }
 
 /// The newest lines that the actor may see and the filter lets through, at most `limit`.

@@ -204,6 +204,16 @@ fn ones_own_files_are_not_looked_for_among_everybodys() {
 }
 
 #[test]
+fn a_task_s_lines_are_not_looked_for_through_the_whole_log() {
+    let db = Fixture::new();
+    db.be(Some(ADA));
+    let every = crate::every_statement();
+    let lines = every.iter().find(|s| s.name == "system_logs/list_of_task").unwrap();
+    let plan = db.plan(lines.sqlite());
+    assert!(plan.contains("USING INDEX idx_system_logs_task_id (task_id=?)") && !plan.contains("SCAN"), "{plan}");
+}
+
+#[test]
 fn each_actor_sees_what_the_policies_say() {
     let db = Fixture::new();
     for (who, tasks, users, approvals, accounts) in [
