@@ -40,6 +40,7 @@ const SHOWS: &[&str] = &[
     "runs/list",
     "system_logs/find",
     "system_logs/list",
+    "system_logs/list_of_task",
     "system_logs/search",
     "tasks/get",
     "tasks/list",
