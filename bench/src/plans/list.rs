@@ -370,6 +370,23 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         ),
     ),
     ("system_logs/list", Page(Admin, &["NULL", "NULL", "NULL", "20"])),
+    (
+        "system_logs/find_of_task",
+        Page(
+            Person,
+            &[
+                "'{debug,info,warning,error,critical}'",
+                "NULL",
+                "'{task}'",
+                "NULL",
+                "'0001-01-01'",
+                "'9999-12-30'",
+                "'9999-12-30'",
+                "'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+                "20",
+            ],
+        ),
+    ),
     ("system_logs/list_of_task", Page(Person, &["NULL", "NULL", "'{task}'", "100"])),
     ("system_logs/search", Whole("full-text search: what matches is looked at")),
     ("task_provenance/create", Page(Person, &["'{task}'", "true", "''", "'{}'"])),

@@ -174,6 +174,7 @@ statements! {
     LIST: LogLine = "system_logs/list";
     LIST_OF_TASK: LogLine = "system_logs/list_of_task";
     FIND: LogLine = "system_logs/find";
+    FIND_OF_TASK: LogLine = "system_logs/find_of_task";
     SEARCH: Marked = "system_logs/search" split;
 }
 
@@ -236,8 +237,8 @@ pub async fn find(actor: &Actor, on: impl Run, filter: &Filter<'_>, limit: i64) 
     if filter.is_of_nothing() {
         return Ok(Vec::new());
     }
-    let params = filter.params(limit);
-    on.list(actor, &FIND, params).await
+    let statement = if filter.task_id.is_some() { &FIND_OF_TASK } else { &FIND };
+    on.list(actor, statement, filter.params(limit)).await
 }
 
 /// Those of them whose message answers the query, newest first. The query is what a person types: words, `"a phrase"`, `or`,

@@ -39,6 +39,7 @@ const SHOWS: &[&str] = &[
     "notifications/list_status",
     "runs/list",
     "system_logs/find",
+    "system_logs/find_of_task",
     "system_logs/list",
     "system_logs/list_of_task",
     "system_logs/search",

@@ -208,9 +208,11 @@ fn a_task_s_lines_are_not_looked_for_through_the_whole_log() {
     let db = Fixture::new();
     db.be(Some(ADA));
     let every = crate::every_statement();
-    let lines = every.iter().find(|s| s.name == "system_logs/list_of_task").unwrap();
-    let plan = db.plan(lines.sqlite());
-    assert!(plan.contains("USING INDEX idx_system_logs_task_id (task_id=?)") && !plan.contains("SCAN"), "{plan}");
+    for name in ["system_logs/list_of_task", "system_logs/find_of_task"] {
+        let plan = db.plan(every.iter().find(|s| s.name == name).unwrap().sqlite());
+        assert!(plan.contains("USING INDEX idx_system_logs_task_id (task_id=?)"), "{name}: {plan}");
+        assert!(!plan.contains("idx_system_logs_timestamp"), "{name}: {plan}");
+    }
 }
 
 #[test]
