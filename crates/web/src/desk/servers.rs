@@ -244,7 +244,7 @@ pub(crate) async fn create(State(app): State<App>, SignedForm(me, sent): SignedF
     let done = async {
         let new = read(&sent)?;
         tools::builtin::check_new("config", app.store(), &me.actor, &new).await?;
-        Ok(domain::servers::add(app.store(), &app.state.vault, &me.actor, new).await?)
+        Ok::<_, Fault>(domain::servers::add(app.store(), &app.state.vault, &me.actor, new).await?)
     };
     match done.await {
         Ok(_) => Ok(Redirect::to(&format!("/servers#{}", sent.text("name").unwrap_or_default())).into_response()),
