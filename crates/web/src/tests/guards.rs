@@ -40,7 +40,7 @@ async fn a_forged_form_decides_nothing() {
 async fn the_disk_is_asked_for_administrators_alone() {
     let (house, ada) = House::with_ada().await;
     let bob = house.add_user(ada, "bob", "user").await;
-    let settings = "{\"folders\": [\"/no/such/folder\"]}";
+    let settings = "{\"folders\": \"not a list\"}";
     let new = serde_json::json!({ "name": "own", "command": "builtin:files", "args": [settings] });
     let fields = [("name", "own"), ("builtin", "files"), ("config", settings)];
     for (user, status) in [(bob, StatusCode::FORBIDDEN), (ada, StatusCode::UNPROCESSABLE_ENTITY)] {
