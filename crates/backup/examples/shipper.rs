@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     });
-    let place = safe.place.clone();
+    let claim = safe.claim();
     let copy = move || {
         let safe = safe.clone();
         async move {
@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     say("ready");
     let attachments = Attachments::new(data.join("attachments"));
     let alarm = |alarm| say(&format!("alarm {alarm:?}"));
-    ship::run(shipping, attachments, place, limits, alarm, copy, CancellationToken::new()).await;
+    ship::run(shipping, attachments, claim, limits, alarm, copy, CancellationToken::new()).await;
     Ok(())
 }
 

@@ -14,6 +14,16 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// The place is another database's.
+    #[error(
+        "{place} belongs to another database: {why}; nothing was written there, and nothing removed; name another place for this one (backup_target), or, where this one replaces the other for good, take the place over: steward backup setup --take-over"
+    )]
+    NotOwn {
+        /// Which, without secrets.
+        place: String,
+        /// Why it is not this one's.
+        why: String,
+    },
     /// There is no such thing at the place.
     #[error("{what} is not there; nothing was changed; see what there is: steward backup list")]
     Missing {

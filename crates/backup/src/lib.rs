@@ -8,6 +8,7 @@
 
 pub mod attachments;
 pub mod bundle;
+pub mod claim;
 pub mod engine;
 pub mod error;
 mod files;
@@ -22,6 +23,7 @@ pub mod ship;
 
 pub use attachments::Attachments;
 pub use bundle::{Bundle, Writer};
+pub use claim::Claim;
 pub use engine::{Engine, Server};
 pub use error::{Error, Result};
 pub use keys::{Opener, Sealer};

@@ -18,7 +18,7 @@ pub use self::{
 };
 pub use crate::files::Fetched;
 use crate::{
-    Bundle, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle, error::joined, files,
+    Bundle, Claim, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle, error::joined, files,
     keys::Recipients, manifest::Facts,
 };
 
@@ -84,13 +84,20 @@ impl Safe {
         self.vault.as_ref().map_or_else(Opener::default, |vault| Opener::default().with_master(vault))
     }
 
-    /// Makes a bundle, then lets go of those that are too old.
+    /// Its right to write at the place.
+    pub fn claim(&self) -> Claim {
+        Claim::new(self.place.clone(), self.engine.clone(), self.scratch_dir.clone())
+    }
+
+    /// Makes a bundle, then lets go of those that are too old. Refused where the place is another database's.
     pub async fn create(&self) -> Result<Contents> {
         let (Some(vault), Some(recipients)) = (&self.vault, &self.recipients) else {
             return Err(Error::refused(
                 "there is no master key to seal a backup with; start Steward first, which makes one",
             ));
         };
+        let claim = self.claim();
+        claim.take().await?;
         let mut writer = Writer::begin(&self.place, recipients)?.telling(&self.progress);
         let scratch = Scratch::make(&self.scratch_dir.join(format!("making-{}", writer.id()))).await?;
         let mut attachments = files::Gathered::default();
@@ -110,6 +117,8 @@ impl Safe {
         files::add_settings(&mut writer, joined(listed.await)?).await?;
         files::add_months(&mut writer, &self.place, recipients, &self.data_dir).await?;
         scratch.remove().await;
+        // It may have taken hours.
+        claim.check().await?;
         let contents = writer.finish(facts, attachments, with_key, self.version).await?;
         if let Err(e) = self.let_go(store::now()).await {
             // The new bundle stands all the same.
@@ -157,8 +166,9 @@ impl Safe {
     }
 
     /// Removes bundles that the counts do not keep, what was never finished, and what no kept bundle needs any more.
-    /// Answers how many bundles went.
+    /// Answers how many bundles went. Refused where the place is another database's.
     pub async fn let_go(&self, now: Timestamp) -> Result<usize> {
+        self.claim().check().await?;
         let found = self.list().await?;
         for (id, why) in &found.unfinished {
             let is_old = bundle::time_of(id).is_some_and(|made| now.duration_since(made) > YOUNG);

@@ -23,7 +23,7 @@ pub use self::{
     run::{Alarm, Pace, run, send_waiting},
 };
 use crate::{
-    Error, Result, Sealer, bundle::new_id, error::back, files::make_folder, keys::Recipients, sealed::SealingWriter,
+    Error, Result, Sealer, bundle::new_id, claim, error::back, files::make_folder, keys::Recipients, sealed::SealingWriter,
 };
 
 /// Where the log lies at a place.
@@ -116,6 +116,10 @@ impl Shipping {
     /// Goes on with a database whose mark stands ([`store::backup::ship`]). `folder` keeps state and spool. Blocking, as
     /// all of this is.
     pub fn open(database: &Path, folder: &Path, recipients: Recipients, spool_limit_bytes: u64) -> Result<Self> {
+        if claim::is_copy(database)? {
+            // The one that it is a copy of goes on with the series.
+            forget(folder)?;
+        }
         make_folder(&folder.join(SPOOL))?;
         let state: State = match std::fs::read(folder.join(STATE)) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|e| {
@@ -239,6 +243,16 @@ impl Shipping {
         save(&self.folder, &self.state)
     }
 
+    /// Gives up what waits and begins a new series with a new copy: the place was another's meanwhile, who may have gone on
+    /// with this one.
+    pub fn begin_anew(&mut self) -> Result<()> {
+        self.state = State::default();
+        self.sealer = None;
+        forget(&self.folder)?;
+        make_folder(&self.folder.join(SPOOL))?;
+        Ok(self.source.discard()?)
+    }
+
     fn end_series(&mut self, why: String) -> Result<()> {
         self.broken = Some(why);
         self.state.series = None;
@@ -309,6 +323,36 @@ fn write_segment(
     save(folder, &next)?;
     *state = next;
     Ok(())
+}
+
+/// What is known of the series that was last followed.
+pub(crate) enum Followed {
+    /// There never was one.
+    Never,
+    /// The log can't be followed any more.
+    Broken,
+    /// It is followed.
+    Series(String),
+}
+
+/// Which series is followed in `folder`. Blocking.
+pub(crate) fn followed(folder: &Path) -> Result<Followed> {
+    match std::fs::read(folder.join(STATE)) {
+        Ok(text) => {
+            let state: State = serde_json::from_slice(&text).unwrap_or_default();
+            Ok(state.series.map_or(Followed::Broken, Followed::Series))
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Followed::Never),
+        Err(e) => Err(Error::file(format!("{} can't be read", folder.join(STATE).display()), e)),
+    }
+}
+
+/// Forgets the series that was followed in `folder`, and what waits there for the place. Blocking.
+pub(crate) fn forget(folder: &Path) -> Result<()> {
+    for segment in spooled(folder)? {
+        remove_file(&segment.path)?;
+    }
+    remove_file(&folder.join(STATE))
 }
 
 /// Writes beside, makes it durable, and puts it in place.

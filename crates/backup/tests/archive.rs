@@ -5,7 +5,11 @@ mod house;
 
 use std::os::unix::fs::MetadataExt;
 
-use backup::postgres::{Against, PgBackRest, Plan, Recovery, Standing};
+use backup::{
+    Claim, Engine, Error, Place,
+    place::Access,
+    postgres::{Against, PgBackRest, Plan, Recovery, Standing},
+};
 use house::{House, cluster::Stop, until};
 use jiff::SignedDuration;
 use store::{
@@ -105,6 +109,10 @@ async fn a_moment_comes_back() {
     store.close().await;
     house.archived().await;
     let end = clock(&house.config).await.unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let place = Place::open(kept.path().join("kept").to_str().unwrap(), &Access::default()).unwrap();
+    let claim = |config: &Config| Claim::new(place.clone(), Engine::of(config), kept.path().join("backup"));
+    claim(&house.config).take().await.unwrap();
     house.destroy();
 
     let into = house.new_folder("moment");
@@ -120,6 +128,10 @@ async fn a_moment_comes_back() {
     let proof = back.prove("postgres", &Against::AtLeast(known.clone()), &never).await.unwrap();
     assert_eq!(proof.wrong, Vec::<String>::new(), "{:#?}", proof.checks);
     assert!(proof.checks.iter().any(|c| c.starts_with("pg_amcheck: well")), "{:#?}", proof.checks);
+    let said = claim(&config).take().await.unwrap_err();
+    assert!(matches!(said, Error::NotOwn { .. }), "the place of the backups stays the original's: {said}");
+    let said = claim(&config).check_archive().await.unwrap_err();
+    assert!(said.to_string().contains("--take-over"), "and so does the archive: {said}");
     assert!(!archive(&config).await.unwrap().is_on, "a copy never writes into the original's archive");
     let data = back.data.clone();
     back.stop().await.unwrap();

@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use backup::ship::{self, Alarm, Pace};
+use backup::{
+    Claim, Engine,
+    ship::{self, Alarm, Pace},
+};
 use store::tasks;
 use tokio_util::sync::CancellationToken;
 use world::World;
@@ -31,7 +34,7 @@ fn shipped(world: &World, pace: Pace) -> (tokio::sync::mpsc::UnboundedReceiver<A
     };
     let shipping = Arc::clone(world.shipping.as_ref().unwrap());
     let alarm = move |alarm| drop(tell.send(alarm));
-    tokio::spawn(ship::run(shipping, world.attachments(), world.place(), pace, alarm, copy, stop.clone()));
+    tokio::spawn(ship::run(shipping, world.attachments(), world.safe().claim(), pace, alarm, copy, stop.clone()));
     (told, stop)
 }
 
@@ -58,6 +61,39 @@ async fn a_place_that_is_away_for_too_long_is_told_and_so_is_its_return() {
     world.shipping().tick().unwrap();
     world.send().await.unwrap();
     world.check("caught-up", writes[1].done, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_place_that_another_has_taken_over_gets_nothing_and_that_is_told_at_once() {
+    let world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let into = world.restore("copy", None).await.unwrap();
+    let other = Claim::new(world.place(), Engine::of(&world::config(&into)), into.join("backup"));
+    other.take_over().await.unwrap();
+    let before = world.place().list("log").await.unwrap();
+    let mut writes = vec![world.write().await];
+    world.shipping().tick().unwrap();
+    let (mut alarms, stop) = shipped(&world, Pace::default());
+    let Alarm::NotOwn(said) = next(&mut alarms).await else { panic!("the place is another's") };
+    assert!(said.contains("--take-over"), "{said}");
+    assert_eq!(world.place().list("log").await.unwrap(), before);
+    // Taken back, it goes on with a series of its own: the other may have gone on with this one.
+    world.safe().claim().take_over().await.unwrap();
+    assert_eq!(next(&mut alarms).await, Alarm::Well);
+    let again = async || world.place().list("bundles").await.unwrap().iter().filter(|e| e.name.ends_with("contents.json")).count();
+    tokio::time::timeout(LONG, async {
+        let mut tick = tokio::time::interval(Duration::from_millis(50));
+        while again().await < 2 {
+            tick.tick().await;
+        }
+    })
+    .await
+    .expect("a new copy is made");
+    stop.cancel();
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    world.check("back", writes[1].done, &writes).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,8 @@ mod house;
 use std::time::Duration;
 
 use backup::{
-    Bundle, Opener, Place, Writer,
+    Bundle, Claim, Engine, Error, Opener, Place, Writer,
+    claim::Whose,
     keys::Recipients,
     manifest::Attachments,
     place::Access,
@@ -82,6 +83,15 @@ async fn a_bundle_comes_back_on_another_server() {
     let chain = store::audit_trail::verify(&Actor::service(), &store).await.unwrap();
     assert_eq!((chain.broken, chain.links), (None, said.audit.links + 1));
     store.close().await;
+
+    // The place stays the original's, until the restored one takes it over.
+    let claim = |config: &Config| Claim::new(kept.place.clone(), Engine::of(config), kept.folder.path().join("backup"));
+    claim(&house.config).take().await.unwrap();
+    claim(&house.config).take().await.unwrap();
+    assert!(matches!(claim(&named).take().await, Err(Error::NotOwn { .. })));
+    assert!(claim(&named).take_over().await.unwrap().is_some());
+    assert!(matches!(claim(&house.config).hold().await, Err(Error::NotOwn { .. })));
+    assert!(matches!(claim(&named).whose().await.unwrap(), Whose::Own(_)));
 
     // Over something only when told so, and then the former stays beside it.
     let refused = postgres::restore(&bundle, &named, false, None, &never).await.unwrap_err().to_string();

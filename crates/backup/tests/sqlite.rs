@@ -3,6 +3,8 @@
 
 #[path = "sqlite/files.rs"]
 mod files;
+#[path = "sqlite/owner.rs"]
+mod owner;
 mod world;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};

@@ -1,7 +1,7 @@
 //! How backups stand: what lies at the place, up to which moment anything comes back, and what is wrong with it. `doctor`
 //! and the desk tell the same.
 
-use backup::{Safe, bundle, place::Lock, ship};
+use backup::{Safe, bundle, claim::Whose, place::Lock, ship};
 use jiff::{SignedDuration, Timestamp};
 use store::{Target, backup::postgres as server};
 
@@ -69,6 +69,9 @@ pub async fn look(config: &Config, safe: &Safe, is_up: bool) -> Kept {
     let newest = found.as_ref().ok().and_then(|found| found.bundles.last()).map(|b| b.as_of);
     let mut kept = Kept { found, newest, remarks: Vec::new() };
     bundles(&safe.place.describe(), &mut kept);
+    if is_up || config.sqlite_file().is_some() {
+        owner(safe, &mut kept).await;
+    }
     if !config.backups.is_chosen {
         kept.say(
             "backup place",
@@ -117,6 +120,28 @@ fn bundles(place: &str, kept: &mut Kept) {
         },
     };
     kept.say("backup", weight, said, remedy);
+}
+
+/// Whether the place is this database's.
+async fn owner(safe: &Safe, kept: &mut Kept) {
+    match safe.claim().whose().await {
+        Ok(Whose::Own(since)) => {
+            kept.say("backup owner", Weight::Well, format!("the place is this database's since {}", output::time(since)), "");
+        }
+        Ok(Whose::Nobodys) => {}
+        Ok(Whose::Others(why)) => kept.say(
+            "backup owner",
+            Weight::Wrong,
+            format!(
+                "no backups are kept of this database: {} belongs to another one: {why}; nothing is written there and nothing removed",
+                safe.place.describe()
+            ),
+            "name another place for this one (backup_target), or, where this one replaces the other for good, take the place over: steward backup setup --take-over",
+        ),
+        // A place that does not answer is told with what lies there.
+        Err(e) if kept.found.is_err() => tracing::debug!(error = %e, "whose the place of the backups is can't be known"),
+        Err(e) => kept.failed("backup owner", &Error::from(e)),
+    }
 }
 
 /// SQLite's log: whether it is shipped, and keeps up.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use backup::{
-    Attachments, Engine, Place,
+    Attachments, Claim, Engine, Place,
     engine::SqliteEngine,
     ship::{Pace, Shipping},
 };
@@ -154,9 +154,10 @@ fn start_files(
 ) -> Result<(), Error> {
     if config.sqlite_file().is_none() && config.backups.ships_log {
         let place = Place::open(&config.backups.target, &config.backups.access)?;
+        let claim = Claim::new(place, Engine::of(&config.database), config.backup_dir());
         let attachments = Attachments::new(config.attachments_dir());
         let patience = Pace::default().patience;
-        parts.spawn(safekeeping::ship_files(store.clone(), place, attachments, patience, shutdown.clone()));
+        parts.spawn(safekeeping::ship_files(store.clone(), claim, attachments, patience, shutdown.clone()));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use backup::{
-    Attachments, Place, Progress, Safe,
+    Attachments, Claim, Progress, Safe,
     ship::{self, Alarm, Shipping},
 };
 use domain::{
@@ -143,7 +143,7 @@ pub async fn tell_trouble(store: &Store, since: Timestamp, now: Timestamp) -> Re
 
 /// Ships the database's log and the attachments until `shutdown`, and tells the admins of trouble.
 pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, shutdown: CancellationToken) {
-    let (place, attachments_dir) = (safe.place.clone(), safe.attachments_dir.clone());
+    let (claim, attachments_dir) = (safe.claim(), safe.attachments_dir.clone());
     let alarm = move |alarm: Alarm| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -163,6 +163,7 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
                         "{waiting} segments of the log ({waiting_bytes} bytes) wait on this machine's disk: {reason}"
                     ),
                 ),
+                Alarm::NotOwn(why) => (NOT_OWN, format!("{why}.")),
                 Alarm::Held { log_bytes } => (
                     "The database's log grows",
                     format!(
@@ -182,8 +183,11 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
         async move { safe.create().await.map(drop) }
     };
     let attachments = Attachments::new(attachments_dir);
-    ship::run(shipping, attachments, place, ship::Pace::default(), alarm, copy, shutdown).await;
+    ship::run(shipping, attachments, claim, ship::Pace::default(), alarm, copy, shutdown).await;
 }
+
+/// The alarm where the place of the backups belongs to another database.
+const NOT_OWN: &str = "No backups are kept: their place belongs to another database";
 
 /// How often it is looked whether the vault took in a file that the place lacks, where no log is shipped.
 pub const FILES: Duration = Duration::from_secs(5);
@@ -192,10 +196,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Brings attachments to the place of the backups until `shutdown`: where the database's log goes to an archive of its own
 /// (PostgreSQL), so that any moment of it finds its files. The admins are told when the place is away for longer than
-/// `patience`, and when it answers again; what came meanwhile is sent then.
+/// `patience`, and when it answers again; what came meanwhile is sent then. Where the place is another database's they are
+/// told at once, and nothing is sent.
 pub async fn ship_files(
     store: Store,
-    place: Place,
+    claim: Claim,
     mut attachments: Attachments,
     patience: Duration,
     shutdown: CancellationToken,
@@ -204,7 +209,10 @@ pub async fn ship_files(
     loop {
         let sent = tokio::select! {
             () = shutdown.cancelled() => return,
-            sent = attachments.send(&place) => sent,
+            sent = async {
+                claim.hold().await?;
+                attachments.send(claim.place()).await
+            } => sent,
         };
         match sent {
             Ok(_) => {
@@ -224,12 +232,17 @@ pub async fn ship_files(
                     tracing::warn!(error = %e, "attachments could not be sent to the place of the backups; it is tried again");
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);
-                if since.elapsed() >= patience && !told {
+                let title = match &e {
+                    backup::Error::NotOwn { .. } => Some(NOT_OWN),
+                    _ if since.elapsed() >= patience => Some("Attachments wait for the place of the backups"),
+                    _ => None,
+                };
+                if let Some(title) = title.filter(|_| !told) {
                     told = true;
                     let message = format!(
-                        "{e}. New attachments lie on this machine's disk alone; they are sent when the place answers."
+                        "{e}. New attachments lie on this machine's disk alone; they are sent when the place takes them."
                     );
-                    tell_admins(&store, "Attachments wait for the place of the backups", &message).await;
+                    tell_admins(&store, title, &message).await;
                 }
             }
         }

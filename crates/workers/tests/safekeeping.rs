@@ -140,16 +140,17 @@ async fn a_job_under_way_says_how_far_it_has_come() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attachments_go_to_the_place_by_themselves_and_that_they_cannot_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let (_database, store, vault, ada) = house(dir.path(), true).await;
+    let (database, store, vault, ada) = house(dir.path(), true).await;
     let kept = dir.path().join("kept");
     std::fs::write(&kept, "no directory").unwrap();
     let stored = tokio::task::spawn_blocking(move || vault.store(&mut b"the invoice".as_slice(), 100)).await.unwrap();
     let path = kept.join("files").join(&stored.unwrap().storage_path);
     let place = backup::Place::open(kept.to_str().unwrap(), &backup::place::Access::default()).unwrap();
+    let claim = backup::Claim::new(place, backup::Engine::of(&database.config), dir.path().join("backup"));
     let attachments = backup::Attachments::new(dir.path().join("attachments"));
     let stop = CancellationToken::new();
     let shipping =
-        tokio::spawn(safekeeping::ship_files(store.clone(), place, attachments, Duration::ZERO, stop.clone()));
+        tokio::spawn(safekeeping::ship_files(store.clone(), claim, attachments, Duration::ZERO, stop.clone()));
     let told = async |title: &str| {
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         let seen = async {

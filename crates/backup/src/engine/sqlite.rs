@@ -35,6 +35,11 @@ impl SqliteEngine {
         Self { path, shipping: None }
     }
 
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// A file whose log is shipped: copies note where in it they were made.
     #[must_use]
     pub fn with_shipping(mut self, shipping: Arc<Mutex<Shipping>>) -> Self {

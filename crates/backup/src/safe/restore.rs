@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Safe, Scratch, Verdict};
-use crate::{Bundle, Contents, Error, Opener, Result, engine::SQLITE_FILE, error::joined, files, ship::Restorable};
+use crate::{
+    Bundle, Contents, Error, Opener, Result, claim, engine::SQLITE_FILE, error::joined, files, ship::Restorable,
+};
 
 /// Clocks may differ by as much.
 const AHEAD: jiff::SignedDuration = jiff::SignedDuration::from_secs(1);
@@ -329,6 +331,10 @@ fn put_in_place(from: &Path, into: &Path) -> Result<Option<PathBuf>> {
         if restored.exists() {
             std::fs::rename(&restored, into.join(&name)).map_err(fail)?;
         }
+    }
+    // Where nothing was in its place, it is another database than the one that the place of the backups belongs to.
+    if into.join(SQLITE_FILE).exists() {
+        claim::restored(&into.join(SQLITE_FILE))?;
     }
     for name in ["steward.toml", "models.toml", "master.key"] {
         let restored = from.join(name);

@@ -8,7 +8,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Shipping, remove_file, spooled};
-use crate::{Attachments, Error, Place, Result, error::joined, place::pieces};
+use crate::{Attachments, Claim, Error, Place, Result, error::joined, place::pieces};
 
 /// How often the log is looked at.
 const TICK: Duration = Duration::from_millis(500);
@@ -48,6 +48,8 @@ pub enum Alarm {
         /// Why.
         reason: String,
     },
+    /// The place is another database's: nothing goes there.
+    NotOwn(String),
     /// The database's own log grows, as a reader holds on to an old state.
     Held {
         /// Bytes of it.
@@ -57,12 +59,12 @@ pub enum Alarm {
     Well,
 }
 
-/// Ships until `shutdown`: the log, and before each piece of it the attachments. `alarm` is told of trouble once, and when
-/// it is over; `copy` makes a new copy where one is needed (a bundle).
+/// Ships until `shutdown`: the log, and before each piece of it the attachments, to a place that is this database's.
+/// `alarm` is told of trouble once, and when it is over; `copy` makes a new copy where one is needed (a bundle).
 pub async fn run<F>(
     shipping: Arc<Mutex<Shipping>>,
     attachments: Attachments,
-    place: Place,
+    claim: Claim,
     limits: Pace,
     alarm: impl Fn(Alarm) + Send + Sync + 'static,
     copy: impl Fn() -> F + Send + Sync + 'static,
@@ -74,7 +76,7 @@ pub async fn run<F>(
     let sending = tokio::spawn(send(
         Arc::clone(&shipping),
         attachments.clone(),
-        place.clone(),
+        claim.clone(),
         limits.patience,
         Arc::clone(&alarm),
         shutdown.clone(),
@@ -131,7 +133,7 @@ pub async fn run<F>(
         tracing::error!(error = %e, "the sending of the log ended unexpectedly");
         attachments
     });
-    match tokio::time::timeout(ENDING, send_waiting(&shipping, &mut attachments, &place)).await {
+    match tokio::time::timeout(ENDING, send_own(&shipping, &mut attachments, &claim)).await {
         Ok(Ok(())) => {}
         Ok(Err(e)) => tracing::warn!(error = %e, "the last of the log waits in the spool for the next start"),
         Err(_) => tracing::warn!("the last of the log waits in the spool for the next start"),
@@ -164,14 +166,14 @@ async fn turn(shipping: &Arc<Mutex<Shipping>>) -> Turn {
 async fn send(
     shipping: Arc<Mutex<Shipping>>,
     mut attachments: Attachments,
-    place: Place,
+    claim: Claim,
     patience: Duration,
     alarm: Arc<impl Fn(Alarm)>,
     shutdown: CancellationToken,
 ) -> Attachments {
     let mut pause = TICK;
     let mut failing_since = None;
-    let mut told = false;
+    let (mut told, mut is_others) = (false, false);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return attachments,
@@ -179,7 +181,14 @@ async fn send(
         }
         let sent = tokio::select! {
             () = shutdown.cancelled() => None,
-            sent = send_waiting(&shipping, &mut attachments, &place) => Some(sent),
+            sent = async {
+                claim.hold().await?;
+                if is_others {
+                    begin_anew(&shipping).await?;
+                    is_others = false;
+                }
+                send_waiting(&shipping, &mut attachments, claim.place()).await
+            } => Some(sent),
         };
         let Some(sent) = sent else { return attachments };
         match sent {
@@ -189,6 +198,13 @@ async fn send(
                     alarm(Alarm::Well);
                 }
                 (pause, failing_since, told) = (TICK, None, false);
+            }
+            Err(e @ Error::NotOwn { .. }) => {
+                if !is_others {
+                    tracing::error!(error = %e, "the log is not sent");
+                    alarm(Alarm::NotOwn(e.to_string()));
+                }
+                (pause, told, is_others) = ((pause * 2).min(LONGEST), true, true);
             }
             Err(e) => {
                 let since = *failing_since.get_or_insert_with(tokio::time::Instant::now);
@@ -204,6 +220,19 @@ async fn send(
             }
         }
     }
+}
+
+/// Sends what waits, where the place is still this database's.
+async fn send_own(shipping: &Arc<Mutex<Shipping>>, attachments: &mut Attachments, claim: &Claim) -> Result<()> {
+    claim.hold().await?;
+    send_waiting(shipping, attachments, claim.place()).await
+}
+
+async fn begin_anew(shipping: &Arc<Mutex<Shipping>>) -> Result<()> {
+    let shipping = Arc::clone(shipping);
+    let begun =
+        tokio::task::spawn_blocking(move || shipping.lock().unwrap_or_else(PoisonError::into_inner).begin_anew());
+    joined(begun.await)
 }
 
 async fn waiting(shipping: &Arc<Mutex<Shipping>>) -> (usize, u64) {

@@ -35,7 +35,11 @@ pub(super) struct SetupArgs {
     full_backups: u32,
     /// Change it without asking
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
+    /// Take the place of the backups over from the database that has it: where this one replaces that one for good, as after
+    /// a restore. That one's backups stay, and it makes none there any more
+    #[arg(long)]
+    pub(super) take_over: bool,
     /// Answer in JSON (SQLite, where nothing is changed)
     #[arg(long)]
     pub(super) json: bool,
@@ -314,7 +318,7 @@ fn tell(report: &Report) -> Result<()> {
     )?;
     if Path::new(&report.into).is_absolute() {
         output::line(format!(
-            "\nThe server in it is stopped and does not archive. To work on it: stop Steward and the old server, start this one (pg_ctl -D {} start, or name the folder in the service's settings), and run steward backup setup again.",
+            "\nThe server in it is stopped and does not archive. To work on it: stop Steward and the old server, start this one (pg_ctl -D {} start, or name the folder in the service's settings), and run steward backup setup --take-over, which says that it replaces the original for good.",
             report.into
         ))?;
     }
@@ -333,7 +337,7 @@ pub(super) fn tell_roles(roles: &[String]) -> Result<()> {
 }
 
 /// Asks on the terminal; where there is none, only `--yes` says so.
-fn confirmed(question: &str) -> Result<bool> {
+pub(super) fn confirmed(question: &str) -> Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Err(Error::refused("there is nobody to ask; nothing was changed; say --yes to change it"));
     }

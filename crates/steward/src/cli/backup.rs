@@ -60,7 +60,7 @@ pub(super) enum Command {
         #[command(flatten)]
         json: Json,
     },
-    /// Where backups go, for whom they are sealed, whether the place takes them; on PostgreSQL set continuous archiving up:
+    /// Where backups go, for whom they are sealed, whether the place takes them and whose it is; on PostgreSQL set continuous archiving up:
     /// says what it changes, asks, changes it, proves it
     Setup(SetupArgs),
 }
@@ -141,8 +141,18 @@ async fn carry_out(config: &Config, safe: &Safe, command: Command, shown: &Shown
                 ("checks", done.checks.to_string()),
             ])
         }
-        Command::Setup(args) if is_superuser(config).await? => archive::setup(config, args).await,
-        Command::Setup(args) => backup_setup::run(config, safe, args.json).await,
+        Command::Setup(args) => {
+            if args.take_over {
+                shown.end();
+                backup_setup::take_over(safe, args.yes).await?;
+            }
+            if is_superuser(config).await? {
+                // The archive is the database's as the place is: a copy of it leaves both alone.
+                safe.claim().check_archive().await?;
+                return archive::setup(config, args).await;
+            }
+            backup_setup::run(config, safe, args.json).await
+        }
     }
 }
 

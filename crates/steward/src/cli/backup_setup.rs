@@ -1,11 +1,11 @@
 //! `steward backup setup` where no server's archive is set up: where backups go, for whom they are sealed, and whether the
 //! place takes them.
 
-use ::backup::{Safe, ship};
+use ::backup::{Safe, claim::Whose, ship};
 use bytes::Bytes;
 use store::Target;
 
-use super::blocking;
+use super::{archive::confirmed, blocking};
 use crate::{Error, Result, config::Config, output};
 
 /// How backups are set up.
@@ -13,6 +13,8 @@ use crate::{Error, Result, config::Config, output};
 struct SetUp {
     place: String,
     place_answers: String,
+    /// Whose the place is.
+    owner: String,
     /// What a bucket does against removal.
     locked: Option<String>,
     sealed_for: String,
@@ -23,6 +25,24 @@ struct SetUp {
     keep_elsewhere: String,
 }
 
+/// Takes the place over from whoever has it, once the person has said so.
+pub(super) async fn take_over(safe: &Safe, is_said: bool) -> Result<()> {
+    let (claim, place) = (safe.claim(), safe.place.describe());
+    let why = match claim.whose().await? {
+        Whose::Own(_) => return output::line(format!("{place} is this database's already; nothing was changed.")),
+        Whose::Nobodys => format!("{place} is nobody's yet"),
+        Whose::Others(why) => format!("{place} belongs to another database: {why}"),
+    };
+    output::line(format!(
+        "{why}. Taken over, it belongs to this database: the backups there stay until newer ones have taken their turn, and the other database, where it still runs, makes none there any more and says so."
+    ))?;
+    if !is_said && !blocking(|| confirmed("Take it over?")).await? {
+        return Err(Error::refused("nothing was changed"));
+    }
+    claim.take_over().await?;
+    output::line(format!("{place} is this database's now. Make a backup at once: steward backup create"))
+}
+
 pub(super) async fn run(config: &Config, safe: &Safe, json: bool) -> Result<()> {
     let probe = format!("probe/{}", std::process::id());
     let answers = async {
@@ -31,6 +51,12 @@ pub(super) async fn run(config: &Config, safe: &Safe, json: bool) -> Result<()> 
         safe.place.remove(&probe).await
     }
     .await;
+    let owner = match safe.claim().whose().await {
+        Ok(Whose::Own(since)) => format!("this database, since {}", output::time(since)),
+        Ok(Whose::Nobodys) => "nobody yet: this database, with its first backup".to_owned(),
+        Ok(Whose::Others(why)) => format!("another database: {why}"),
+        Err(e) => e.to_string(),
+    };
     let people = !config.backups.recipients.is_empty();
     let keep = config.backups.keep;
     let (role, sees_all) = match config.database.target {
@@ -59,6 +85,7 @@ pub(super) async fn run(config: &Config, safe: &Safe, json: bool) -> Result<()> 
     let found = SetUp {
         place: safe.place.describe(),
         place_answers: answers.as_ref().map_or_else(ToString::to_string, |()| "yes: written, read, removed".to_owned()),
+        owner,
         locked: safe.place.lock().await.map(|lock| lock.to_string()),
         sealed_for: if people {
             config.backups.recipients.join(", ")
@@ -77,7 +104,7 @@ pub(super) async fn run(config: &Config, safe: &Safe, json: bool) -> Result<()> 
     if json {
         output::json(&found)?;
     } else {
-        let mut fields = vec![("place", found.place), ("it answers", found.place_answers)];
+        let mut fields = vec![("place", found.place), ("it answers", found.place_answers), ("it belongs to", found.owner)];
         fields.extend(found.locked.map(|locked| ("against removal", locked)));
         fields.extend(found.role.map(|role| ("backed up by", role)));
         fields.extend([
@@ -89,5 +116,6 @@ pub(super) async fn run(config: &Config, safe: &Safe, json: bool) -> Result<()> 
         output::fields(&fields)?;
     }
     answers.map_err(Error::from)?;
+    safe.claim().check().await?;
     if sees_all { Ok(()) } else { Err(Error::refused("no backup can be made by this role; see above")) }
 }

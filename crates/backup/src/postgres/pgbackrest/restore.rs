@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use store::{Config, backup::postgres::last_replayed};
+use store::{
+    Config,
+    backup::postgres::{last_replayed, set_apart},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{BACKUP_TIME, PgBackRest, configuration::value_of};
@@ -100,6 +103,8 @@ impl PgBackRest {
         run(self.command(&words)?, "pgbackrest restore", BACKUP_TIME, stop).await?;
         let mut server = Scratch::of(into, self.identity, &self.superuser()?)?;
         server.start(&[], stop).await.map_err(|e| why(e, recovery))?;
+        // Else it would keep its backups where the original does, and each would take the other's for its own.
+        set_apart(&server.config("postgres")?).await?;
         Ok(Recovered { server, data: into.clone(), backup: backup.label.clone(), took: began.elapsed() })
     }
 

@@ -121,20 +121,60 @@ pub async fn reader(config: &Config) -> Result<String> {
 
 /// Whether both settings lead to the same database of the same server (or of a standby of it).
 pub async fn is_same_database(one: &Config, other: &Config) -> Result<bool> {
-    Ok(identity(one).await? == identity(other).await?)
+    Ok(incarnation(one).await?.id == incarnation(other).await?.id)
 }
 
-async fn identity(config: &Config) -> Result<(i64, u32)> {
+/// Sets a server apart from the one whose files it has: each recovery is another one.
+const APART: &str = "steward.incarnation";
+
+/// Which database this is among all there are. A dump that is put back is another database; so is a server that
+/// [`set_apart`] made one. All nodes see the same, and so does a standby that takes over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incarnation {
+    /// The server, the database in it, and which of its recoveries.
+    pub id: String,
+    /// Whether the server was recovered from an archive.
+    pub is_recovered: bool,
+    /// The line of the server's log; another one after each recovery and each failover. None on a standby.
+    pub timeline: Option<u32>,
+    /// How far that log is durable, in bytes. None on a standby.
+    pub position: Option<u64>,
+}
+
+/// Which database the settings lead to.
+pub async fn incarnation(config: &Config) -> Result<Incarnation> {
     let fail = |e: tokio_postgres::Error| translate("backup", &e);
     let client = connect(config, None).await?;
-    let row = client
-        .query_one(
-            "SELECT (SELECT system_identifier FROM pg_control_system()), (SELECT oid FROM pg_database WHERE datname = current_database())",
-            &[],
-        )
+    let row = client.query_one(INCARNATION, &[&APART]).await.map_err(fail)?;
+    let (system, database, apart): (i64, u32, String) =
+        (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?, row.try_get(2).map_err(fail)?);
+    let (file, position): (Option<String>, Option<i64>) = (row.try_get(3).map_err(fail)?, row.try_get(4).map_err(fail)?);
+    let which = if apart.is_empty() { String::new() } else { format!("-{apart}") };
+    Ok(Incarnation {
+        id: format!("{system:016x}-{database}{which}"),
+        is_recovered: !apart.is_empty(),
+        timeline: file.and_then(|name| u32::from_str_radix(name.get(..8)?, 16).ok()),
+        position: position.and_then(|at| u64::try_from(at).ok()),
+    })
+}
+
+/// The name of a file of the log begins with its timeline.
+const INCARNATION: &str = "
+    SELECT (SELECT system_identifier FROM pg_control_system()),
+           (SELECT oid FROM pg_database WHERE datname = current_database()),
+           COALESCE(current_setting($1::text, true), ''),
+           CASE WHEN NOT pg_is_in_recovery() THEN pg_walfile_name(pg_current_wal_flush_lsn()) END,
+           CASE WHEN NOT pg_is_in_recovery() THEN (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint END";
+
+/// Makes the databases of a recovered server others than those of the server that its files came from, for whoever connects
+/// from now on. By a superuser.
+pub async fn set_apart(config: &Config) -> Result<()> {
+    let client = connect(config, None).await?;
+    let which = uuid::Uuid::now_v7().simple();
+    client
+        .batch_execute(&format!("ALTER ROLE ALL SET {APART} = '{which}'"))
         .await
-        .map_err(fail)?;
-    Ok((row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?))
+        .map_err(|e| translate("restore", &e))
 }
 
 async fn sees_everything(client: &Client, config: &Config) -> Result<String> {

@@ -8,7 +8,7 @@ mod place;
 
 pub use self::{
     archive::{Archive, Server, archive, clock, last_replayed, server, set_archiving, switch_log},
-    held::{Facts, Held, facts, is_same_database, reader},
+    held::{Facts, Held, Incarnation, facts, incarnation, is_same_database, reader, set_apart},
     libpq::LibPq,
     place::{Place, drop_database, make_database, prepare_roles, settle, swap_in},
 };
