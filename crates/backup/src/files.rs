@@ -31,9 +31,11 @@ use crate::{
 /// Where attachments lie at a place.
 pub(crate) const FOLDER: &str = "files";
 const LIST: &str = "attachments";
+/// The names of the files that rows name, whichever node's vault they are in; a part that not every bundle has.
+const NAMED: &str = "files-named";
 const SETTINGS: &str = "settings.tar";
 /// Attachments in a bundle at most.
-const MOST: usize = 10_000_000;
+pub(crate) const MOST: usize = 10_000_000;
 /// Bytes of settings and playbooks at most.
 const SETTINGS_BYTES: u64 = 64 * 1024 * 1024;
 /// Every how many attachments it is told how far it has come.
@@ -232,9 +234,26 @@ pub(crate) async fn fetch_attachments(bundle: &Bundle, place: &Place, into: Opti
     Ok(list.len() as u64)
 }
 
-/// Names of attachments that a bundle needs.
+/// Names of attachments that a bundle needs: those it lists, and those that its rows name.
 pub(crate) async fn needed(bundle: &Bundle) -> Result<Vec<String>> {
-    Ok(list(bundle).await?.into_iter().map(|kept| format!("{FOLDER}/{}", kept.path)).collect())
+    let mut paths: Vec<String> = list(bundle).await?.into_iter().map(|kept| kept.path).collect();
+    if bundle.has(NAMED) {
+        paths.extend(lines::<String>(bundle, NAMED, MOST).await?);
+    }
+    Ok(paths.into_iter().map(|path| format!("{FOLDER}/{path}")).collect())
+}
+
+/// Adds the names of the files that the database's rows name.
+pub(crate) async fn add_named(writer: &mut Writer, paths: Vec<String>) -> Result<()> {
+    writer
+        .add(NAMED, move |out| {
+            for path in &paths {
+                let line = serde_json::to_string(path).map_err(|e| Error::Internal(e.to_string()))?;
+                writeln!(out, "{line}").map_err(|e| back(e, "the list of files can't be kept"))?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 /// Adds settings and playbooks, and the master key where only recipients open the bundle.

@@ -6,17 +6,20 @@ mod house;
 use std::time::Duration;
 
 use backup::{
-    Bundle, Claim, Engine, Error, Opener, Place, Writer,
+    Bundle, Claim, Engine, Error, Opener, Place, Progress, Safe, Writer,
     claim::Whose,
     keys::Recipients,
     manifest::Attachments,
     place::Access,
     postgres::{self, Against, PgBackRest},
+    safe::Keep,
 };
 use house::{House, cluster::Cluster};
 use store::{
     Actor, Config, Store, Vault,
     backup::postgres::facts,
+    file_attachments::{self, NewAttachment},
+    kept_files,
     tasks::{self, NewTask},
 };
 use tokio_util::sync::CancellationToken;
@@ -121,6 +124,60 @@ async fn a_bundle_with_damage_changes_nothing() {
     assert!(said.contains("database/dump"), "the part is named: {said}");
     let place = store::backup::postgres::Place::look(&named).await.unwrap();
     assert_eq!(place, store::backup::postgres::Place::Empty, "nothing of it stands");
+}
+
+/// One node makes the backups, another one has a vault of its own: what that brought to the place stays there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_of_another_nodes_vault_stays_while_a_row_names_it() {
+    let house = House::new().await;
+    let kept = Kept::new();
+    let (other, ada) = (kept.vault.at(&kept.folder.path().join("other")), Actor::user(house.ada));
+    let take_in = async |content: &'static [u8]| {
+        let vault = other.clone();
+        tokio::task::spawn_blocking(move || vault.store(&mut { content }, 100)).await.unwrap().unwrap()
+    };
+    let (named, unnamed) = (take_in(b"the invoice").await, take_in(b"nobody's").await);
+    let store = Store::open(&house.config).await.unwrap();
+    let task_id = tasks::create(&ada, &store, &NewTask::titled("Keep it")).await.unwrap();
+    kept_files::create(&Actor::service(), &store, &named).await.unwrap();
+    let new = NewAttachment {
+        filename: "invoice.txt".to_owned(),
+        original_filename: "invoice.txt".to_owned(),
+        mime_type: None,
+        file_size: 11,
+        storage_path: named.storage_path.clone(),
+        task_id,
+        hash_checksum: named.sha256.clone(),
+        expires_at: None,
+    };
+    file_attachments::create(&ada, &store, &new).await.unwrap();
+    store.close().await;
+    backup::Attachments::new(kept.folder.path().join("other")).send(&kept.place).await.unwrap();
+    let at_place = |path: &str| kept.folder.path().join("kept/files").join(path);
+    let long_ago = std::time::SystemTime::now() - Duration::from_secs(100 * 24 * 3600);
+    for file in [&named, &unnamed] {
+        std::fs::File::open(at_place(&file.storage_path)).unwrap().set_modified(long_ago).unwrap();
+    }
+    let safe = Safe {
+        place: kept.place.clone(),
+        recipients: Some(Recipients::master(&kept.vault)),
+        engine: Engine::of(&house.config),
+        vault: Some(kept.vault.clone()),
+        attachments_dir: kept.folder.path().join("attachments"),
+        master_key_file: kept.folder.path().join("master.key"),
+        data_dir: kept.folder.path().to_owned(),
+        settings_file: kept.folder.path().join("steward.toml"),
+        models_file: kept.folder.path().join("models.toml"),
+        scratch_dir: kept.folder.path().join("backup"),
+        keep: Keep { daily: 1, weekly: 0, monthly: 0 },
+        progress: Progress::default(),
+        version: "0",
+    };
+    safe.create().await.unwrap();
+    safe.create().await.unwrap();
+    assert_eq!(safe.list().await.unwrap().bundles.len(), 1, "the first one went");
+    assert!(at_place(&named.storage_path).is_file(), "a row names it");
+    assert!(!at_place(&unnamed.storage_path).exists(), "no row does");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

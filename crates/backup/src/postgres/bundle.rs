@@ -21,13 +21,15 @@ use super::{
 use crate::{
     Bundle, Error, Result, Writer,
     error::{back, joined},
-    manifest,
+    files, manifest,
 };
 
 /// The part that says what stood in the database, in more words than every manifest has.
 const FACTS: &str = "database/postgres.json";
 /// The dump, in PostgreSQL's custom format.
 const DUMP: &str = "database/dump";
+/// Names of files read at once.
+const PAGE: i64 = 20_000;
 /// Bytes of the part that says what stood in the database, at most.
 const FACTS_BYTES: u64 = 4 << 20;
 
@@ -51,11 +53,27 @@ pub async fn write(config: &Config, into: &mut Writer, stop: &CancellationToken)
     into.add(FACTS, move |out| out.write_all(&told).map_err(|e| back(e, "the database's facts can't be written")))
         .await?;
     let dump = Dump::of(config, &held).await?;
-    let stop = stop.clone();
-    into.add(DUMP, move |out| dump.write(out, &stop)).await?;
+    let until = stop.clone();
+    into.add(DUMP, move |out| dump.write(out, &until)).await?;
+    files::add_named(into, named(&held, stop).await?).await?;
     let facts = in_general(&held.facts);
     held.release().await?;
     Ok(facts)
+}
+
+/// The files that the database's rows name: each node may have a vault of its own, and lists what is in that alone.
+async fn named(held: &Held, stop: &CancellationToken) -> Result<Vec<String>> {
+    let mut all: Vec<String> = Vec::new();
+    loop {
+        let page = held.files(all.last().map_or("", String::as_str), PAGE).await?;
+        if page.is_empty() || all.len() >= files::MOST {
+            return Ok(all);
+        }
+        if stop.is_cancelled() {
+            return Err(Error::failed("the backup was stopped"));
+        }
+        all.extend(page);
+    }
 }
 
 /// Puts a bundle's database into the one that the settings name: an empty one, or a new one. One that holds something is

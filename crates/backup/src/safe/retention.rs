@@ -109,8 +109,8 @@ pub(super) async fn sweep_log(place: &Place, kept: &[&Contents], keep: Keep, now
     Ok(())
 }
 
-/// Removes months of the log that no kept bundle names, and attachments that none names and no moment between two bundles
-/// needs either: one that such a moment needs was there when the oldest of these began, and is named, or was put here later.
+/// Removes months of the log that no kept bundle names, and attachments that none lists, that the rows of none name (another
+/// node's vault may hold them), and that no moment between two bundles needs either: one that such a moment needs was there when the oldest of these began, and is named, or was put here later.
 /// A node that can't read its own bundles keeps them all, as it can't know.
 pub(super) async fn sweep_files(place: &Place, kept: &[&Contents], keep: Keep, opener: &Opener) -> Result<()> {
     // The archive of a server's log is kept elsewhere, and for how long is not known here: as long as anything is.

@@ -92,11 +92,24 @@ impl Held {
         Ok(Self { client, snapshot, facts })
     }
 
+    /// Where the vault keeps the files that rows name, by name, after one of them; at most `limit`.
+    pub async fn files(&self, after: &str, limit: i64) -> Result<Vec<String>> {
+        let fail = |e: tokio_postgres::Error| translate("backup", &e);
+        let rows = self.client.query(FILES, &[&after, &limit]).await.map_err(fail)?;
+        rows.iter().map(|row| row.try_get(0).map_err(fail)).collect()
+    }
+
     /// Lets go of the moment; fails where it was lost meanwhile, and with it the dump that relied on it.
     pub async fn release(self) -> Result<()> {
         self.client.batch_execute("COMMIT").await.map_err(|e| translate("backup", &e))
     }
 }
+
+/// Each once, in an order that is the same everywhere.
+const FILES: &str = r#"
+    SELECT DISTINCT storage_path COLLATE "C" AS path FROM
+        (SELECT storage_path FROM public.file_attachments UNION ALL SELECT storage_path FROM public.kept_files) f
+    WHERE storage_path COLLATE "C" > $1 ORDER BY path LIMIT $2"#;
 
 /// What stands in a database now, read as of one moment.
 pub async fn facts(config: &Config) -> Result<Facts> {
