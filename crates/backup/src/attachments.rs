@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
 
 /// A folder that changed within this time may change again under the same time, as file systems count it.
 const SETTLED: Duration = Duration::from_secs(3);
+/// When a file that could not be read is tried again.
+const AGAIN: Duration = Duration::from_secs(60);
 /// So many changed folders are asked of the place one by one; of more, all of it is listed at once.
 const ONE_BY_ONE: usize = 8;
 /// Letters of the names of the vault's folders.
@@ -32,10 +34,12 @@ pub struct Attachments {
     done: BTreeMap<String, SystemTime>,
     /// What is at the place of folders that changed just now.
     young: BTreeMap<String, BTreeSet<String>>,
+    /// What could not be read: when it was tried, and what was said.
+    unread: BTreeMap<String, (Instant, String)>,
 }
 
 /// A folder that changed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Changed {
     name: String,
     at: SystemTime,
@@ -47,36 +51,52 @@ struct Changed {
 impl Attachments {
     /// Those in this folder, of which nothing is known yet.
     pub fn new(vault: PathBuf) -> Self {
-        Self { vault, done: BTreeMap::new(), young: BTreeMap::new() }
+        Self { vault, done: BTreeMap::new(), young: BTreeMap::new(), unread: BTreeMap::new() }
     }
 
     /// Brings to the place what it lacks; answers how many files went. After an error the next call goes on with the rest.
+    /// A file that can't be read stops none of the others, and is told when they are there ([`Error::Unread`]).
     pub async fn send(&mut self, place: &Place) -> Result<usize> {
         let (vault, done) = (self.vault.clone(), self.done.clone());
-        let changed = joined(tokio::task::spawn_blocking(move || changed(&vault, &done)).await)?;
+        let looked = joined(tokio::task::spawn_blocking(move || changed(&vault, &done)).await);
+        let changed = looked.map_err(|e| if matches!(e, Error::File { .. }) { Error::Unread(e.to_string()) } else { e })?;
+        self.send_changed(place, changed).await
+    }
+
+    async fn send_changed(&mut self, place: &Place, changed: Vec<Changed>) -> Result<usize> {
+        self.unread.retain(|_, (tried, _)| tried.elapsed() < AGAIN);
         let asked = changed.iter().filter(|folder| !self.knows(folder)).count();
         let whole = if asked > ONE_BY_ONE { Some(sizes(place, FOLDER).await?) } else { None };
         let mut sent = 0;
         for folder in changed {
             sent += self.send_folder(place, &folder, whole.as_ref()).await?;
-            if folder.is_settled {
+            let is_whole = folder.files.keys().all(|path| !self.unread.contains_key(path));
+            if folder.is_settled && is_whole {
                 self.young.remove(&folder.name);
                 self.done.insert(folder.name, folder.at);
             } else {
-                self.young.insert(folder.name, folder.files.into_keys().collect());
+                let sent = folder.files.into_keys().filter(|path| !self.unread.contains_key(path));
+                self.young.insert(folder.name, sent.collect());
             }
         }
-        Ok(sent)
+        match self.unread.values().next() {
+            None => Ok(sent),
+            Some((_, said)) => Err(Error::Unread(match self.unread.len() {
+                1 => said.clone(),
+                many => format!("{many} files of the vault can't be read, first: {said}"),
+            })),
+        }
     }
 
-    /// Whether all of it is known to be at the place.
+    /// Whether all of it is known to be at the place, or to be unreadable just now.
     fn knows(&self, folder: &Changed) -> bool {
         let known = self.young.get(&folder.name);
-        folder.files.keys().all(|path| known.is_some_and(|known| known.contains(path)))
+        let is_known = |path: &String| known.is_some_and(|known| known.contains(path));
+        folder.files.keys().all(|path| is_known(path) || self.unread.contains_key(path))
     }
 
     async fn send_folder(
-        &self,
+        &mut self,
         place: &Place,
         folder: &Changed,
         whole: Option<&BTreeMap<String, u64>>,
@@ -94,9 +114,17 @@ impl Attachments {
         let mut sent = 0;
         for (path, size_bytes) in &folder.files {
             let name = format!("{FOLDER}/{path}");
-            // What is gone meanwhile is named by no row any more.
-            if there.get(&name) != Some(size_bytes) && upload(place, &name, &self.vault.join(path)).await? {
-                sent += 1;
+            if there.get(&name) == Some(size_bytes) || self.unread.contains_key(path) {
+                continue;
+            }
+            match upload(place, &name, &self.vault.join(path)).await {
+                Ok(true) => sent += 1,
+                // What is gone meanwhile is named by no row any more.
+                Ok(false) => {}
+                Err(e @ Error::File { .. }) => {
+                    self.unread.insert(path.clone(), (Instant::now(), e.to_string()));
+                }
+                Err(e) => return Err(e),
             }
         }
         Ok(sent)
@@ -152,6 +180,34 @@ mod tests {
 
     fn name(n: u8) -> String {
         format!("a{}/{}-{n}", n % 2, "0".repeat(8))
+    }
+
+    #[tokio::test]
+    async fn a_file_that_can_not_be_read_stops_none_of_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (vault, kept) = (dir.path().join("attachments"), dir.path().join("kept"));
+        let place = Place::open(kept.to_str().unwrap(), &Access::default()).unwrap();
+        let mut attachments = Attachments::new(vault.clone());
+        for n in 0..4 {
+            let path = vault.join(name(n));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, [n; 10]).unwrap();
+        }
+        let seen = || changed(&vault, &BTreeMap::new()).unwrap();
+        let before = seen();
+        // A folder in its place is read by nobody, whoever he is.
+        std::fs::remove_file(vault.join(name(0))).unwrap();
+        std::fs::create_dir(vault.join(name(0))).unwrap();
+        for _ in 0..2 {
+            let said = attachments.send_changed(&place, before.clone()).await.unwrap_err();
+            assert!(matches!(&said, Error::Unread(_)) && said.to_string().contains(&name(0)), "{said}");
+            let there = [0, 1, 2, 3].map(|n| kept.join("files").join(name(n)).is_file());
+            assert_eq!(there, [false, true, true, true]);
+        }
+        std::fs::remove_dir(vault.join(name(0))).unwrap();
+        std::fs::write(vault.join(name(0)), [0; 10]).unwrap();
+        attachments.unread.clear();
+        assert_eq!(attachments.send(&place).await.unwrap(), 1, "it is sent when it can be read again");
     }
 
     #[tokio::test]

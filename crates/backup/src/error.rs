@@ -48,6 +48,9 @@ pub enum Error {
         /// What gave it away.
         reason: String,
     },
+    /// A file of the vault can't be read; everything else went to the place.
+    #[error("{0}; all else goes to the place of the backups")]
+    Unread(String),
     /// A local file can't be read or written.
     #[error("{what}: {source}")]
     File {

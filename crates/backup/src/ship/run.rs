@@ -207,11 +207,16 @@ async fn send(
                 (pause, told, is_others) = ((pause * 2).min(LONGEST), true, true);
             }
             Err(e) => {
+                let is_new = failing_since.is_none();
                 let since = *failing_since.get_or_insert_with(tokio::time::Instant::now);
-                if pause == TICK {
+                let is_unread = matches!(e, Error::Unread(_));
+                if is_new && is_unread {
+                    tracing::error!(error = %e, "an attachment could not be sent to the place of the backups");
+                } else if is_new {
                     tracing::warn!(error = %e, "the log could not be sent to the place of the backups; it waits in the spool");
                 }
-                pause = (pause * 2).min(LONGEST);
+                // The log went.
+                pause = if is_unread { TICK } else { (pause * 2).min(LONGEST) };
                 if since.elapsed() >= patience && !told {
                     told = true;
                     let (waiting, waiting_bytes) = waiting(&shipping).await;
@@ -242,7 +247,8 @@ async fn waiting(shipping: &Arc<Mutex<Shipping>>) -> (usize, u64) {
     joined(looked.await).map_or((0, 0), |all| (all.len(), all.iter().map(|s| s.size_bytes).sum()))
 }
 
-/// Sends what waits in the spool, in order, and before it the attachments: a row that it brings has its file.
+/// Sends what waits in the spool, in order, and before it the attachments: a row that it brings has its file. A file that
+/// can't be read holds up neither the others nor the log, and is told at the end ([`Error::Unread`]).
 pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, attachments: &mut Attachments, place: &Place) -> Result<()> {
     let shipping = Arc::clone(shipping);
     let listed = tokio::task::spawn_blocking(move || {
@@ -256,8 +262,13 @@ pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, attachments: &mut Att
     });
     let (waiting, needs_copy) = joined(listed.await)?;
     // The copy that a log begins with brings them itself.
+    let mut unread = None;
     if !waiting.is_empty() || !needs_copy {
-        attachments.send(place).await?;
+        match attachments.send(place).await {
+            Ok(_) => {}
+            Err(e @ Error::Unread(_)) => unread = Some(e),
+            Err(e) => return Err(e),
+        }
     }
     for segment in waiting {
         let path = segment.path.clone();
@@ -274,5 +285,5 @@ pub async fn send_waiting(shipping: &Arc<Mutex<Shipping>>, attachments: &mut Att
         put?;
         joined(tokio::task::spawn_blocking(move || remove_file(&segment.path)).await)?;
     }
-    Ok(())
+    unread.map_or(Ok(()), Err)
 }

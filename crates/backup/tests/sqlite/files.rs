@@ -45,6 +45,21 @@ async fn a_file_that_came_after_the_copy_comes_back_with_its_moment() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attachments_that_can_not_be_read_hold_up_no_log() {
+    let world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let write = world.write().await;
+    world.shipping().tick().unwrap();
+    let no_vault = world.dir.path().join("no-vault");
+    std::fs::write(&no_vault, "no folder").unwrap();
+    let mut attachments = backup::Attachments::new(no_vault);
+    let shipping = world.shipping.as_ref().unwrap();
+    let said = backup::ship::send_waiting(shipping, &mut attachments, &world.place()).await.unwrap_err().to_string();
+    assert!(said.contains("no-vault can't be read"), "{said}");
+    world.check("back", write.done, &[write]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_a_later_backup_brought_comes_back_from_an_earlier_one() {
     let world = World::new(true).await;
     world.safe().create().await.unwrap();
