@@ -147,11 +147,7 @@ impl Authorization {
         // The token goes to the server with each request, and a secret comes back where Steward is made known.
         let places = [address, &metadata.authorization_endpoint, &metadata.token_endpoint];
         for place in places.into_iter().chain(metadata.registration_endpoint.as_deref()) {
-            if !is_guarded(place) {
-                return Err(format!(
-                    "{place} is not encrypted, and what is granted would be read on the way; use https"
-                ));
-            }
+            guarded(place)?;
         }
         let (issuer, token_endpoint) = (metadata.issuer.clone(), metadata.token_endpoint.clone());
         manager.set_metadata(metadata);
