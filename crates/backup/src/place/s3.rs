@@ -26,6 +26,8 @@ const REQUEST: Duration = Duration::from_secs(120);
 /// How often and for how long a request is tried again. A target that is away for longer is the caller's business.
 const TRIES: usize = 6;
 const TRYING: Duration = Duration::from_secs(90);
+/// Bytes of the answer to how a bucket locks, at most.
+const ANSWER_BYTES: usize = 64 * 1024;
 
 /// What a bucket does against removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,7 +183,15 @@ impl S3 {
         let client = ReqwestConnector::default().connect(&self.options).map_err(|e| said(&e))?;
         let answer = client.execute(request).await.map_err(|e| said(&e))?;
         let status = answer.status().as_u16();
-        let body = answer.into_body().bytes().await.map_err(|e| said(&e))?;
+        let mut body = Vec::new();
+        let mut pieces = answer.into_body().bytes_stream();
+        while let Some(piece) = pieces.next().await {
+            let piece = piece.map_err(|e| said(&e))?;
+            if body.len() + piece.len() > ANSWER_BYTES {
+                return Err(format!("the answer is longer than {ANSWER_BYTES} bytes"));
+            }
+            body.extend_from_slice(&piece);
+        }
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
