@@ -3,6 +3,7 @@
 use std::{
     fs::{File, TryLockError},
     io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::Duration,
@@ -342,6 +343,7 @@ pub(crate) fn lock(data_dir: &Path) -> Result<File, Error> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(&path)
         .map_err(unwritable)?;
     match file.try_lock() {

@@ -1,7 +1,10 @@
 //! Bringing a bundle back: everything is fetched, opened, checked and compared beside the target first; only then is
 //! anything put in place, and nothing that was there is lost.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -265,6 +268,7 @@ impl Claimed {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .map_err(fail)?;
         let locked = lock.try_lock();
