@@ -170,8 +170,8 @@ async fn drilled(config: &Config, file: &Path, json: bool) -> Result<String> {
 /// What is brought back.
 #[derive(Debug, clap::Args)]
 pub(super) struct RestoreArgs {
-    /// Everything committed by this moment, as 2026-11-22T13:59:59Z; without it everything that was kept
-    #[arg(long, value_name = "TIME")]
+    /// Everything committed by this moment, as 2026-11-22T13:59:59Z, or so long ago, as 2h; without it everything that was kept
+    #[arg(long, value_name = "TIME", value_parser = super::logs::moment)]
     pub(super) to: Option<Timestamp>,
     /// A folder that is not there yet or empty, or postgres://… of a database that is not there yet or empty
     #[arg(long, value_name = "FOLDER|URL")]

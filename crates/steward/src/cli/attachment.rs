@@ -33,7 +33,7 @@ pub(super) enum Command {
         /// The file
         file: PathBuf,
         /// When it may be removed, such as 2027-01-01T00:00:00Z; never without
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = super::task::parse_due)]
         expires_at: Option<Timestamp>,
         #[command(flatten)]
         json: Json,

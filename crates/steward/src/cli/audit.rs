@@ -58,10 +58,10 @@ pub(super) struct Export {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..), conflicts_with_all = ["since", "before"])]
     pub(super) to: Option<i64>,
     /// From this time on: 2026-12-24T15:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::logs::moment)]
     pub(super) since: Option<Timestamp>,
     /// Before this time: 2026-12-24T15:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::logs::moment)]
     pub(super) before: Option<Timestamp>,
 }
 

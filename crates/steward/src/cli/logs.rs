@@ -48,7 +48,7 @@ pub(super) struct Args {
 }
 
 /// A moment, or how long ago it was.
-fn moment(text: &str) -> std::result::Result<Timestamp, String> {
+pub(super) fn moment(text: &str) -> std::result::Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
     }

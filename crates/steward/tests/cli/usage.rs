@@ -64,6 +64,15 @@ fn wrong_usage_is_2() {
         let ran = desk.run(args);
         assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{args:?}: {}", ran.err);
     }
+    for args in [
+        &["backup", "restore", "--into", "x", "--to", "yesterday"][..],
+        &["audit", "export", "--since", "2026-13-01T00:00:00Z"],
+        &["attachment", "add", "019b0000-0000-7000-8000-000000000000", "x", "--expires-at", "never"],
+    ] {
+        let ran = desk.run(args);
+        assert_eq!(ran.code, 2, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains("T15:00:00Z"), "{args:?}: it says how a moment is written: {}", ran.err);
+    }
     assert!(!desk.data().exists());
 }
 
