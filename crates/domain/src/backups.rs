@@ -145,6 +145,15 @@ pub struct ArchiveTrouble {
     pub about: String,
 }
 
+/// How the backups and the drills of the archive stand.
+#[derive(Debug, Default)]
+pub struct ArchiveRuns {
+    /// What is wrong.
+    pub troubles: Vec<ArchiveTrouble>,
+    /// Of which none is known and none is due yet: [`ARCHIVE_BACKUP`], [`ARCHIVE_DRILL`].
+    pub awaited: Vec<&'static str>,
+}
+
 /// Notes in the log how a backup or a drill of the archive went: it runs on the database's machine, by a crontab there, and
 /// nobody else hears of it.
 pub async fn note_archive(
@@ -160,14 +169,36 @@ pub async fn note_archive(
     Ok(())
 }
 
-/// What is wrong at `now` with backups and drills of the archive.
-pub async fn archive_troubles(store: &Store, now: Timestamp) -> Result<Vec<ArchiveTrouble>> {
-    let mut found = Vec::new();
+/// What is noted where nothing was before: from then on one is due.
+const AWAITED: &str = "none is known so far; from now on one is due each week";
+
+/// Begins to wait for backups and drills of the archive of which none is known: after an upgrade, or where archiving was
+/// just switched on, none can have been noted.
+pub async fn await_archive(store: &Store) -> Result<()> {
+    for module in [ARCHIVE_BACKUP, ARCHIVE_DRILL] {
+        if system_logs::list(&Actor::service(), store, None, Some(module), None, 1).await?.is_empty() {
+            note_archive(store, module, Ok(AWAITED.to_owned())).await?;
+        }
+    }
+    Ok(())
+}
+
+/// How backups and drills of the archive stand at `now`.
+pub async fn archive_runs(store: &Store, now: Timestamp) -> Result<ArchiveRuns> {
+    let mut found = ArchiveRuns::default();
     for module in [ARCHIVE_BACKUP, ARCHIVE_DRILL] {
         let last = system_logs::list(&Actor::service(), store, None, Some(module), None, 1).await?;
-        found.extend(archive_trouble(module, last.first(), now));
+        match archive_trouble(module, last.first(), now) {
+            Some(trouble) => found.troubles.push(trouble),
+            None if last.first().is_none_or(is_awaited) => found.awaited.push(module),
+            None => {}
+        }
     }
     Ok(found)
+}
+
+fn is_awaited(line: &LogLine) -> bool {
+    line.message.as_deref() == Some(AWAITED)
 }
 
 fn archive_trouble(module: &'static str, last: Option<&LogLine>, now: Timestamp) -> Option<ArchiveTrouble> {
@@ -183,15 +214,17 @@ fn archive_trouble(module: &'static str, last: Option<&LogLine>, now: Timestamp)
         )
     };
     let trouble = |what: String, about: String| Some(ArchiveTrouble { module, what, remedy, about });
-    let Some(last) = last else {
-        return trouble(format!("no {thing} was noted yet"), "never".to_owned());
-    };
+    let last = last?;
     if last.level != "info" {
         let why = last.message.as_deref().unwrap_or("it did not say why");
         return trouble(format!("the last {thing} failed: {why}"), format!("failed {}", last.timestamp));
     }
     if now.duration_since(last.timestamp) > ARCHIVE_EVERY {
-        let what = format!("a {thing} is missing: the last one is of {:.0}", last.timestamp);
+        let what = if is_awaited(last) {
+            format!("no {thing} was noted since {:.0}, from when on one was due each week", last.timestamp)
+        } else {
+            format!("a {thing} is missing: the last one is of {:.0}", last.timestamp)
+        };
         return trouble(what, format!("missing {}", now.strftime("%F")));
     }
     None
@@ -292,7 +325,10 @@ mod tests {
         let said = |last: Option<&LogLine>, now: &str| {
             archive_trouble(ARCHIVE_DRILL, last, at(now)).map(|t| t.what).unwrap_or_default()
         };
-        assert_eq!(said(None, "2026-11-22T03:00:00Z"), "no drill of the archive was noted yet");
+        assert_eq!(said(None, "2026-11-22T03:00:00Z"), "", "none can be known yet");
+        let awaited = LogLine { message: Some(AWAITED.to_owned()), ..line("info") };
+        assert_eq!(said(Some(&awaited), "2026-11-29T03:00:00Z"), "");
+        assert!(said(Some(&awaited), "2026-11-30T03:00:00Z").contains("no drill of the archive was noted since"));
         assert_eq!(said(Some(&line("info")), "2026-11-29T03:00:00Z"), "");
         assert!(said(Some(&line("info")), "2026-11-30T03:00:00Z").contains("is missing"));
         assert!(said(Some(&line("error")), "2026-11-22T03:00:00Z").contains("failed: no space"));

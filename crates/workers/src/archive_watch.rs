@@ -72,12 +72,14 @@ pub async fn keep_watching(store: Store, database: store::Config, every: Duratio
     }
 }
 
-/// Tells each admin once what is wrong at `now` with backups and drills of the archive; of a missing one once a day.
+/// Tells each admin once what is wrong at `now` with backups and drills of the archive; of a missing one once a day. Of which
+/// none is known, one is awaited from now on.
 /// Answers how many were told.
 pub async fn tell_runs(store: &Store, now: Timestamp) -> Result<usize> {
     let service = Actor::service();
     let mut told = 0;
-    for trouble in backups::archive_troubles(store, now).await? {
+    backups::await_archive(store).await?;
+    for trouble in backups::archive_runs(store, now).await?.troubles {
         let title = if trouble.module == backups::ARCHIVE_DRILL {
             "The archive was not tried out"
         } else {

@@ -53,6 +53,11 @@ async fn the_admins_are_told_of_trouble_and_of_its_end() {
         last_name: None,
     };
     let ada = Actor::user(users::create(&Actor::service(), &store, &ada).await.unwrap());
+    // After an upgrade, or when archiving was just switched on, nothing is missing yet.
+    assert_eq!(archive_watch::tell_runs(&store, store::now()).await.unwrap(), 0);
+    assert_eq!(backups::archive_runs(&store, store::now()).await.unwrap().awaited.len(), 2);
+    let later = store::now() + SignedDuration::from_hours(9 * 24);
+    assert_eq!(backups::archive_runs(&store, later).await.unwrap().troubles.len(), 2);
     for module in [backups::ARCHIVE_BACKUP, backups::ARCHIVE_DRILL] {
         backups::note_archive(&store, module, Ok("it went well".to_owned())).await.unwrap();
     }

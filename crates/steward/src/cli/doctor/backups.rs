@@ -35,12 +35,17 @@ pub(super) async fn by_the_clock(store: &Store, findings: &mut Findings) {
     }
     // Of an archive that is not switched on nothing is missing; where it is, its own line says so.
     if findings.0.iter().any(|f| f.what == "archive" && f.state != State::Note) {
-        match rules::archive_troubles(store, store::now()).await {
-            Ok(found) if found.is_empty() => {
+        match rules::archive_runs(store, store::now()).await {
+            Ok(found) if found.troubles.is_empty() && found.awaited.is_empty() => {
                 findings.well("archive runs", "a backup and a drill of this week went well");
             }
+            Ok(found) if found.troubles.is_empty() => findings.note(
+                "archive runs",
+                "not each of backup and drill of the archive is known to have run; both are due within a week",
+                "on the database's machine, by its user's crontab: steward backup create --archive FILE, and drill --archive FILE",
+            ),
             Ok(found) => {
-                for trouble in found {
+                for trouble in found.troubles {
                     findings.wrong("archive runs", trouble.what, trouble.remedy);
                 }
             }
