@@ -237,6 +237,8 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("recovery_codes/left", Small),
     ("recovery_codes/take", Small),
     ("schedule_fires/abandoned", Small),
+    ("schedule_fires/cancel", Small),
+    ("schedule_fires/conclude", Small),
     ("schedule_fires/create", Small),
     ("schedule_fires/finish", Small),
     ("schedule_fires/give_back", Small),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Error, Place, Result,
+    Error, Place, Progress, Result,
     error::joined,
     files::{FOLDER, sizes, upload},
 };
@@ -117,7 +117,7 @@ impl Attachments {
             if there.get(&name) == Some(size_bytes) || self.unread.contains_key(path) {
                 continue;
             }
-            match upload(place, &name, &self.vault.join(path)).await {
+            match upload(place, &name, &self.vault.join(path), &Progress::default()).await {
                 Ok(true) => sent += 1,
                 // What is gone meanwhile is named by no row any more.
                 Ok(false) => {}

@@ -6,7 +6,6 @@ mod sqlite;
 use std::path::Path;
 
 use store::backup::postgres::is_same_database;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::sqlite::FILE as SQLITE_FILE;
 pub use self::sqlite::SqliteEngine;
@@ -75,7 +74,8 @@ impl Engine {
             Self::Sqlite(engine) => engine.dump(writer, scratch).await,
             Self::Postgres(server) => {
                 server.check().await?;
-                postgres::write(server.reader(), writer, &CancellationToken::new()).await
+                let stop = writer.progress().stop().clone();
+                postgres::write(server.reader(), writer, &stop).await
             }
         }
     }

@@ -62,6 +62,9 @@ pub enum Error {
     /// What was asked for can't be done; a whole sentence.
     #[error("{0}")]
     Refused(String),
+    /// Somebody broke it off; what is left of it.
+    #[error("{0}")]
+    Cancelled(String),
     /// A program of somebody else's (`pg_dump`, pgBackRest) failed; what it said.
     #[error("{0}")]
     Failed(String),

@@ -25,6 +25,7 @@ use crate::{
     error::{back, joined},
     manifest::Attachments,
     place::pieces,
+    progress::Passing,
     sealed::Counting,
 };
 
@@ -78,7 +79,11 @@ fn digest(mut source: impl Read) -> std::io::Result<(u64, String)> {
 /// The attachments of a bundle in the making. It is gathered before the database is copied and once more after it: a file
 /// that a row of the copy names was there at one of these times, even if it is removed while the copy is made.
 #[derive(Debug, Default)]
-pub(crate) struct Gathered(BTreeMap<String, Kept>);
+pub(crate) struct Gathered {
+    list: BTreeMap<String, Kept>,
+    /// Files that were brought to the place for it.
+    brought: usize,
+}
 
 impl Gathered {
     /// Copies what the place does not have yet of what is in the vault, and notes it. `folder` is the vault's.
@@ -92,13 +97,14 @@ impl Gathered {
         let kept = vault.clone();
         let listed = tokio::task::spawn_blocking(move || Ok(kept.older_than(std::time::Duration::ZERO, MOST)));
         let mut paths = joined(listed.await)?;
-        paths.retain(|path| !self.0.contains_key(path));
+        paths.retain(|path| !self.list.contains_key(path));
         if paths.is_empty() {
             return Ok(());
         }
         let there = sizes(place, FOLDER).await?;
         let of = paths.len();
         for (path, number) in paths.into_iter().zip(1_usize..) {
+            progress.check()?;
             if number == of || number.is_multiple_of(TOLD_EVERY) {
                 progress.tell(format!("attachments kept: {number} of {of}"));
             }
@@ -112,17 +118,25 @@ impl Gathered {
             });
             let Some((size_bytes, sha256)) = joined(hashed.await)? else { continue };
             let name = format!("{FOLDER}/{path}");
-            if there.get(&name) != Some(&size_bytes) && !upload(place, &name, &file).await? {
-                continue;
+            if there.get(&name) != Some(&size_bytes) {
+                if !upload(place, &name, &file, progress).await? {
+                    continue;
+                }
+                self.brought += 1;
             }
-            self.0.insert(path.clone(), Kept { path, size_bytes, sha256 });
+            self.list.insert(path.clone(), Kept { path, size_bytes, sha256 });
         }
         Ok(())
     }
 
+    /// How many files were brought to the place for it.
+    pub(crate) fn brought(&self) -> usize {
+        self.brought
+    }
+
     /// Adds the list to the bundle.
-    pub(crate) async fn add(self, writer: &mut Writer) -> Result<Attachments> {
-        let list = self.0;
+    pub(crate) async fn add(&mut self, writer: &mut Writer) -> Result<Attachments> {
+        let list = std::mem::take(&mut self.list);
         let sum = Attachments { count: list.len() as u64, size_bytes: list.values().map(|k| k.size_bytes).sum() };
         writer
             .add(LIST, move |out| {
@@ -143,14 +157,15 @@ pub(crate) async fn sizes(place: &Place, folder: &str) -> Result<BTreeMap<String
 }
 
 /// False: the file is gone.
-pub(crate) async fn upload(place: &Place, name: &str, file: &Path) -> Result<bool> {
+pub(crate) async fn upload(place: &Place, name: &str, file: &Path, progress: &Progress) -> Result<bool> {
     let path = file.to_owned();
     let opened = tokio::task::spawn_blocking(move || match File::open(&path) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::file(format!("the attachment {} can't be read", path.display()), e)),
     });
-    let Some(mut source) = joined(opened.await)? else { return Ok(false) };
+    let Some(source) = joined(opened.await)? else { return Ok(false) };
+    let mut source = Passing::new(source, progress, "an attachment kept".to_owned());
     let (mut writer, pieces) = pieces::channel();
     let copying = tokio::task::spawn_blocking(move || {
         std::io::copy(&mut source, &mut writer)
@@ -200,6 +215,7 @@ async fn lines<T: DeserializeOwned + Send + 'static>(
 pub(crate) async fn fetch_attachments(bundle: &Bundle, place: &Place, into: Option<&Path>) -> Result<u64> {
     let list = list(bundle).await?;
     for (kept, number) in list.iter().zip(1_usize..) {
+        bundle.progress().check()?;
         if number == list.len() || number.is_multiple_of(TOLD_EVERY) {
             bundle.progress().tell(format!("attachments read: {number} of {}", list.len()));
         }

@@ -19,7 +19,8 @@ pub use self::{
 pub use crate::files::Fetched;
 use crate::{
     Bundle, Claim, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle, error::joined, files,
-    keys::Recipients, manifest::Facts,
+    keys::Recipients,
+    manifest::{Attachments, Facts},
 };
 
 /// Unfinished bundles younger than this may be in the making.
@@ -99,32 +100,77 @@ impl Safe {
         let claim = self.claim();
         claim.take().await?;
         let mut writer = Writer::begin(&self.place, recipients)?.telling(&self.progress);
-        let scratch = Scratch::make(&self.scratch_dir.join(format!("making-{}", writer.id()))).await?;
+        let id = writer.id().to_owned();
+        let scratch = Scratch::make(&self.scratch_dir.join(format!("making-{id}"))).await?;
         let mut attachments = files::Gathered::default();
-        attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
-        self.progress.tell("copying the database");
-        let facts = self.engine.dump(&mut writer, &scratch.0).await?;
-        attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
-        let attachments = attachments.add(&mut writer).await?;
-        let with_key = recipients.are_people();
-        let playbooks = self.data_dir.join("playbooks");
-        let mut named = vec![
-            ("steward.toml".to_owned(), self.settings_file.clone()),
-            ("models.toml".to_owned(), self.models_file.clone()),
-        ];
-        named.extend(with_key.then(|| ("master.key".to_owned(), self.master_key_file.clone())));
-        let listed = tokio::task::spawn_blocking(move || with_playbooks(named, &playbooks));
-        files::add_settings(&mut writer, joined(listed.await)?).await?;
-        files::add_months(&mut writer, &self.place, recipients, &self.data_dir).await?;
+        let filled = self.fill(&mut writer, &scratch.0, &mut attachments, vault, recipients).await;
         scratch.remove().await;
-        // It may have taken hours.
-        claim.check().await?;
-        let contents = writer.finish(facts, attachments, with_key, self.version).await?;
+        let made = async {
+            let (facts, sum) = filled?;
+            // It may have taken hours.
+            claim.check().await?;
+            writer.finish(facts, sum, recipients.are_people(), self.version).await
+        };
+        let contents = match made.await {
+            Ok(contents) => contents,
+            Err(e) => return Err(self.broken_off(&id, attachments.brought(), e).await),
+        };
         if let Err(e) = self.let_go(store::now()).await {
             // The new bundle stands all the same.
             tracing::warn!(error = %e, "old backups could not be removed; it is tried again with the next one");
         }
         Ok(contents)
+    }
+
+    /// All parts of a bundle, but for what closes it.
+    async fn fill(
+        &self,
+        writer: &mut Writer,
+        scratch: &Path,
+        attachments: &mut files::Gathered,
+        vault: &Vault,
+        recipients: &Recipients,
+    ) -> Result<(Facts, Attachments)> {
+        attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
+        self.progress.tell("copying the database");
+        let facts = self.engine.dump(writer, scratch).await?;
+        attachments.gather(&self.place, vault, &self.attachments_dir, &self.progress).await?;
+        let sum = attachments.add(writer).await?;
+        let playbooks = self.data_dir.join("playbooks");
+        let mut named = vec![
+            ("steward.toml".to_owned(), self.settings_file.clone()),
+            ("models.toml".to_owned(), self.models_file.clone()),
+        ];
+        named.extend(recipients.are_people().then(|| ("master.key".to_owned(), self.master_key_file.clone())));
+        let listed = tokio::task::spawn_blocking(move || with_playbooks(named, &playbooks));
+        files::add_settings(writer, joined(listed.await)?).await?;
+        files::add_months(writer, &self.place, recipients, &self.data_dir).await?;
+        self.progress.check()?;
+        Ok((facts, sum))
+    }
+
+    /// Removes what there is of a bundle that will never be one; answers why it is none. Attachments stay: they are shared,
+    /// and whatever ships them knows that they are there.
+    async fn broken_off(&self, id: &str, brought: usize, error: Error) -> Error {
+        let removed = bundle::remove(&self.place, id).await;
+        let place = self.place.describe();
+        match (error, removed) {
+            (Error::Cancelled(_), Ok(())) if brought > 0 => Error::Cancelled(format!(
+                "it was broken off, and nothing of it is left at {place} but {brought} attachments, which the next one needs not bring again"
+            )),
+            (Error::Cancelled(_), Ok(())) => {
+                Error::Cancelled(format!("it was broken off, and nothing of it is left at {place}"))
+            }
+            (Error::Cancelled(_), Err(left)) => Error::Cancelled(format!(
+                "it was broken off, and what it had written could not be removed, which a later backup does ({left})"
+            )),
+            (error, removed) => {
+                if let Err(left) = removed {
+                    tracing::debug!(bundle = id, error = %left, "what a failed backup had written could not be removed; a later one does it");
+                }
+                error
+            }
+        }
     }
 
     /// What is at the place.

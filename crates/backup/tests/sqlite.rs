@@ -9,12 +9,13 @@ mod world;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use backup::{safe::Wish, ship};
+use backup::{Error, Progress, Safe, safe::Wish, ship};
 use jiff::Timestamp;
 use store::{
     Store,
     backup::{Batch, Source, Step},
 };
+use tokio_util::sync::CancellationToken;
 use world::{ROOM, World, config};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +50,39 @@ async fn a_backup_comes_back_as_it_was() {
     let again = world.safe().restore(&wish, &world.opener()).await.unwrap();
     assert_eq!(world.tasks(&into).await, BTreeSet::from([first.id, first_file.id, later.id]));
     assert!(again.set_aside.unwrap().join("steward.db").is_file());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_broken_off_leaves_nothing_and_says_so() {
+    let world = World::new(false).await;
+    world.write().await;
+    let at = async |words: &'static str| {
+        let stop = CancellationToken::new();
+        let told = stop.clone();
+        let progress = Progress::new(move |said| {
+            if said.starts_with(words) {
+                told.cancel();
+            }
+        });
+        let safe = Safe { progress: progress.until(stop), ..world.safe() };
+        let said = safe.create().await.unwrap_err();
+        assert!(matches!(said, Error::Cancelled(_)), "{words}: {said:?}");
+        let left = world.place().list("bundles").await.unwrap();
+        assert_eq!(left, [], "{words}: nothing of it is left");
+        let making = std::fs::read_dir(world.data().join("backup")).unwrap();
+        let making = making.filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with("making")).count();
+        assert_eq!(making, 0, "{words}: nor here");
+        said.to_string()
+    };
+    // Before the copy, in it, and when a part is on its way.
+    let kept = world.kept().display().to_string();
+    for words in ["copying the database", "looking at every page"] {
+        assert!(at(words).await.contains(&format!("nothing of it is left at {kept}")));
+    }
+    world.attach("the invoice").await;
+    assert!(at("copying the database").await.contains("but 1 attachments"));
+    world.safe().create().await.unwrap();
+    world.safe().verify(None, &world.opener()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,10 @@ use store::{
     system_logs::{self, LogLine, NewLogLine},
 };
 
-use crate::{Result, schedules::next_of};
+use crate::{
+    Result,
+    schedules::{next_of, was_cancelled},
+};
 
 /// The schedule that makes backups.
 pub const BACKUP: &str = "backup";
@@ -101,7 +104,8 @@ pub fn trouble(schedule: &Schedule, fires: &[Fire], since: Timestamp, now: Times
             kind: Kind::Paused,
         }));
     }
-    let mut ended = fires.iter().filter(|f| f.state != "started");
+    // Whoever broke one off knows; that none was made shows when one is missing.
+    let mut ended = fires.iter().filter(|f| f.state != "started" && !was_cancelled(f));
     if let Some(last) = ended.next().filter(|f| f.state == "failed") {
         let why = last.result.as_deref().unwrap_or("it did not say why").trim_start_matches("failed: ");
         return Ok(Some(Trouble {
@@ -301,6 +305,10 @@ mod tests {
         assert!(said(true, std::slice::from_ref(&done), "2026-11-23T05:30:00Z").contains("is missing"));
         let failed = fire("2026-11-23T02:00:00Z", "failed");
         assert!(said(true, &[failed.clone(), done.clone()], "2026-11-23T02:10:00Z").contains("failed: no space"));
+        let broken_off = Fire { result: Some("cancelled by ada".to_owned()), ..fire("2026-11-23T02:00:00Z", "failed") };
+        let off = [broken_off, done.clone()];
+        assert_eq!(said(true, &off, "2026-11-23T02:10:00Z"), "", "whoever broke it off knows");
+        assert!(said(true, &off, "2026-11-23T05:30:00Z").contains("is missing"));
         let again = fire("2026-11-23T02:20:00Z", "done");
         assert_eq!(said(true, &[again, failed, done.clone()], "2026-11-23T02:30:00Z"), "");
         let running = fire("2026-11-23T02:00:00Z", "started");

@@ -6,7 +6,8 @@ use croner::Cron;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use store::{
     Actor, Store,
-    schedules::{self, Change, Held, Schedule},
+    schedules::{self, Change, Fire, Held, Schedule},
+    users,
 };
 
 use crate::{Error, Result};
@@ -103,6 +104,39 @@ pub async fn request(store: &Store, actor: &Actor, name: &str) -> Result<Schedul
         return Err(store::Error::Refused { what: "schedules".to_owned() }.into());
     }
     named(store, actor, name).await
+}
+
+/// What the result of a job begins with that a person broke off.
+pub const CANCELLED: &str = "cancelled by ";
+
+/// Breaks off a job that runs, wherever it does: its node sees that within seconds, undoes what can be undone, and says so.
+/// For whoever may change its schedule.
+pub async fn cancel(store: &Store, actor: &Actor, name: &str) -> Result<Schedule> {
+    named(store, actor, name).await?;
+    if !users::may(actor, store, "schedule_admin").await? {
+        return Err(store::Error::Refused { what: "schedules".to_owned() }.into());
+    }
+    let service = Actor::service();
+    let who = match actor.user_id() {
+        Some(id) => users::account(&service, store, id).await?.map(|account| account.username),
+        None => None,
+    };
+    let result = format!("{CANCELLED}{}", who.as_deref().unwrap_or("Steward"));
+    let running = schedules::fires(&service, store, name, 100).await?.into_iter().find(|fire| fire.state == "started");
+    let none = || Error::Conflict(format!("no {name} is running just now; it may have ended meanwhile"));
+    let fire = running.ok_or_else(none)?;
+    let ended = store.transaction(move |tx| {
+        Box::pin(async move { Ok::<_, Error>(schedules::cancel(&Actor::service(), tx, &fire, &result).await?) })
+    });
+    if !ended.await? {
+        return Err(none());
+    }
+    named(store, actor, name).await
+}
+
+/// Whether a person broke it off.
+pub fn was_cancelled(fire: &Fire) -> bool {
+    fire.state == "failed" && fire.result.as_deref().is_some_and(|said| said.starts_with(CANCELLED))
 }
 
 /// A schedule by name.

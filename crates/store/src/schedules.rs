@@ -111,6 +111,8 @@ statements! {
     GIVE_BACK: Fire = "schedule_fires/give_back";
     FINISH: Fire = "schedule_fires/finish";
     PRUNE: Fire = "schedule_fires/prune";
+    CANCEL: Fire = "schedule_fires/cancel";
+    CONCLUDE: Fire = "schedule_fires/conclude";
     FIRES: Fire = "schedule_fires/list";
 }
 
@@ -248,6 +250,23 @@ pub async fn finish(
     on.execute(actor, &RECORD, params).await?;
     on.execute(actor, &PRUNE, vec![(&held.name).into()]).await?;
     Ok(true)
+}
+
+/// Ends a firing that somebody else holds, who sees that when the lease is renewed next. False: it had ended.
+pub async fn cancel(actor: &Actor, on: impl Run, fire: &Fire, result: &str) -> Result<bool> {
+    let params = vec![(&fire.name).into(), fire.fire_at.into(), result.into()];
+    if on.execute(actor, &CANCEL, params).await? == 0 {
+        return Ok(false);
+    }
+    let took = crate::now().duration_since(fire.started_at).max(SignedDuration::ZERO);
+    let params = vec![(&fire.name).into(), fire.fire_at.into(), "failed".into(), result.into(), millis(took)];
+    on.execute(actor, &RECORD, params).await?;
+    Ok(true)
+}
+
+/// Adds to the result of a firing that was cancelled what came of it. False: it was no longer the holder's.
+pub async fn conclude(actor: &Actor, on: impl Run, held: &Held, words: &str) -> Result<bool> {
+    Ok(on.execute(actor, &CONCLUDE, fenced(held, [words.into()])).await? > 0)
 }
 
 /// Notes that a schedule's time can't be read. True where that is news.

@@ -45,10 +45,11 @@ pub fn jobs(jobs: Jobs, safe: Safe) -> Jobs {
     }))
 }
 
-/// The safe, telling the job's watcher how far it has come.
+/// The safe, telling the job's watcher how far it has come, until the job is to stop.
 fn telling(safe: &Safe, context: &JobContext) -> Safe {
     let news = context.progress.clone();
-    Safe { progress: Progress::new(move |words| drop(news.send_replace(words.to_owned()))), ..safe.clone() }
+    let progress = Progress::new(move |words| drop(news.send_replace(words.to_owned())));
+    Safe { progress: progress.until(context.stop.clone()), ..safe.clone() }
 }
 
 async fn create(safe: &Safe) -> Result<String> {
@@ -179,6 +180,7 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
             tell_admins(&store, title, &message).await;
         });
     };
+    let safe = Safe { progress: Progress::default().until(shutdown.clone()), ..safe };
     let copy = move || {
         let safe = safe.clone();
         async move { safe.create().await.map(drop) }

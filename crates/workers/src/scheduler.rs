@@ -33,6 +33,10 @@ const LEASE: SignedDuration = SignedDuration::from_secs(60);
 const MOST_ATTEMPTS: i32 = 2;
 /// How long jobs may take to stop when Steward ends.
 const ENDING: Duration = Duration::from_secs(10);
+/// How long a job may take to undo what it did, when a person breaks it off.
+const UNDOING: Duration = Duration::from_secs(60);
+/// How often it is looked whether a person broke the job off.
+const LOOKING: Duration = Duration::from_secs(3);
 /// How often it is noted how far a job has come, where it says so.
 const TELLING: Duration = Duration::from_secs(2);
 /// How long a result may be, in characters.
@@ -197,8 +201,8 @@ enum Ended {
     Badly(String),
     /// Steward stops: the fire is given back.
     Stopped,
-    /// The fire passed to another node.
-    Lost,
+    /// A person broke it off, or the fire passed to another node; what the job said in the end.
+    Lost(Option<String>),
 }
 
 impl Running {
@@ -220,8 +224,16 @@ impl Running {
                 }
                 return;
             }
-            Ended::Lost => {
-                tracing::warn!(schedule = %self.held.name, "a job took too long to be heard of; another node has it now");
+            Ended::Lost(said) => {
+                let said = said.unwrap_or_else(|| "it had ended by then".to_owned());
+                let words: String = said.chars().take(RESULT_CHARS).collect();
+                match schedules::conclude(&Actor::service(), &self.store, &self.held, &words).await {
+                    Ok(true) => tracing::info!(schedule = %self.held.name, %words, "a job was broken off"),
+                    Ok(false) => {
+                        tracing::warn!(schedule = %self.held.name, "a job took too long to be heard of; another node has it now");
+                    }
+                    Err(e) => tracing::warn!(schedule = %self.held.name, error = %e, "the end of a job could not be noted"),
+                }
                 return;
             }
         };
@@ -251,7 +263,7 @@ impl Running {
         let _stopped = stop.clone().drop_guard();
         let mut work = AssertUnwindSafe(job.start(context)).catch_unwind();
         let mut over = std::pin::pin!(tokio::time::sleep(job.limit));
-        let every = Duration::try_from(self.lease / 3).unwrap_or_default().max(Duration::from_millis(100));
+        let every = Duration::try_from(self.lease / 3).unwrap_or_default().clamp(Duration::from_millis(100), LOOKING);
         let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         let mut telling = tokio::time::interval(TELLING);
         telling.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -277,7 +289,14 @@ impl Running {
             let service = Actor::service();
             let renewed = schedules::renew(&service, &self.store, &self.held, self.lease, words.as_deref()).await;
             if let Ok(false) = renewed {
-                return Ended::Lost;
+                stop.cancel();
+                let ended = tokio::time::timeout(UNDOING, &mut work).await;
+                return Ended::Lost(match ended {
+                    Ok(Ok(Ok(_))) => None,
+                    Ok(Ok(Err(e))) => Some(e.to_string()),
+                    Ok(Err(_)) => Some("it ended in a way it never should; the log of the program says where".to_owned()),
+                    Err(_) => Some(format!("it did not stop within {} s and was cut off", UNDOING.as_secs())),
+                });
             }
         }
     }

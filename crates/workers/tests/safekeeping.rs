@@ -137,6 +137,33 @@ async fn a_job_under_way_says_how_far_it_has_come() {
     store.close().await;
 }
 
+#[tokio::test]
+async fn a_job_that_is_broken_off_stops_and_says_what_became_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_database, store, vault, ada) = house(dir.path(), false).await;
+    let jobs = Jobs::default().with(Job::new(BACKUP, LONG, move |context| {
+        Box::pin(async move {
+            context.stop.cancelled().await;
+            Err(workers::Error::Internal("nothing of it is left".to_owned()))
+        })
+    }));
+    let nobody = rules::cancel(&store, &ada, BACKUP).await.unwrap_err().to_string();
+    assert!(nobody.contains("no backup is running"), "{nobody}");
+    let node = Scheduler::new(store.clone(), vault, jobs, &CancellationToken::new());
+    let mut node = node.with_lease(SignedDuration::from_secs(3));
+    rules::request(&store, &ada, BACKUP).await.unwrap();
+    node.round(schedules::clock(&Actor::service(), &store).await.unwrap()).await.unwrap();
+    let broken_off = rules::cancel(&store, &ada, BACKUP).await.unwrap();
+    assert_eq!(broken_off.last_result.as_deref(), Some("cancelled by ada"));
+    tokio::time::timeout(PATIENCE, node.settle()).await.expect("it stops");
+    let fire = schedules::fires(&ada, &store, BACKUP, 1).await.unwrap().swap_remove(0);
+    assert_eq!(fire.state, "failed");
+    let said = fire.result.unwrap();
+    assert!(said.starts_with("cancelled by ada; ") && said.contains("nothing of it is left"), "{said}");
+    assert_eq!(safekeeping::tell_trouble(&store, store::now(), store::now()).await.unwrap(), 0, "whoever did it knows");
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attachments_go_to_the_place_by_themselves_and_that_they_cannot_is_told() {
     let dir = tempfile::tempdir().unwrap();

@@ -60,7 +60,12 @@ impl SqliteEngine {
                 None => (file::Source::open(&path)?.snapshot(None)?, None),
             };
             let as_of = snapshot.as_of();
-            snapshot.copy_to(&copy)?;
+            let mut go_on = |done: u64, of: u64| {
+                progress.tell(format!("copying the database: {} of {} MB", done / 1_000_000, of / 1_000_000));
+                progress.check().is_ok()
+            };
+            snapshot.copy_to(&copy, &mut go_on)?;
+            progress.check()?;
             progress.tell("looking at every page of the copy");
             let wrong = file::check(&copy)?;
             if let Some(first) = wrong.first() {

@@ -76,6 +76,7 @@ pub(crate) async fn add_months(
     let (id, of) = (recipients.id(), names.len());
     let mut list = Vec::new();
     for (name, number) in names.into_iter().zip(1_usize..) {
+        writer.progress().check()?;
         if number == of || number.is_multiple_of(TOLD_EVERY) {
             writer.progress().tell(format!("months of the log kept: {number} of {of}"));
         }

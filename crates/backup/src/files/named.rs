@@ -98,6 +98,7 @@ pub(crate) async fn fetch_named(
     let mut folders = BTreeSet::new();
     let of = wanted.len();
     for ((path, file), number) in wanted.into_iter().zip(1_usize..) {
+        progress.check()?;
         if number == of || number.is_multiple_of(TOLD_EVERY) {
             progress.tell(format!("attachments looked for: {number} of {of}"));
         }

@@ -6,7 +6,6 @@ use std::time::Instant;
 use jiff::Timestamp;
 use serde::Serialize;
 use store::Config;
-use tokio_util::sync::CancellationToken;
 
 use super::{Safe, Scratch};
 use crate::{Bundle, Engine, Error, Opener, Result, files, postgres};
@@ -81,7 +80,7 @@ impl Safe {
         scratch: Scratch,
         began_at: Timestamp,
     ) -> Result<Drilled> {
-        let done = postgres::drill(bundle, live, &scratch.0, &CancellationToken::new()).await;
+        let done = postgres::drill(bundle, live, &scratch.0, self.progress.stop()).await;
         scratch.remove().await;
         let done = done?;
         if let Some(first) = done.proof.wrong.first() {

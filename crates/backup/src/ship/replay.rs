@@ -43,6 +43,7 @@ impl Restorable {
         let of = wanted.len();
         for (expected, (number, entry)) in (base.segment..).zip(wanted) {
             let done = expected - base.segment;
+            self.progress.check()?;
             if done.is_multiple_of(TOLD_EVERY) {
                 self.progress.tell(format!("putting the log back: {done} of {of} segments"));
             }

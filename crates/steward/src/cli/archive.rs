@@ -347,14 +347,17 @@ pub(super) fn confirmed(question: &str) -> Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Cancelled when the person interrupts.
-fn interrupted() -> CancellationToken {
+/// Cancelled when the person interrupts; at the second time all ends at once.
+pub(super) fn interrupted() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
             output::note("Stopping …");
             told.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
         }
     });
     stop

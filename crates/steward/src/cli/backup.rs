@@ -84,7 +84,13 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     })
     .await?;
     let shown = Shown::new();
-    let safe = Safe { progress: shown.progress(), ..safe };
+    // What only looks is ended by the terminal as ever.
+    let is_long = matches!(
+        command,
+        Command::Create { archive: None, .. } | Command::Verify { .. } | Command::Restore(_) | Command::Drill { archive: None, .. }
+    );
+    let stop = if is_long { archive::interrupted() } else { CancellationToken::new() };
+    let safe = Safe { progress: shown.progress().until(stop), ..safe };
     let done = carry_out(&config, &safe, command, &shown).await;
     shown.end();
     done

@@ -21,6 +21,13 @@ pub(super) enum Command {
         #[command(flatten)]
         json: Json,
     },
+    /// Break off a job that runs, wherever it does; a backup leaves nothing at its place
+    Cancel {
+        /// The job's name
+        name: String,
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -72,6 +79,13 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             )
         }
         Command::Set(set) => change(place, set).await,
+        Command::Cancel { name, json } => {
+            let row = place.cancel_schedule(&name).await?;
+            if json.json {
+                return output::json(&row);
+            }
+            output::line(format!("{name} is broken off; what became of it: steward schedule list"))
+        }
         Command::Run { name, json } => now(place.here()?, &name, json.json).await,
     }
 }

@@ -23,6 +23,10 @@ use crate::{
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Frames that may still be handed out while writers wait; with more, they are not made to wait.
 const WHILE_HELD: u32 = 256;
+/// Pages copied at once.
+const STEP_PAGES: i32 = 2048;
+/// Bytes of a page, as Steward makes its files; only what is told hangs on it.
+const PAGE_BYTES: u64 = 4096;
 /// How long a lock is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -76,8 +80,9 @@ impl Snapshot {
     }
 
     /// Copies it to `to`, which must not be there, page by page through SQLite's own online backup, and makes it durable.
-    /// Writers change nothing about it and wait for nothing. Blocking.
-    pub fn copy_to(self, to: &Path) -> Result<()> {
+    /// Writers change nothing about it and wait for nothing. `go_on` is asked between pieces, with the bytes that were
+    /// copied and those of all; where it says no, the copy is left unfinished, and false answered. Blocking.
+    pub fn copy_to(self, to: &Path, go_on: &mut dyn FnMut(u64, u64) -> bool) -> Result<bool> {
         std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -86,16 +91,26 @@ impl Snapshot {
             .map_err(|e| Error::Storage(format!("the copy {} can't be made: {e}", to.display())))?;
         let mut copy = Connection::open(to).map_err(|e| fail(&e))?;
         let backup = rusqlite::backup::Backup::new(&self.connection, &mut copy).map_err(|e| fail(&e))?;
-        match backup.step(-1).map_err(|e| fail(&e))? {
-            StepResult::Done => {}
-            other => return Err(Error::Busy(format!("the database could not be copied ({other:?})"))),
+        // The snapshot is held between the pieces, so they are of one moment.
+        loop {
+            match backup.step(STEP_PAGES).map_err(|e| fail(&e))? {
+                StepResult::Done => break,
+                StepResult::More => {}
+                other => return Err(Error::Busy(format!("the database could not be copied ({other:?})"))),
+            }
+            let pages = |n: i32| u64::try_from(n).unwrap_or_default() * PAGE_BYTES;
+            let stands = backup.progress();
+            if !go_on(pages(stands.pagecount - stands.remaining), pages(stands.pagecount)) {
+                return Ok(false);
+            }
         }
         drop(backup);
         copy.close().map_err(|(_, e)| fail(&e))?;
         end(&self.connection)?;
         File::open(to)
             .and_then(|f| f.sync_all())
-            .map_err(|e| Error::Storage(format!("the copy {} can't be made durable: {e}", to.display())))
+            .map_err(|e| Error::Storage(format!("the copy {} can't be made durable: {e}", to.display())))?;
+        Ok(true)
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) const NOT_FOR_USERS: &[&str] = &[
     "recovery_codes/create",
     "recovery_codes/left",
     "recovery_codes/take",
+    "schedule_fires/cancel",
+    "schedule_fires/conclude",
     "schedule_fires/create",
     "schedule_fires/finish",
     "schedule_fires/give_back",

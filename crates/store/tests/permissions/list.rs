@@ -296,6 +296,8 @@ pub const VERBS: &[&str] = &[
     "schedules.retake",
     "schedules.give_back",
     "schedules.finish",
+    "schedules.cancel",
+    "schedules.conclude",
     "schedules.unreadable",
     "schedules.refresh_statistics",
     "schedules.ensure_log_partitions",

@@ -30,6 +30,20 @@ pub fn done(yes: bool) -> String {
     if yes { "done" } else { "nothing" }.to_owned()
 }
 
+fn a_started_fire(fire_at: jiff::Timestamp) -> schedules::Fire {
+    schedules::Fire {
+        name: "cleanup-sessions".to_owned(),
+        fire_at,
+        state: "started".to_owned(),
+        worker: "node".to_owned(),
+        attempt: 1,
+        started_at: fire_at,
+        lease_until: fire_at,
+        finished_at: None,
+        result: None,
+    }
+}
+
 fn a_fire(fire_at: jiff::Timestamp) -> schedules::Held {
     schedules::Held { name: "cleanup-sessions".to_owned(), fire_at, worker: "node".to_owned(), attempt: 1 }
 }
@@ -349,22 +363,11 @@ async fn of_records(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
         "schedules.advance" => schedules::advance(me, tx, &a_fire(soon), None, false).await.map(|()| done(true))?,
         "schedules.renew" => done(schedules::renew(me, tx, &a_fire(soon), length, None).await?),
         "schedules.abandoned" => seen(schedules::abandoned(me, tx).await.is_ok()),
-        "schedules.retake" => {
-            let fire = schedules::Fire {
-                name: "cleanup-sessions".to_owned(),
-                fire_at: soon,
-                state: "started".to_owned(),
-                worker: "node".to_owned(),
-                attempt: 1,
-                started_at: soon,
-                lease_until: soon,
-                finished_at: None,
-                result: None,
-            };
-            done(schedules::retake(me, tx, &fire, "other", length).await?.is_some())
-        }
+        "schedules.retake" => done(schedules::retake(me, tx, &a_started_fire(soon), "other", length).await?.is_some()),
         "schedules.give_back" => done(schedules::give_back(me, tx, &a_fire(soon)).await?),
         "schedules.finish" => done(schedules::finish(me, tx, &a_fire(soon), true, "well", 1).await?),
+        "schedules.cancel" => done(schedules::cancel(me, tx, &a_started_fire(soon), "cancelled").await?),
+        "schedules.conclude" => done(schedules::conclude(me, tx, &a_fire(soon), "nothing of it is left").await?),
         "schedules.unreadable" => done(schedules::unreadable(me, tx, "cleanup-sessions", "why").await?),
         "schedules.refresh_statistics" => schedules::refresh_statistics(me, tx).await.map(|_| done(true))?,
         "schedules.ensure_log_partitions" => schedules::ensure_log_partitions(me, tx).await.map(|_| done(true))?,

@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, change)).routes(routes!(fires)).routes(routes!(run))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, change)).routes(routes!(fires)).routes(routes!(run)).routes(routes!(cancel))
 }
 
 /// Schedules by name; for administrators
@@ -108,4 +108,20 @@ async fn run(
     SignedJson(me, Nothing {}): SignedJson<Nothing>,
 ) -> Result<Response> {
     answer::row(&rules::request(app.store(), &me.actor, &name).await?)
+}
+
+/// Break a job off that runs; for administrators
+///
+/// Its node sees that within seconds, undoes what can be undone (a backup leaves nothing at its place), and says so in the
+/// fire's `result`. While it runs, `result` says how far it has come.
+#[utoipa::path(post, path = "/schedules/{name}/cancel", tag = "Schedules",
+    params(("name" = String, Path, description = "The job's name")), request_body = Nothing,
+    responses((status = 200, description = "The schedule; `last_result` says who broke it off", body = Schedule),
+        (status = 409, description = "It does not run just now")))]
+async fn cancel(
+    State(app): State<App>,
+    Place(name): Place<String>,
+    SignedJson(me, Nothing {}): SignedJson<Nothing>,
+) -> Result<Response> {
+    answer::row(&rules::cancel(app.store(), &me.actor, &name).await?)
 }

@@ -1,6 +1,9 @@
 //! Backups on the System page: what is kept and where, up to which moment it comes back, how drills went, and both now.
 
-use domain::backups::{BACKUP, DRILL, Drill, trouble};
+use domain::{
+    backups::{BACKUP, DRILL, Drill, trouble},
+    schedules::was_cancelled,
+};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use store::schedules::{self, Fire, Schedule};
@@ -101,12 +104,31 @@ fn facts(backups: &Backups, now: Timestamp) -> Markup {
 fn now_or_running(me: &Reader, job: &Job, label: &str, what: &str, now: Timestamp) -> Markup {
     if let Some(fire) = job.running() {
         let words = fire.result.as_deref().unwrap_or("it has begun");
-        return html! { p.running { (state_as("running", "running")) " " (what) ", begun " (when(fire.started_at, now)) ": " (say(words)) } };
+        return html! {
+            p.running {
+                (state_as("running", "running")) " " (what) ", begun " (when(fire.started_at, now)) ": " (say(words))
+                @if let Some((done, of)) = share(words) { " " progress max=(of) value=(done) aria-label=(what) {} }
+            }
+            @if me.is_admin() { (button(me, "/system/cancel", &[("name", &job.schedule.name)], "Cancel", "quiet", what)) }
+        };
     }
     if job.is_asked() {
         return html! { p.running { (state_as("running", "asked for")) " " (what) " begins within a quarter of a minute." } };
     }
-    html! { @if me.is_admin() { (button(me, "/system/run", &[("name", &job.schedule.name)], label, "", "")) } }
+    html! {
+        @if me.is_admin() { (button(me, "/system/run", &[("name", &job.schedule.name)], label, "", "")) }
+        @if let Some(fire) = job.fires.first().filter(|fire| was_cancelled(fire)) {
+            p.soft.small { (what) " of " (when(fire.started_at, now)) " was " (say(fire.result.as_deref().unwrap_or_default())) "." }
+        }
+    }
+}
+
+/// How much of how much, where the words say so: `copying the database: 48 of 1024 MB`.
+fn share(words: &str) -> Option<(u64, u64)> {
+    let (before, after) = words.split_once(" of ")?;
+    let done = before.rsplit(' ').next()?.parse().ok()?;
+    let of = after.split(' ').next()?.parse().ok()?;
+    (done <= of && of > 0).then_some((done, of))
 }
 
 fn bundles(backups: &Backups, drill: &Job, now: Timestamp) -> Markup {

@@ -76,8 +76,22 @@ pub(crate) async fn run(State(app): State<App>, SignedForm(me, sent): SignedForm
     if !store::schedules::request(&me.actor, app.store(), name).await? {
         return Err(Fault::not_found("job that you may run"));
     }
-    let back = if [BACKUP, DRILL].contains(&name) { "/system#backups" } else { "/system" };
-    Ok(Redirect::to(back).into_response())
+    Ok(back(name))
+}
+
+/// Where a job is shown.
+fn back(name: &str) -> Response {
+    let place = if [BACKUP, DRILL].contains(&name) { "/system#backups" } else { "/system" };
+    Redirect::to(place).into_response()
+}
+
+/// `POST /system/cancel`: breaks a job off that runs, wherever it does. One that ended meanwhile shows how.
+pub(crate) async fn cancel(State(app): State<App>, SignedForm(me, sent): SignedForm) -> Result<Response> {
+    let name = sent.get("name").unwrap_or_default();
+    match rules::cancel(app.store(), &me.actor, name).await {
+        Ok(_) | Err(domain::Error::Conflict(_)) => Ok(back(name)),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// `POST /system/pause`: lets a job run by the clock, or not.

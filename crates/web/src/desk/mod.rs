@@ -158,6 +158,7 @@ fn house() -> Router<App> {
         .route("/users/{id}/status", post(users::set_status))
         .route("/system", get(system::page))
         .route("/system/run", post(jobs::run))
+        .route("/system/cancel", post(jobs::cancel))
         .route("/system/pause", post(jobs::pause))
         .route("/system/job", get(jobs::page).post(jobs::change))
         .route("/system/findings", get(findings::page))

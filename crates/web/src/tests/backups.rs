@@ -36,10 +36,30 @@ async fn an_administrator_sees_how_backups_stand_and_makes_one_now() {
     let held = schedules::fire(&service, store, "backup", at, "node", minute).await.unwrap().unwrap();
     schedules::advance(&service, store, &held, None, false).await.unwrap();
     schedules::renew(&service, store, &held, minute, Some("attachments kept: 3 of 10")).await.unwrap();
-    assert!(browser.get("/system").await.text.contains("attachments kept: 3 of 10"));
+    let page = browser.get("/system").await.text;
+    for part in ["attachments kept: 3 of 10", "<progress max=\"10\" value=\"3\"", "action=\"/system/cancel\""] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
     schedules::finish(&service, store, &held, false, "failed: no space", 9).await.unwrap();
     let page = browser.get("/system").await.text;
     assert!(page.contains("The last backup failed: no space") && page.contains("Back up now"), "{page}");
+
+    // One that runs is broken off, by who may; whoever runs it sees that, undoes it, and says so. Nobody is alarmed.
+    assert!(schedules::request(&Actor::user(ada), store, "backup").await.unwrap());
+    let at = schedules::list(&service, store).await.unwrap();
+    let at = at.into_iter().find(|s| s.name == "backup").unwrap().requested_at.unwrap();
+    let held = schedules::fire(&service, store, "backup", at, "node", minute).await.unwrap().unwrap();
+    schedules::advance(&service, store, &held, None, false).await.unwrap();
+    let bob = house.add_user(ada, "bob", "user").await;
+    assert_eq!(house.browser(bob).await.post("/system/cancel", &[("name", "backup")]).await.status, StatusCode::NOT_FOUND);
+    let cancelled = browser.post("/system/cancel", &[("name", "backup")]).await;
+    assert_eq!((cancelled.status, cancelled.header("location")), (StatusCode::SEE_OTHER, "/system#backups"));
+    assert!(!schedules::renew(&service, store, &held, minute, None).await.unwrap(), "it is no longer the node's");
+    assert!(schedules::conclude(&service, store, &held, "nothing of it is left").await.unwrap());
+    let page = browser.get("/system").await.text;
+    assert!(page.contains("was cancelled by ada; nothing of it is left"), "{page}");
+    assert!(page.contains("Back up now") && !page.contains("The last backup failed"), "{page}");
+    assert_eq!(browser.post("/system/cancel", &[("name", "backup")]).await.status, StatusCode::SEE_OTHER, "it had ended");
 
     // A drill that went well is told with what it took, and the backup is known to come back.
     assert!(schedules::request(&Actor::user(ada), store, "backup-drill").await.unwrap());

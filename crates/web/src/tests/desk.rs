@@ -170,6 +170,7 @@ async fn reading_decides_nothing() {
         "/users".to_owned(),
         "/system".to_owned(),
         "/system/run".to_owned(),
+        "/system/cancel".to_owned(),
     ] {
         for method in [Method::GET, Method::HEAD] {
             let answer = house.send(browser.request(method, &path).body(axum::body::Body::empty()).unwrap()).await;

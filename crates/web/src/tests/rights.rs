@@ -162,6 +162,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("patch_schedules_name", "/v1/schedules/statistics", r#"{"is_active": true}"#),
     ("get_schedules_name_fires", "/v1/schedules/statistics/fires", ""),
     ("post_schedules_name_run", "/v1/schedules/statistics/run", "{}"),
+    ("post_schedules_name_cancel", "/v1/schedules/statistics/cancel", "{}"),
     ("get_logs", "/v1/logs", ""),
     ("post_logs", "/v1/logs", r#"{"lines": [{"level": "info", "message": "x"}]}"#),
     ("get_audit", "/v1/audit", ""),

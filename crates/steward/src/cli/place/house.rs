@@ -277,6 +277,20 @@ impl Place {
         }
     }
 
+    /// Breaks off a job that runs.
+    pub(crate) async fn cancel_schedule(&self, name: &str) -> Result<Schedule> {
+        match self {
+            Self::Here(ctx) => Ok(schedule_rules::cancel(&ctx.store, &ctx.actor, name).await?),
+            Self::There(there) => {
+                // The name is a part of the address.
+                if !self.schedules().await?.into_iter().any(|s| s.name == name) {
+                    return Err(not_found("schedule", name));
+                }
+                there.send_json("POST", &format!("/v1/schedules/{name}/cancel"), &json!({})).await
+            }
+        }
+    }
+
     /// Changes when a job runs, and answers how it stands then.
     pub(crate) async fn set_schedule(&self, name: &str, change: Change) -> Result<Schedule> {
         match self {
