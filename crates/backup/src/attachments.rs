@@ -59,7 +59,8 @@ impl Attachments {
     pub async fn send(&mut self, place: &Place) -> Result<usize> {
         let (vault, done) = (self.vault.clone(), self.done.clone());
         let looked = joined(tokio::task::spawn_blocking(move || changed(&vault, &done)).await);
-        let changed = looked.map_err(|e| if matches!(e, Error::File { .. }) { Error::Unread(e.to_string()) } else { e })?;
+        let changed =
+            looked.map_err(|e| if matches!(e, Error::File { .. }) { Error::Unread(e.to_string()) } else { e })?;
         self.send_changed(place, changed).await
     }
 

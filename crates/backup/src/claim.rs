@@ -19,8 +19,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::backup::postgres::{Incarnation, incarnation};
 
-pub(crate) use self::file::{is_copy, restored};
 use self::file::{Known, new_word};
+pub(crate) use self::file::{is_copy, restored};
 use crate::{
     Engine, Error, Place, Result, bundle,
     error::joined,
@@ -136,7 +136,8 @@ impl Claim {
         match (self.judge(&me, owner.as_ref()).await?, &me) {
             (Whose::Others(why), _) => Err(self.refused(why)),
             (Whose::Nobodys, Myself::Server(server)) if server.is_recovered => {
-                Err(self.refused("this server was recovered from an archive that the original may go on with".to_owned()))
+                Err(self
+                    .refused("this server was recovered from an archive that the original may go on with".to_owned()))
             }
             _ => Ok(()),
         }
@@ -222,9 +223,10 @@ impl Claim {
             (Myself::File(known), _) if known.is_copy => {
                 others("this folder is a copy of the one whose database keeps its backups there".to_owned())
             }
-            (Myself::File(known), Turn::Word(word)) if !known.turns.contains(word) => {
-                others(format!("a copy of this folder, or of this machine, began to write there at {:.0}", owner.written_at))
-            }
+            (Myself::File(known), Turn::Word(word)) if !known.turns.contains(word) => others(format!(
+                "a copy of this folder, or of this machine, began to write there at {:.0}",
+                owner.written_at
+            )),
             (Myself::Server(_), Turn::Log { timeline, position })
                 if turn.is_some_and(|(line, at)| line < *timeline || at < *position) =>
             {
@@ -242,11 +244,12 @@ impl Claim {
     async fn judge_unowned(&self, me: &Myself) -> Result<Whose> {
         let found = bundle::list(&self.place).await?;
         let Some(newest) = found.bundles.last() else { return Ok(Whose::Nobodys) };
-        let others = |why: &str| {
-            Ok(Whose::Others(format!("its newest backup ({}) is another database's: {why}", newest.id)))
-        };
+        let others =
+            |why: &str| Ok(Whose::Others(format!("its newest backup ({}) is another database's: {why}", newest.id)));
         let known = match me {
-            Myself::Server(server) if server.is_recovered => return others("this server was recovered from an archive"),
+            Myself::Server(server) if server.is_recovered => {
+                return others("this server was recovered from an archive");
+            }
             Myself::Server(_) => return Ok(Whose::Nobodys),
             Myself::File(known) => known,
         };
@@ -287,8 +290,14 @@ impl Claim {
                 (id, Turn::Word(new_word()))
             }
         };
-        let owner =
-            Owner { format: FORMAT, id: id.clone(), turn, engine: self.engine_name().to_owned(), since, written_at: store::now() };
+        let owner = Owner {
+            format: FORMAT,
+            id: id.clone(),
+            turn,
+            engine: self.engine_name().to_owned(),
+            since,
+            written_at: store::now(),
+        };
         let text = serde_json::to_vec_pretty(&owner).map_err(|e| Error::Internal(e.to_string()))?;
         let mut known = match (me, &owner.turn) {
             (Myself::File(known), Turn::Word(word)) => Some(Known { id, ..known }.with(word)),

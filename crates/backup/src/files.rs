@@ -167,15 +167,18 @@ pub(crate) async fn upload(place: &Place, name: &str, file: &Path, progress: &Pr
     let Some(source) = joined(opened.await)? else { return Ok(false) };
     let mut source = Passing::new(source, progress, "an attachment kept".to_owned());
     let (mut writer, pieces) = pieces::channel();
+    let what = format!("the attachment {} can't be read", file.display());
     let copying = tokio::task::spawn_blocking(move || {
-        std::io::copy(&mut source, &mut writer)
-            .and_then(|_| writer.finish())
-            .map_err(|e| back(e, "an attachment can't be read"))
+        std::io::copy(&mut source, &mut writer).and_then(|_| writer.finish()).map_err(|e| back(e, &what))
     });
     let put = place.put(name, pieces).await;
-    let copied = joined(copying.await);
-    put?;
-    copied.map(|()| true)
+    match (joined(copying.await), put) {
+        // Where the place failed first, the reading only tells that it could not go on.
+        (Err(Error::File { source, .. }), Err(e)) if source.kind() == std::io::ErrorKind::BrokenPipe => Err(e),
+        // Where the reading failed first, the place only tells that it broke off.
+        (Err(e), _) | (Ok(()), Err(e)) => Err(e),
+        (Ok(()), Ok(())) => Ok(true),
+    }
 }
 
 /// The attachments that a bundle names.

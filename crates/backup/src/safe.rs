@@ -18,7 +18,9 @@ pub use self::{
 };
 pub use crate::files::Fetched;
 use crate::{
-    Bundle, Claim, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle, error::joined, files,
+    Bundle, Claim, Contents, Engine, Error, Opener, Place, Progress, Result, Writer, bundle,
+    error::joined,
+    files,
     keys::Recipients,
     manifest::{Attachments, Facts},
 };

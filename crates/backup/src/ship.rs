@@ -23,7 +23,8 @@ pub use self::{
     run::{Alarm, Pace, run, send_waiting},
 };
 use crate::{
-    Error, Result, Sealer, bundle::new_id, claim, error::back, files::make_folder, keys::Recipients, sealed::SealingWriter,
+    Error, Result, Sealer, bundle::new_id, claim, error::back, files::make_folder, keys::Recipients,
+    sealed::SealingWriter,
 };
 
 /// Where the log lies at a place.

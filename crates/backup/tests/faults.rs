@@ -80,7 +80,9 @@ async fn a_place_that_another_has_taken_over_gets_nothing_and_that_is_told_at_on
     // Taken back, it goes on with a series of its own: the other may have gone on with this one.
     world.safe().claim().take_over().await.unwrap();
     assert_eq!(next(&mut alarms).await, Alarm::Well);
-    let again = async || world.place().list("bundles").await.unwrap().iter().filter(|e| e.name.ends_with("contents.json")).count();
+    let again = async || {
+        world.place().list("bundles").await.unwrap().iter().filter(|e| e.name.ends_with("contents.json")).count()
+    };
     tokio::time::timeout(LONG, async {
         let mut tick = tokio::time::interval(Duration::from_millis(50));
         while again().await < 2 {

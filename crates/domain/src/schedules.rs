@@ -113,7 +113,7 @@ pub const CANCELLED: &str = "cancelled by ";
 /// For whoever may change its schedule.
 pub async fn cancel(store: &Store, actor: &Actor, name: &str) -> Result<Schedule> {
     named(store, actor, name).await?;
-    if !users::may(actor, store, "schedule_admin").await? {
+    if !users::allowed(actor, store, "schedule_admin").await? {
         return Err(store::Error::Refused { what: "schedules".to_owned() }.into());
     }
     let service = Actor::service();

@@ -158,7 +158,9 @@ pub async fn ship_log(store: Store, safe: Safe, shipping: Arc<Mutex<Shipping>>, 
                 Alarm::Failing(why) => {
                     ("The database's log can't be kept", format!("{why}. It is tried again; nothing is lost so far."))
                 }
-                Alarm::Behind { waiting: 0, reason, .. } => ("Something of the vault is in no backup", format!("{reason}.")),
+                Alarm::Behind { waiting: 0, reason, .. } => {
+                    ("Something of the vault is in no backup", format!("{reason}."))
+                }
                 Alarm::Behind { waiting, waiting_bytes, reason } => (
                     "Backups wait for their place",
                     format!(

@@ -232,7 +232,9 @@ impl Running {
                     Ok(false) => {
                         tracing::warn!(schedule = %self.held.name, "a job took too long to be heard of; another node has it now");
                     }
-                    Err(e) => tracing::warn!(schedule = %self.held.name, error = %e, "the end of a job could not be noted"),
+                    Err(e) => {
+                        tracing::warn!(schedule = %self.held.name, error = %e, "the end of a job could not be noted")
+                    }
                 }
                 return;
             }
@@ -294,7 +296,9 @@ impl Running {
                 return Ended::Lost(match ended {
                     Ok(Ok(Ok(_))) => None,
                     Ok(Ok(Err(e))) => Some(e.to_string()),
-                    Ok(Err(_)) => Some("it ended in a way it never should; the log of the program says where".to_owned()),
+                    Ok(Err(_)) => {
+                        Some("it ended in a way it never should; the log of the program says where".to_owned())
+                    }
                     Err(_) => Some(format!("it did not stop within {} s and was cut off", UNDOING.as_secs())),
                 });
             }

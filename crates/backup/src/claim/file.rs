@@ -34,7 +34,7 @@ struct Noted {
 /// A database by its file.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     pub(super) id: String,
     pub(super) turns: Vec<String>,
     pub(super) is_restored: bool,

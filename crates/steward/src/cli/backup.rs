@@ -87,7 +87,10 @@ pub(super) async fn run(config: Config, command: Command) -> Result<()> {
     // What only looks is ended by the terminal as ever.
     let is_long = matches!(
         command,
-        Command::Create { archive: None, .. } | Command::Verify { .. } | Command::Restore(_) | Command::Drill { archive: None, .. }
+        Command::Create { archive: None, .. }
+            | Command::Verify { .. }
+            | Command::Restore(_)
+            | Command::Drill { archive: None, .. }
     );
     let stop = if is_long { archive::interrupted() } else { CancellationToken::new() };
     let safe = Safe { progress: shown.progress().until(stop), ..safe };

@@ -104,7 +104,8 @@ pub(super) async fn run(config: &Config, safe: &Safe, json: bool) -> Result<()> 
     if json {
         output::json(&found)?;
     } else {
-        let mut fields = vec![("place", found.place), ("it answers", found.place_answers), ("it belongs to", found.owner)];
+        let mut fields =
+            vec![("place", found.place), ("it answers", found.place_answers), ("it belongs to", found.owner)];
         fields.extend(found.locked.map(|locked| ("against removal", locked)));
         fields.extend(found.role.map(|role| ("backed up by", role)));
         fields.extend([

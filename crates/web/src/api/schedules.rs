@@ -25,7 +25,12 @@ use crate::{
 };
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(get, change)).routes(routes!(fires)).routes(routes!(run)).routes(routes!(cancel))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(get, change))
+        .routes(routes!(fires))
+        .routes(routes!(run))
+        .routes(routes!(cancel))
 }
 
 /// Schedules by name; for administrators

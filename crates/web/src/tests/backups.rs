@@ -51,7 +51,10 @@ async fn an_administrator_sees_how_backups_stand_and_makes_one_now() {
     let held = schedules::fire(&service, store, "backup", at, "node", minute).await.unwrap().unwrap();
     schedules::advance(&service, store, &held, None, false).await.unwrap();
     let bob = house.add_user(ada, "bob", "user").await;
-    assert_eq!(house.browser(bob).await.post("/system/cancel", &[("name", "backup")]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        house.browser(bob).await.post("/system/cancel", &[("name", "backup")]).await.status,
+        StatusCode::NOT_FOUND
+    );
     let cancelled = browser.post("/system/cancel", &[("name", "backup")]).await;
     assert_eq!((cancelled.status, cancelled.header("location")), (StatusCode::SEE_OTHER, "/system#backups"));
     assert!(!schedules::renew(&service, store, &held, minute, None).await.unwrap(), "it is no longer the node's");
@@ -59,7 +62,11 @@ async fn an_administrator_sees_how_backups_stand_and_makes_one_now() {
     let page = browser.get("/system").await.text;
     assert!(page.contains("was cancelled by ada; nothing of it is left"), "{page}");
     assert!(page.contains("Back up now") && !page.contains("The last backup failed"), "{page}");
-    assert_eq!(browser.post("/system/cancel", &[("name", "backup")]).await.status, StatusCode::SEE_OTHER, "it had ended");
+    assert_eq!(
+        browser.post("/system/cancel", &[("name", "backup")]).await.status,
+        StatusCode::SEE_OTHER,
+        "it had ended"
+    );
 
     // A drill that went well is told with what it took, and the backup is known to come back.
     assert!(schedules::request(&Actor::user(ada), store, "backup-drill").await.unwrap());

@@ -161,7 +161,8 @@ pub async fn incarnation(config: &Config) -> Result<Incarnation> {
     let row = client.query_one(INCARNATION, &[&APART]).await.map_err(fail)?;
     let (system, database, apart): (i64, u32, String) =
         (row.try_get(0).map_err(fail)?, row.try_get(1).map_err(fail)?, row.try_get(2).map_err(fail)?);
-    let (file, position): (Option<String>, Option<i64>) = (row.try_get(3).map_err(fail)?, row.try_get(4).map_err(fail)?);
+    let (file, position): (Option<String>, Option<i64>) =
+        (row.try_get(3).map_err(fail)?, row.try_get(4).map_err(fail)?);
     let which = if apart.is_empty() { String::new() } else { format!("-{apart}") };
     Ok(Incarnation {
         id: format!("{system:016x}-{database}{which}"),
@@ -184,10 +185,7 @@ const INCARNATION: &str = "
 pub async fn set_apart(config: &Config) -> Result<()> {
     let client = connect(config, None).await?;
     let which = uuid::Uuid::now_v7().simple();
-    client
-        .batch_execute(&format!("ALTER ROLE ALL SET {APART} = '{which}'"))
-        .await
-        .map_err(|e| translate("restore", &e))
+    client.batch_execute(&format!("ALTER ROLE ALL SET {APART} = '{which}'")).await.map_err(|e| translate("restore", &e))
 }
 
 async fn sees_everything(client: &Client, config: &Config) -> Result<String> {
