@@ -9,6 +9,9 @@ pub(crate) enum Error {
     /// Steward's store refused.
     #[error("the store: {0}")]
     Store(#[from] store::Error),
+    /// A backup could not be made.
+    #[error("the backup: {0}")]
+    Backup(#[from] backup::Error),
     /// The connection beside the store failed.
     #[error("PostgreSQL: {0:?}")]
     Postgres(#[from] tokio_postgres::Error),

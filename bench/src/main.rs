@@ -2,6 +2,7 @@
 //! pgbench for PostgreSQL, rusqlite for SQLite. See README.md.
 
 mod cluster;
+mod copy;
 mod data;
 mod error;
 mod http;
@@ -24,6 +25,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     cluster::Cluster,
+    copy::Copying,
     data::Size,
     error::Result,
     http::Served,
@@ -51,7 +53,10 @@ struct Arguments {
     /// How long a turn is.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..100))]
     seconds: Option<u16>,
-    /// One part alone: read, page, create, claim, logs, verify, plans, sqlite, wake, http. The results file stays as it is.
+    /// Millions of bytes of the SQLite file that is copied beside writers (copy): 1000, or 50 with --quick.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(10..100_000))]
+    copy_mb: Option<u64>,
+    /// One part alone: read, page, create, claim, logs, verify, plans, sqlite, wake, http, copy. The results file stays as it is.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
     /// Where the table goes; by default results/latest.md beside this program's sources.
@@ -120,7 +125,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
         data::load_sqlite(&file, tasks).await?;
         println!("SQLite: {tasks} tasks loaded after {} s", began.elapsed().as_secs());
     }
-    if arguments.only.as_deref() != Some("sqlite") {
+    if !matches!(arguments.only.as_deref(), Some("sqlite" | "copy")) {
         for size in [small, big] {
             data::load(&cluster, size).await?;
             println!(
@@ -140,6 +145,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
         }
     }
     on_sqlite(arguments, &file, plan, &mut lines).await?;
+    if arguments.wants("copy") {
+        let size_mb = arguments.copy_mb.unwrap_or(if arguments.quick { 50 } else { 1_000 });
+        add(&mut lines, Copying { folder: folder.path(), size_mb, plan }.measure().await?);
+    }
     if arguments.wants("http") {
         let tasks = if arguments.quick { 10_000 } else { 100_000 };
         let sides = [
