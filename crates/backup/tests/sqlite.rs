@@ -199,6 +199,38 @@ async fn a_checkpoint_of_somebody_else_is_noticed_and_a_new_copy_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_moment_at_which_nothing_was_written_is_no_gap() {
+    let mut world = World::new(true).await;
+    world.safe().create().await.unwrap();
+    let mut writes = vec![world.write().await];
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    let mut quiet = vec![store::now()];
+    // A copy by hand, which belongs to no log; a new start; another copy: in all that time nothing is written.
+    let by_hand = Safe { engine: backup::Engine::of(&config(&world.data())), ..world.safe() };
+    by_hand.create().await.unwrap();
+    quiet.push(store::now());
+    world.start_shipping();
+    world.shipping().tick().unwrap();
+    quiet.push(store::now());
+    world.safe().create().await.unwrap();
+    quiet.push(store::now());
+    writes.push(world.write().await);
+    world.shipping().tick().unwrap();
+    world.send().await.unwrap();
+    quiet.push(store::now());
+    for (number, at) in quiet.into_iter().enumerate() {
+        world.check(&format!("quiet-{number}"), at, &writes).await;
+    }
+    // The place belongs to this database: a restored one that was started on it has put nothing between them.
+    let into = world.dir.path().join("quiet-4");
+    let other = Safe { engine: backup::Engine::of(&config(&into)), scratch_dir: into.join("backup"), ..world.safe() };
+    assert!(matches!(other.create().await, Err(Error::NotOwn { .. })));
+    world.safe().create().await.unwrap();
+    world.check("still", writes[1].done, &writes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_place_that_is_away_costs_disk_and_nothing_else() {
     let mut world = World::new(true).await;
     world.safe().create().await.unwrap();
