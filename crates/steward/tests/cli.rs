@@ -9,6 +9,8 @@ mod approvals;
 mod attachments;
 #[path = "cli/audit.rs"]
 mod audit;
+#[path = "cli/backups.rs"]
+mod backups;
 #[path = "cli/database.rs"]
 mod database;
 #[path = "cli/desk.rs"]
