@@ -118,11 +118,10 @@ async fn run(
 /// Break a job off that runs; for administrators
 ///
 /// Its node sees that within seconds, undoes what can be undone (a backup leaves nothing at its place), and says so in the
-/// fire's `result`. While it runs, `result` says how far it has come.
+/// fire's `result`. While it runs, `result` says how far it has come. One that does not run just now is answered with 409.
 #[utoipa::path(post, path = "/schedules/{name}/cancel", tag = "Schedules",
     params(("name" = String, Path, description = "The job's name")), request_body = Nothing,
-    responses((status = 200, description = "The schedule; `last_result` says who broke it off", body = Schedule),
-        (status = 409, description = "It does not run just now")))]
+    responses((status = 200, description = "The schedule; `last_result` says who broke it off", body = Schedule)))]
 async fn cancel(
     State(app): State<App>,
     Place(name): Place<String>,
