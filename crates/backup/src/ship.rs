@@ -119,6 +119,7 @@ impl Shipping {
     pub fn open(database: &Path, folder: &Path, recipients: Recipients, spool_limit_bytes: u64) -> Result<Self> {
         if claim::is_copy(database)? {
             // The one that it is a copy of goes on with the series.
+            tracing::warn!(database = %database.display(), "the folder is a copy of another one; its log begins anew");
             forget(folder)?;
         }
         make_folder(&folder.join(SPOOL))?;
