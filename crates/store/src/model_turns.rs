@@ -187,7 +187,7 @@ pub async fn end(actor: &Actor, on: impl Run, id: Uuid, end: &TurnEnd) -> Result
     Ok(on.execute(actor, &END, params).await? > 0)
 }
 
-/// Questions of a run in order, at most 1000.
+/// Questions of a run in order, at most 1000: a run is given up before it has more.
 pub async fn list(actor: &Actor, on: impl Run, run_id: Uuid) -> Result<Vec<ModelTurn>> {
     on.list(actor, &LIST, vec![run_id.into()]).await
 }

@@ -34,6 +34,8 @@ pub const GRANT_MORE: &str = "grant_more";
 pub const MAX_CALLS: usize = 16;
 /// Answers in a row that hold neither words nor calls, before the work is given up.
 const MAX_EMPTY: usize = 3;
+/// Questions and steps that the journal of one run holds at most, whatever a person grants: no more of them are read.
+pub const MOST_IN_RUN: usize = 1000;
 
 /// A call that a model asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,8 +106,23 @@ pub fn answer_of(turn: &ModelTurn) -> Option<Answer> {
     turn.answer.as_deref().and_then(|text| serde_json::from_str(text).ok())
 }
 
-/// What is due, given everything that is written down. No step may be open.
+/// What is due, given everything that is written down. No step may be open. A run whose journal is full is given up.
 pub fn next(turns: &[ModelTurn], steps: &[Step]) -> Next {
+    let due = due(turns, steps);
+    let goes_on = matches!(due, Next::Ask | Next::Call { .. });
+    let full = [(turns.len(), "questions"), (steps.len(), "steps")].into_iter().find(|(count, _)| *count >= MOST_IN_RUN);
+    match full.filter(|_| goes_on) {
+        Some((count, what)) => Next::GiveUp {
+            reason: format!(
+                "this work has had {count} {what}, which is as many as one run can hold; look at what is done, and give \
+                 the rest as a new task"
+            ),
+        },
+        None => due,
+    }
+}
+
+fn due(turns: &[ModelTurn], steps: &[Step]) -> Next {
     let answered: Vec<(&ModelTurn, Answer)> = turns.iter().filter_map(|t| answer_of(t).map(|a| (t, a))).collect();
     let Some((turn, answer)) = answered.last() else { return Next::Ask };
     for (index, call) in answer.calls.iter().take(MAX_CALLS).enumerate() {

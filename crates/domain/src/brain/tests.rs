@@ -105,6 +105,24 @@ fn what_is_due_follows_from_what_is_written() {
 }
 
 #[test]
+fn a_run_whose_journal_is_full_ends() {
+    let called = says("", &[("a", json!({}))]);
+    let turns = |count: i32| (0..count).map(|n| turn(n, Some(&called))).collect::<Vec<_>>();
+    let steps = |count: i32| {
+        (0..count).map(|n| step(&format!("turn {n} call 1"), "s", "a", "succeeded", "x")).collect::<Vec<_>>()
+    };
+    assert_eq!(next(&turns(999), &steps(999)), Next::Ask);
+    // The store reads no more than a thousand: the one behind would never be seen, and be asked for again and again.
+    let Next::GiveUp { reason } = next(&turns(1000), &steps(1000)) else { panic!("it goes on") };
+    assert!(reason.contains("1000 questions") && reason.contains("new task"), "{reason}");
+    let Next::GiveUp { reason } = next(&turns(5), &steps(1000)) else { panic!("it goes on") };
+    assert!(reason.contains("1000 steps"), "{reason}");
+    let mut talk = turns(999);
+    talk.push(turn(999, Some(&says("Done.", &[]))));
+    assert_eq!(next(&talk, &steps(999)), Next::Finish { words: "Done.".to_owned() }, "what is done is done");
+}
+
+#[test]
 fn limits_bind_and_grants_stretch_them() {
     let limits = Limits { task_steps: 2, task_usd: 1.0, day_usd: Some(5.0), ..Limits::default() };
     let calls =
