@@ -110,7 +110,8 @@ pub fn answer_of(turn: &ModelTurn) -> Option<Answer> {
 pub fn next(turns: &[ModelTurn], steps: &[Step]) -> Next {
     let due = due(turns, steps);
     let goes_on = matches!(due, Next::Ask | Next::Call { .. });
-    let full = [(turns.len(), "questions"), (steps.len(), "steps")].into_iter().find(|(count, _)| *count >= MOST_IN_RUN);
+    let full =
+        [(turns.len(), "questions"), (steps.len(), "steps")].into_iter().find(|(count, _)| *count >= MOST_IN_RUN);
     match full.filter(|_| goes_on) {
         Some((count, what)) => Next::GiveUp {
             reason: format!(
