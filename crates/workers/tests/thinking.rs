@@ -31,6 +31,7 @@ on_both!(
     a_model_hears_what_should_be_different,
     a_model_asks_a_person_and_gives_up,
     a_limit_stops_the_work_and_a_person_grants_more,
+    a_limit_of_the_day_is_met_between_the_calls_of_one_answer,
     another_model_is_asked_when_one_refuses,
     wrong_calls_are_told_to_the_model,
 );
@@ -166,6 +167,25 @@ async fn a_limit_stops_the_work_and_a_person_grants_more(postgres: bool) {
     let steps = runs::steps(&s.ada, &s.store, run.id).await.unwrap();
     let made = steps.iter().filter(|s| s.server == "files" && s.state == "succeeded").count();
     assert_eq!(made, 2, "one within the limit, one granted: {steps:#?}");
+    s.stop().await;
+}
+
+async fn a_limit_of_the_day_is_met_between_the_calls_of_one_answer(postgres: bool) {
+    let server = ModelServer::start([]).await;
+    let s = with_model(postgres, &server, "", "[limits]\nday_steps = 1\n").await;
+    let file = s.drop_elsewhere("a.txt", b"a");
+    let look = || ("files__get_file_info".to_owned(), json!({"path": file}));
+    server.play([Play::Call(vec![look(), look()])]);
+    give(&s, "Look twice at once").await;
+    let approval = s.pending().await;
+    let asked = approval.details.clone().unwrap()["summary"].as_str().unwrap().to_owned();
+    assert!(asked.contains("day_steps") && asked.contains("1 of 1 calls today"), "{asked}");
+    let run = runs::list(&s.ada, &s.store, approval.task_id.unwrap()).await.unwrap().pop().unwrap();
+    let steps = runs::steps(&s.ada, &s.store, run.id).await.unwrap();
+    assert_eq!(steps.iter().filter(|s| s.server == "files").count(), 1, "one call of the two: {steps:#?}");
+    let no = Decision { approve: false, note: Some("enough".to_owned()), arguments: None };
+    decide(&s.store, &s.ada, approval.id, no).await.unwrap();
+    s.task_that_is("failed").await;
     s.stop().await;
 }
 

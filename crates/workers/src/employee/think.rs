@@ -116,10 +116,7 @@ impl Employee {
             task: model_turns::used(actor, store, work.task.id).await?,
             day: model_turns::spent(actor, store, true).await?,
             all: model_turns::spent(actor, store, false).await?,
-            day_steps: match brains.limits().day_steps {
-                Some(_) => calls_today(actor, store).await?,
-                None => 0,
-            },
+            day_steps: calls_today(actor, store, brains).await?,
         };
         let now = store::now();
         if let Some(reached) = limits::reached(brains.limits(), &usage, turns, &work.steps, now) {
@@ -266,8 +263,10 @@ impl Employee {
             };
             return self.ask_person(worker, work, question).await;
         }
-        // Of one answer's many calls the last may be over the limit that the question was not.
-        if let Some(reached) = limits::reached(brains.limits(), &Usage::default(), &[], &work.steps, store::now()) {
+        // Of one answer's many calls the last may be over the limit that the question was not: its own and the day's.
+        let day_steps = calls_today(&worker.actor, &self.store, brains).await?;
+        let usage = Usage { day_steps, ..Usage::default() };
+        if let Some(reached) = limits::reached(brains.limits(), &usage, &[], &work.steps, store::now()) {
             return self.stop_at_limit(worker, work, &reached).await;
         }
         let offer = self.offer(worker).await?;
@@ -359,8 +358,11 @@ pub(super) async fn offer(actor: &Actor, store: &Store) -> Result<Offer> {
     Ok(names::offer(tools))
 }
 
-/// Calls of everything that were started this UTC day.
-async fn calls_today(actor: &Actor, store: &Store) -> Result<u64> {
+/// Calls of everything that were started this UTC day; only counted where a limit binds them.
+async fn calls_today(actor: &Actor, store: &Store, brains: &Brains) -> Result<u64> {
+    if brains.limits().day_steps.is_none() {
+        return Ok(0);
+    }
     let now = store::now().to_zoned(TimeZone::UTC);
     let minutes = i64::from(now.hour()) * 60 + i64::from(now.minute());
     let made = runs::calls_made(actor, store, minutes.max(1)).await?;
