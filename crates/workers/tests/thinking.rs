@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on stops where it stands")]
 
 mod common;
+#[path = "thinking/interrupted.rs"]
+mod interrupted;
 #[path = "common/model_server.rs"]
 mod model_server;
 #[path = "thinking/promoting.rs"]
@@ -51,10 +53,13 @@ async fn allow_moves_at_home(s: &Steward) {
     policies::create(&s.ada, &s.store, &rule).await.unwrap();
 }
 
-async fn with_model(postgres: bool, server: &ModelServer, more: &str, limits: &str) -> Steward {
+fn brains(server: &ModelServer, more: &str, limits: &str) -> Brains {
     let text = format!("{}{limits}", server.settings("anthropic", more));
-    let brains = Brains::open(toml::from_str(&text).unwrap()).unwrap();
-    let steward = Steward::led_by(postgres, Some(brains)).await;
+    Brains::open(toml::from_str(&text).unwrap()).unwrap()
+}
+
+async fn with_model(postgres: bool, server: &ModelServer, more: &str, limits: &str) -> Steward {
+    let steward = Steward::led_by(postgres, Some(brains(server, more, limits))).await;
     steward.approve_tools().await;
     steward
 }

@@ -8,7 +8,7 @@ use store::{
     approvals::{self, NewApproval},
     model_turns::{self, ModelTurn, NewTurn, TurnEnd},
     runs,
-    task_queue::{self, Lease},
+    task_queue::Lease,
 };
 use uuid::Uuid;
 
@@ -52,29 +52,23 @@ impl Worker {
         .await
     }
 
-    /// Writes down what came of a question. Nothing changes the second time.
-    pub async fn end_turn(&self, store: &Store, lease: &Lease, id: Uuid, end: TurnEnd) -> Result<()> {
-        self.under_lease(store, lease, move |tx, actor| {
-            Box::pin(async move { Ok(model_turns::end(&actor, tx, id, &end).await.map(drop)?) })
-        })
-        .await
-    }
-
-    /// Tells whoever wants the task done how it stands, and gives it back to be taken up again after `delay`.
-    pub async fn tell_and_give_back(
+    /// Writes down what came of a question and, in the same transaction, tells whoever wants the task done: `told` is a title,
+    /// before the task's, and a message. Nothing changes the second time, and nobody is told again.
+    pub async fn end_turn(
         &self,
         store: &Store,
         work: &Work,
-        delay: SignedDuration,
-        title: &'static str,
-        message: String,
+        id: Uuid,
+        end: TurnEnd,
+        told: Option<(&'static str, String)>,
     ) -> Result<()> {
-        let (lease, task) = (work.lease.clone(), work.task.clone());
+        let task = work.task.clone();
         self.under_lease(store, &work.lease, move |tx, actor| {
             Box::pin(async move {
+                let has_ended = model_turns::end(&actor, tx, id, &end).await?;
+                let Some((title, message)) = told.filter(|_| has_ended) else { return Ok(()) };
                 let title = format!("{title}: {}", task.title);
-                task_rules::tell_creator(&actor, tx, &task, "alert", title, Some(message), None).await?;
-                Ok(task_queue::release(&actor, tx, &lease, delay).await.map(drop)?)
+                task_rules::tell_creator(&actor, tx, &task, "alert", title, Some(message), None).await
             })
         })
         .await

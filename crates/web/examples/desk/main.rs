@@ -208,7 +208,7 @@ async fn led_by_a_model(store: &Store, at_work: &Desk<'_>) -> Done {
             cost_microusd: 18_834,
             error: None,
         };
-        worker.end_turn(store, &work.lease, turn, end).await?;
+        worker.end_turn(store, &work, turn, end, None).await?;
         let asked = work::Question {
             step: "turn 0 call 1".to_owned(),
             tool,

@@ -96,9 +96,11 @@ impl Employee {
     /// The turns; one that was cut off by a crash ends here as failed. It may have been paid for, and is never taken for answered.
     async fn turns(&self, worker: &Worker, work: &Work) -> Result<Vec<ModelTurn>> {
         let turns = worker.turns(&self.store, work).await?;
-        let Some(open) = turns.iter().find(|t| t.state == "asked") else { return Ok(turns) };
-        let error = Some("Steward stopped before the answer came; it may have been paid for".to_owned());
-        worker.end_turn(&self.store, &work.lease, open.id, TurnEnd { error, ..TurnEnd::default() }).await?;
+        let Some(open) = turns.iter().position(|t| t.state == "asked") else { return Ok(turns) };
+        let error = "Steward stopped before the answer came; it may have been paid for";
+        let told = unanswered::told(Streak::of(&turns[..open]).failures, error);
+        let end = TurnEnd { error: Some(error.to_owned()), ..TurnEnd::default() };
+        worker.end_turn(&self.store, work, turns[open].id, end, told).await?;
         Ok(worker.turns(&self.store, work).await?)
     }
 
@@ -155,7 +157,8 @@ impl Employee {
         checkpoint::reached("model answered");
         let came = answered.as_ref().map_err(unanswered::written);
         let end = brains.turn_end(&name, &used, came).map_err(|e| Error::Internal(e.to_string()))?;
-        self.insist(|| worker.end_turn(store, &work.lease, id, end.clone())).await?;
+        let told = answered.as_ref().err().and_then(|no| unanswered::told(streak.failures, no.reason()));
+        self.insist(|| worker.end_turn(store, work, id, end.clone(), told.clone())).await?;
         checkpoint::reached("turn journalled");
         let Err(no) = answered else { return Ok(Turn::Again) };
         self.logs.push(
@@ -168,7 +171,7 @@ impl Employee {
     }
 
     /// Without an answer: another model at once where this one never will, or not for a while; else the same a little later.
-    /// When it goes on for long whoever wants the task done is told, once; the task waits.
+    /// The task waits; whoever wants it done was told with the turn, where it goes on for long.
     async fn after_no_answer(
         &self,
         worker: &Worker,
@@ -195,12 +198,7 @@ impl Employee {
             }
         };
         let delay = SignedDuration::try_from(delay).unwrap_or(SignedDuration::from_mins(5));
-        if before.failures + 1 == unanswered::TOLD_AFTER {
-            let message = format!("{}; it is asked again from time to time, and the work waits meanwhile", no.reason());
-            worker.tell_and_give_back(&self.store, work, delay, "No model answers", message).await?;
-        } else {
-            worker.give_back(&self.store, &work.lease, delay).await?;
-        }
+        worker.give_back(&self.store, &work.lease, delay).await?;
         Ok(Turn::Later(delay))
     }
 

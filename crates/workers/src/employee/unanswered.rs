@@ -13,7 +13,7 @@ const BEFORE_FALLBACK: usize = 3;
 /// A provider that wants to be left alone for longer than this is one that another model is asked in place of, at once.
 const LONG: Duration = Duration::from_secs(60);
 /// After so many questions in a row whoever wants the task done is told: after about a quarter of an hour.
-pub(super) const TOLD_AFTER: usize = 11;
+const TOLD_AFTER: usize = 11;
 /// The work is given up when nothing answered for so long: a provider's bad day, and a line that is down over night, pass.
 const LONGEST_OUTAGE: SignedDuration = SignedDuration::from_hours(24);
 /// The longest of our own pauses, as a power of two in seconds: 17 minutes.
@@ -37,6 +37,12 @@ pub(super) fn written(no: &NoAnswer) -> String {
         }
         NoAnswer::Later { reason, .. } => reason.clone(),
     }
+}
+
+/// What whoever wants the task done is told with a question that has no answer, after so many before it: once in a row of them.
+pub(super) fn told(failures: usize, reason: &str) -> Option<(&'static str, String)> {
+    let message = || format!("{reason}; it is asked again from time to time, and the work waits meanwhile");
+    (failures + 1 == TOLD_AFTER).then(|| ("No model answers", message()))
 }
 
 /// How long to wait after so many questions without an answer before this one. A provider may ask for more than our own

@@ -85,6 +85,14 @@ impl Steward {
 
     /// The same with language models.
     pub async fn led_by(postgres: bool, brains: Option<Brains>) -> Self {
+        let mut this = Self::asleep(postgres, brains).await;
+        this.wake();
+        this.add_server().await;
+        this
+    }
+
+    /// The same before it runs, without the server.
+    pub async fn asleep(postgres: bool, brains: Option<Brains>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = if postgres { Database::postgres().await } else { Database::sqlite(dir.path()).await };
         let store = Store::open(&database.config).await.unwrap();
@@ -99,7 +107,7 @@ impl Steward {
         std::fs::create_dir_all(dir.path().join("home/inbox")).unwrap();
         let config = json!({"path": dir.path().join("home/inbox"), "playbook": "file-away", "settle_ms": 200});
         let watcher = store::watchers::create(&ada, &store, "inbox", "folder", config).await.unwrap();
-        let mut this = Self {
+        Self {
             dir,
             database,
             store,
@@ -109,10 +117,7 @@ impl Steward {
             brains,
             shutdown: CancellationToken::new(),
             parts: JoinSet::new(),
-        };
-        this.spawn();
-        this.add_server().await;
-        this
+        }
     }
 
     /// Adds the server "files" and waits until it has said what it offers.
@@ -135,7 +140,8 @@ impl Steward {
         .await;
     }
 
-    fn spawn(&mut self) {
+    /// Starts its parts.
+    pub fn wake(&mut self) {
         let (logs, (events, news)) = (LogQueue::default(), mpsc::channel(1024));
         let context =
             Context { limits: Limits::default(), run_dir: None, events, shutdown: self.shutdown.child_token() };
