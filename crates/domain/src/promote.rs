@@ -44,7 +44,9 @@ pub async fn promote(store: &Store, actor: &Actor, task_id: Uuid, name: Option<&
         run.started_at.strftime("%Y-%m-%d")
     );
     let made: Vec<Made> = steps.iter().filter(|s| is_made(s)).map(made).collect();
-    let left_out: Vec<String> = steps.iter().filter(|s| !is_made(s)).map(why_left_out).collect();
+    // A summary did nothing that would be missing.
+    let other = steps.iter().filter(|s| !is_made(s) && brain::summary::stretch_of(s).is_none());
+    let left_out: Vec<String> = other.map(why_left_out).collect();
     // Many values are looked for in many texts.
     let drafted = tokio::task::spawn_blocking(move || draft::draft(&name, &origin, &facts, &made)).await;
     let mut drafted =

@@ -8,6 +8,7 @@ mod calls;
 mod journal;
 mod open;
 mod remembering;
+mod summing;
 mod thinking;
 pub mod waits;
 

@@ -11,6 +11,8 @@ mod model_server;
 mod promoting;
 #[path = "thinking/remembering.rs"]
 mod remembering;
+#[path = "thinking/summing.rs"]
+mod summing;
 
 use common::Steward;
 use domain::{

@@ -7,6 +7,7 @@
 
 pub mod limits;
 pub mod names;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod transcript;
@@ -30,6 +31,8 @@ pub const RECALL: &str = "recall";
 pub const GIVE_UP: &str = "give_up";
 /// The step in which a person grants more than a limit.
 pub const GRANT_MORE: &str = "grant_more";
+/// The step in which old turns are summed up ([`summary`]).
+pub const SUM_UP: &str = "sum_up";
 /// Calls in one answer at most; further ones are told to the model as not made.
 pub const MAX_CALLS: usize = 16;
 /// Answers in a row that hold neither words nor calls, before the work is given up.
@@ -124,7 +127,8 @@ pub fn next(turns: &[ModelTurn], steps: &[Step]) -> Next {
 }
 
 fn due(turns: &[ModelTurn], steps: &[Step]) -> Next {
-    let answered: Vec<(&ModelTurn, Answer)> = turns.iter().filter_map(|t| answer_of(t).map(|a| (t, a))).collect();
+    let turns = summary::standing(turns, steps, None);
+    let answered: Vec<(&ModelTurn, Answer)> = turns.into_iter().filter_map(|t| answer_of(t).map(|a| (t, a))).collect();
     let Some((turn, answer)) = answered.last() else { return Next::Ask };
     for (index, call) in answer.calls.iter().take(MAX_CALLS).enumerate() {
         let step = step_name(turn.ordinal, index);

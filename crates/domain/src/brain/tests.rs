@@ -22,7 +22,7 @@ fn at(hours: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
 }
 
-fn turn(ordinal: i32, answer: Option<&Answer>) -> ModelTurn {
+pub(super) fn turn(ordinal: i32, answer: Option<&Answer>) -> ModelTurn {
     let now = Timestamp::UNIX_EPOCH;
     ModelTurn {
         id: Uuid::nil(),
@@ -46,7 +46,7 @@ fn turn(ordinal: i32, answer: Option<&Answer>) -> ModelTurn {
     }
 }
 
-fn says(text: &str, calls: &[(&str, Value)]) -> Answer {
+pub(super) fn says(text: &str, calls: &[(&str, Value)]) -> Answer {
     let calls = calls.iter().enumerate().map(|(i, (name, arguments))| AskedCall {
         id: format!("c{i}"),
         name: (*name).to_owned(),
@@ -55,7 +55,7 @@ fn says(text: &str, calls: &[(&str, Value)]) -> Answer {
     Answer { text: text.to_owned(), calls: calls.collect(), cut_off: false, estimated: false, carried: Value::Null }
 }
 
-fn step(name: &str, server: &str, tool: &str, state: &str, said: &str) -> Step {
+pub(super) fn step(name: &str, server: &str, tool: &str, state: &str, said: &str) -> Step {
     Step {
         id: Uuid::nil(),
         run_id: Uuid::nil(),

@@ -1,11 +1,11 @@
 //! The conversation that is sent with a question: the task, each answer as it came, and what came of its calls. Where it
 //! would not fit the model's window, of old results (and of the model's own long words) the beginning is kept, with a word about
-//! it; the whole of them stays in the journal.
+//! it; the whole of them stays in the journal. What was summed up (`summary`) stands with the task, in the place of its turns.
 
 use serde_json::Value;
 use store::{model_turns::ModelTurn, runs::Step};
 
-use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, RECALL, REMEMBER, answer_of, step_name, words};
+use super::{Answer, AskedCall, MAX_CALLS, OWN_SERVER, RECALL, REMEMBER, answer_of, step_name, summary, words};
 use crate::{memory::Noted, playbook::canonical_json, redact, work::changes_asked};
 
 /// Bytes that are counted as one token: fewer than texts in most languages have, so that the estimate errs on the safe side.
@@ -47,32 +47,51 @@ pub fn transcript(
     mark: &str,
     window_tokens: u64,
 ) -> Option<Vec<Message>> {
-    let mut messages = vec![Message::User(task)];
-    for turn in turns {
-        let Some(answer) = answer_of(turn) else { continue };
-        let results: Vec<CallResult> = answer
-            .calls
-            .iter()
-            .enumerate()
-            .map(|(index, call)| {
-                let step = steps.iter().find(|s| s.name == step_name(turn.ordinal, index));
-                CallResult { id: call.id.clone(), name: call.name.clone(), text: outcome(call, step, index, mark) }
-            })
-            .collect();
-        let nothing_said = answer.text.trim().is_empty() && answer.calls.is_empty();
-        let cut_off = answer.cut_off && answer.calls.is_empty();
-        if !nothing_said {
-            messages.push(Message::Model(answer));
-        }
-        if !results.is_empty() {
-            messages.push(Message::Results(results));
-        } else if cut_off {
-            messages.push(Message::User("Your answer was cut off. Go on, more briefly.".to_owned()));
-        } else if nothing_said {
-            messages.push(Message::User("You answered without a word or a call. Go on with the task.".to_owned()));
-        }
+    let (through, beginning) = match summary::newest(steps, mark) {
+        Some((through, text)) => (
+            Some(through),
+            format!(
+                "{task}\n\nWhat you did before, summed up to save room (all of it is kept; call again what you need whole):\n{text}"
+            ),
+        ),
+        None => (None, task),
+    };
+    let mut messages = vec![Message::User(beginning)];
+    messages.extend(summary::standing(turns, steps, through).into_iter().flat_map(|turn| of_turn(turn, steps, mark)));
+    fit(messages, bytes_of(window_tokens), mark)
+}
+
+/// A window's length in bytes.
+pub(super) fn bytes_of(window_tokens: u64) -> usize {
+    usize::try_from(window_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_A_TOKEN)
+}
+
+/// An answer and what came of it; nothing where there is none.
+pub(super) fn of_turn(turn: &ModelTurn, steps: &[Step], mark: &str) -> Vec<Message> {
+    let Some(answer) = answer_of(turn) else { return Vec::new() };
+    let results: Vec<CallResult> = answer
+        .calls
+        .iter()
+        .enumerate()
+        .map(|(index, call)| {
+            let step = steps.iter().find(|s| s.name == step_name(turn.ordinal, index));
+            CallResult { id: call.id.clone(), name: call.name.clone(), text: outcome(call, step, index, mark) }
+        })
+        .collect();
+    let nothing_said = answer.text.trim().is_empty() && answer.calls.is_empty();
+    let cut_off = answer.cut_off && answer.calls.is_empty();
+    let mut messages = Vec::new();
+    if !nothing_said {
+        messages.push(Message::Model(answer));
     }
-    fit(messages, usize::try_from(window_tokens).unwrap_or(usize::MAX).saturating_mul(BYTES_A_TOKEN), mark)
+    if !results.is_empty() {
+        messages.push(Message::Results(results));
+    } else if cut_off {
+        messages.push(Message::User("Your answer was cut off. Go on, more briefly.".to_owned()));
+    } else if nothing_said {
+        messages.push(Message::User("You answered without a word or a call. Go on with the task.".to_owned()));
+    }
+    messages
 }
 
 /// What the model is told of a call.
@@ -127,7 +146,8 @@ fn outcome(call: &AskedCall, step: Option<&Step>, index: usize, mark: &str) -> S
     }
 }
 
-fn size(message: &Message) -> usize {
+/// The length of a message in bytes, about.
+pub(super) fn size(message: &Message) -> usize {
     match message {
         Message::User(text) => text.len(),
         Message::Model(answer) => answer.carried.to_string().len().max(answer.text.len()),
@@ -137,7 +157,7 @@ fn size(message: &Message) -> usize {
 
 /// Shortens old results, the oldest first, and then the model's own long words, until the rest fits. Calls and their arguments
 /// stay as they were.
-fn fit(mut messages: Vec<Message>, most_bytes: usize, mark: &str) -> Option<Vec<Message>> {
+pub(super) fn fit(mut messages: Vec<Message>, most_bytes: usize, mark: &str) -> Option<Vec<Message>> {
     let mut total: usize = messages.iter().map(size).sum();
     let results = messages.iter().filter(|m| matches!(m, Message::Results(_))).count();
     let answers = messages.iter().filter(|m| matches!(m, Message::Model(_))).count();

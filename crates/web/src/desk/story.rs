@@ -1,5 +1,7 @@
 //! A task's timeline: steps, calls and what they answered, approvals, files, log lines and changes, in one line of time.
 
+use std::collections::BTreeSet;
+
 use domain::{brain, work::changes_asked};
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -32,8 +34,10 @@ struct Event {
 /// All of it, newest first.
 pub(crate) fn timeline(view: &View) -> Markup {
     let mut events: Vec<Event> = Vec::new();
+    let summed_up = view.journal.iter().flatten().filter_map(|s| Some((s.run_id, brain::summary::stretch_of(s)?.turn)));
+    let summaries: BTreeSet<_> = summed_up.collect();
     for turn in view.turns.iter().flatten() {
-        events.push(of_turn(turn));
+        events.push(of_turn(turn, summaries.contains(&(turn.run_id, turn.ordinal))));
     }
     for (run, steps) in view.runs.iter().zip(&view.journal) {
         events.extend(of_run(run));
@@ -105,13 +109,14 @@ fn of_run(run: &TaskRun) -> Vec<Event> {
 }
 
 /// A question to a model, what it answered, and what that cost.
-fn of_turn(turn: &ModelTurn) -> Event {
+fn of_turn(turn: &ModelTurn, is_for_summary: bool) -> Event {
     let answer = brain::answer_of(turn);
     let class = if turn.state == "failed" { "step bad" } else { "step" };
     let body = html! {
         p.title { (time(turn.answered_at.unwrap_or(turn.asked_at))) " " strong { (say(&turn.model)) } " " (state_as(if turn.state == "answered" { "succeeded" } else { &turn.state }, &turn.state)) }
         p.meta {
             "question " (turn.ordinal + 1)
+            @if is_for_summary { ", for a summary of what was before" }
             @if turn.state != "asked" {
                 " · " (grouped(turn.input_tokens)) " tokens read, " (grouped(turn.output_tokens)) " written · " (dollars(turn.cost_microusd))
                 @if answer.as_ref().is_some_and(|a| a.estimated) { " (estimated)" }

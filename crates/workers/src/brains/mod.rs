@@ -15,6 +15,9 @@ pub use self::settings::{Model, Provider, Settings};
 /// The largest key, in bytes.
 const MAX_KEY_BYTES: u64 = 10_000;
 
+/// The kind whose model sums up old turns.
+const SUMMARY: &str = "summary";
+
 /// The models that may be asked. Cloning shares them.
 #[derive(Clone)]
 pub struct Brains(Arc<Inner>);
@@ -135,6 +138,11 @@ impl Brains {
     pub fn choose(&self, kind: Option<&str>) -> &str {
         let roles = &self.0.settings.roles;
         kind.and_then(|kind| roles.kinds.get(kind)).unwrap_or(&roles.default)
+    }
+
+    /// The model that sums up in the place of another: the one that is named for the kind `summary`, else itself.
+    pub fn for_summaries<'a>(&'a self, model: &'a str) -> &'a str {
+        self.0.settings.roles.kinds.get(SUMMARY).map_or(model, String::as_str)
     }
 
     /// The model to ask in the place of one that does not answer.

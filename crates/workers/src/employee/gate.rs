@@ -2,7 +2,7 @@
 //! error mean no.
 
 use domain::{
-    brain::OWN_SERVER,
+    brain::{OWN_SERVER, SUM_UP},
     decide::{CHANGES, check_schema},
     judging::{self, Case},
     playbook::sha256_hex,
@@ -120,6 +120,9 @@ impl Employee {
     pub(super) async fn resume(&self, worker: &Worker, work: &Work, step: Step) -> Result<Turn> {
         if step.server.is_empty() {
             return self.resume_wait(worker, work, &step).await;
+        }
+        if step.server == OWN_SERVER && step.tool == SUM_UP {
+            return self.resume_summary(worker, work, &step).await;
         }
         if step.server == OWN_SERVER {
             return match worker.decision(&self.store, &step).await? {

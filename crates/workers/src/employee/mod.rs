@@ -10,6 +10,7 @@ mod gate;
 mod meanwhile;
 mod mind;
 pub mod rethink;
+mod summing;
 mod think;
 mod unanswered;
 mod waits;

@@ -8,6 +8,7 @@ use domain::{
         self, ASK_PERSON, AskedCall, GIVE_UP, GRANT_MORE, Next, OWN_SERVER, RECALL, REMEMBER,
         limits::{self, Reached, Usage},
         names::{self, Offer, Offered},
+        summary,
         transcript::transcript,
         words,
     },
@@ -124,7 +125,8 @@ impl Employee {
         if let Some(reached) = limits::reached(brains.limits(), &usage, turns, &work.steps, now) {
             return self.stop_at_limit(worker, work, &reached).await;
         }
-        let streak = Streak::of(turns);
+        let summaries = summary::turns_of(&work.steps);
+        let streak = Streak::of(turns.iter().filter(|t| !summaries.contains(&t.ordinal)));
         if streak.is_hopeless() {
             let words = format!(
                 "no model answered {} times in a row since {}, the last time: {}",
@@ -136,6 +138,9 @@ impl Employee {
         }
         let name = streak.who_is_asked(&brief.model, brains.fallback(&brief.model), now).to_owned();
         let offer = self.offer(worker).await?;
+        if self.sum_up(worker, work, (brains, &name), brief, turns, &offer).await? {
+            return Ok(Turn::Again);
+        }
         let Some(question) = question(brains, &name, brief, work, turns, &offer) else {
             let reason = "the task and its last results are longer than the model can read; split the task, or use a model with a larger window";
             return self.finish(worker, work, false, reason.to_owned()).await;
@@ -203,7 +208,7 @@ impl Employee {
     }
 
     /// Waits for an answer and renews the lease meanwhile.
-    async fn while_renewing<T>(&self, worker: &Worker, lease: &Lease, answer: impl Future<Output = T>) -> T {
+    pub(super) async fn while_renewing<T>(&self, worker: &Worker, lease: &Lease, answer: impl Future<Output = T>) -> T {
         tokio::pin!(answer);
         let third = self.lease.unsigned_abs() / 3;
         let mut renewal = tokio::time::interval(third.max(Duration::from_millis(200)));
@@ -367,6 +372,51 @@ async fn calls_today(actor: &Actor, store: &Store, brains: &Brains) -> Result<u6
     Ok(made.iter().map(|tool| u64::try_from(tool.made).unwrap_or(0)).fold(0, u64::saturating_add))
 }
 
+/// What of a question is the same whatever was said so far.
+pub(super) struct Setting {
+    /// The mark around what comes from outside.
+    pub mark: String,
+    /// The task, and what is remembered.
+    pub about: String,
+    /// Tokens that the conversation may have.
+    pub room: u64,
+    tools: Vec<OfferedTool>,
+}
+
+impl Setting {
+    /// For a question to this model.
+    pub fn of(brains: &Brains, name: &str, brief: &Brief, work: &Work, offer: &Offer) -> Self {
+        let mark = words::mark(work.run.id);
+        let mut tools: Vec<OfferedTool> = offer
+            .iter()
+            .take(MAX_TOOLS)
+            .map(|(name, offered)| OfferedTool {
+                name: name.clone(),
+                // The server's own words are from outside too; what they claim allows nothing.
+                description: words::plain(offered.tool.description.as_deref().unwrap_or_default()),
+                schema: words::schema(&offered.tool.input_schema),
+            })
+            .collect();
+        tools.extend(own_tools());
+        let mut about = words::task(&work.task, work.provenance.as_ref(), &work::facts(work), &mark);
+        if !brief.memories.is_empty() {
+            about.push_str("\n\nWhat was noted before, for what it is worth:\n");
+            about.push_str(&words::remembered(&brief.memories, &mark));
+        }
+        let tools_bytes: usize =
+            tools.iter().map(|t| t.description.len() + t.schema.to_string().len() + t.name.len()).sum();
+        let room = room(brains, name, tools_bytes + brief.system.len());
+        Self { mark, about, room, tools }
+    }
+}
+
+/// Tokens that a conversation with a model may have, beside its answer and so many bytes that are always told.
+pub(super) fn room(brains: &Brains, name: &str, fixed_bytes: usize) -> u64 {
+    let (window, answer) = brains.model(name).map_or((0, 0), |m| (m.window_tokens, u64::from(m.answer_tokens)));
+    let fixed = u64::try_from(fixed_bytes / 3).unwrap_or(u64::MAX);
+    window.saturating_sub(answer).saturating_sub(fixed)
+}
+
 pub(super) fn question(
     brains: &Brains,
     name: &str,
@@ -375,28 +425,7 @@ pub(super) fn question(
     turns: &[ModelTurn],
     offer: &Offer,
 ) -> Option<Question> {
-    let mark = words::mark(work.run.id);
-    let mut tools: Vec<OfferedTool> = offer
-        .iter()
-        .take(MAX_TOOLS)
-        .map(|(name, offered)| OfferedTool {
-            name: name.clone(),
-            // The server's own words are from outside too; what they claim allows nothing.
-            description: words::plain(offered.tool.description.as_deref().unwrap_or_default()),
-            schema: words::schema(&offered.tool.input_schema),
-        })
-        .collect();
-    tools.extend(own_tools());
-    let mut about = words::task(&work.task, work.provenance.as_ref(), &work::facts(work), &mark);
-    if !brief.memories.is_empty() {
-        about.push_str("\n\nWhat was noted before, for what it is worth:\n");
-        about.push_str(&words::remembered(&brief.memories, &mark));
-    }
-    let (window, answer) = brains.model(name).map_or((0, 0), |m| (m.window_tokens, u64::from(m.answer_tokens)));
-    let tools_bytes: usize =
-        tools.iter().map(|t| t.description.len() + t.schema.to_string().len() + t.name.len()).sum();
-    let fixed = u64::try_from((tools_bytes + brief.system.len()) / 3).unwrap_or(u64::MAX);
-    let room = window.saturating_sub(answer).saturating_sub(fixed);
+    let Setting { mark, about, room, tools } = Setting::of(brains, name, brief, work, offer);
     let messages = transcript(about, turns, &work.steps, &mark, room)?;
     Some(Question { system: brief.system.clone(), messages, tools })
 }
@@ -431,7 +460,7 @@ fn own_tools() -> [OfferedTool; 4] {
 }
 
 /// All that is sent, as one text: what a turn's hash is of.
-fn fingerprint(question: &Question) -> String {
+pub(super) fn fingerprint(question: &Question) -> String {
     let tools: Vec<Json> = question.tools.iter().map(|t| json!([t.name, t.description, t.schema])).collect();
     canonical_json(&json!([question.system, format!("{:?}", question.messages), tools]))
 }

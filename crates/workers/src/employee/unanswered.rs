@@ -65,10 +65,10 @@ pub(super) struct Streak<'a> {
 }
 
 impl<'a> Streak<'a> {
-    /// The failed turns at the end of a run's.
-    pub(super) fn of(turns: &'a [ModelTurn]) -> Self {
+    /// The failed turns at the end of a run's; summaries of old turns are none of them.
+    pub(super) fn of(turns: impl IntoIterator<Item = &'a ModelTurn, IntoIter: DoubleEndedIterator>) -> Self {
         // The newest first.
-        let turns: Vec<&ModelTurn> = turns.iter().rev().take_while(|t| t.state == "failed").collect();
+        let turns: Vec<&ModelTurn> = turns.into_iter().rev().take_while(|t| t.state == "failed").collect();
         Self {
             failures: turns.len(),
             since: turns.last().map(|t| t.asked_at),

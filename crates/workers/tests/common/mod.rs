@@ -262,11 +262,17 @@ impl Steward {
         text.lines().map(str::to_owned).collect()
     }
 
-    pub async fn stop(mut self) {
+    /// Stops its parts; [`Self::wake`] starts them again.
+    pub async fn sleep(&mut self) {
         self.shutdown.cancel();
         while let Some(ended) = self.parts.join_next().await {
             ended.unwrap();
         }
+        self.shutdown = CancellationToken::new();
+    }
+
+    pub async fn stop(mut self) {
+        self.sleep().await;
         self.store.close().await;
     }
 }
