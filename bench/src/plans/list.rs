@@ -177,6 +177,7 @@ pub(crate) static LIST: &[(&str, Access)] = &[
     ("model_spend/days", Small),
     ("model_spend/models", Small),
     ("model_spend/since", Small),
+    ("work_time/since", Small),
     ("model_turns/ask", Page(Agent, &["'{task}'", "'{task}'", "'{task}'", "0", "''", "''", "1", "1"])),
     ("model_turns/end", Page(Agent, &["'{task}'", "'answered'", "NULL", "'{}'", "1", "0", "1", "0", "NULL"])),
     ("model_turns/list", Page(Person, TASK)),

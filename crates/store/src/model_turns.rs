@@ -1,4 +1,5 @@
-//! `model_turns` and `model_spend`: each question to a language model with its answer, and what models used by the day.
+//! `model_turns`, `model_spend` and `work_time`: each question to a language model with its answer, what models used, and how
+//! long the employee was at work by the day.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -105,6 +106,14 @@ row! {
     }
 }
 
+row! {
+    /// How long the employee was at work.
+    pub struct Worked {
+        /// Milliseconds in which a model or a tool was waited for, by everything; what people took to answer is not in it.
+        pub worked_ms: i64,
+    }
+}
+
 /// A question that is going to be asked.
 #[derive(Debug, Clone)]
 pub struct NewTurn {
@@ -152,6 +161,7 @@ statements! {
     DAYS: DaySpend = "model_spend/days" split;
     MODELS: ModelSpend = "model_spend/models";
     BOOK: ModelSpend = "model_spend/book" split;
+    WORKED: Worked = "work_time/since" split;
 }
 
 /// Writes down a question before it is asked, and answers its id.
@@ -200,6 +210,11 @@ pub async fn used(actor: &Actor, on: impl Run, task_id: Uuid) -> Result<Used> {
 /// What all questions used: of this UTC day, or ever.
 pub async fn spent(actor: &Actor, on: impl Run, today: bool) -> Result<Used> {
     on.one(actor, &SINCE, vec![today.into()]).await
+}
+
+/// How long the employee was at work: this UTC day, or ever. A call counts when it ends.
+pub async fn worked(actor: &Actor, on: impl Run, today: bool) -> Result<Worked> {
+    on.one(actor, &WORKED, vec![today.into()]).await
 }
 
 /// What each model used on each of the last 30 UTC days.

@@ -1,4 +1,4 @@
-//! What work led by a model may use up: steps, questions, tokens, money and time, for a task, a day and in all. At a limit
+//! What work led by a model may use up: steps, questions, tokens, money and time of work, for a task, a day and in all. At a limit
 //! the work stops and a person is asked; a grant is another allotment of the same size.
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -35,12 +35,16 @@ pub struct Limits {
     pub day_tokens: Option<u64>,
     /// US dollars a UTC day, over all tasks.
     pub day_usd: Option<f64>,
+    /// Minutes of work a UTC day, over all tasks, those of playbooks as well; waiting for people not counted.
+    pub day_minutes: Option<u64>,
     /// Questions in all.
     pub all_turns: Option<u64>,
     /// Tokens in all.
     pub all_tokens: Option<u64>,
     /// US dollars in all.
     pub all_usd: Option<f64>,
+    /// Minutes of work in all.
+    pub all_minutes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -55,9 +59,11 @@ impl Default for Limits {
             day_turns: None,
             day_tokens: Some(5_000_000),
             day_usd: Some(20.0),
+            day_minutes: None,
             all_turns: None,
             all_tokens: None,
             all_usd: None,
+            all_minutes: None,
         }
     }
 }
@@ -68,7 +74,7 @@ impl Limits {
         let money = |usd: f64| usd.is_finite() && (0.0..=1_000_000.0).contains(&usd);
         let many = |n: Option<u64>| n.is_none_or(|n| (1..=1_000_000_000_000).contains(&n));
         let (tokens, dollars) = ("1 to 1000000000000 tokens", "0 to 1000000 dollars");
-        let questions = "1 to 1000000000000 questions";
+        let (questions, minutes) = ("1 to 1000000000000 questions", "1 to 1000000000000 minutes");
         [
             ("task_steps", (1..=1000).contains(&self.task_steps), "1 to 1000 calls"),
             ("task_turns", (1..=1000).contains(&self.task_turns), "1 to 1000 questions"),
@@ -79,6 +85,8 @@ impl Limits {
             ("day_turns", many(self.day_turns), questions),
             ("day_tokens", many(self.day_tokens), tokens),
             ("day_usd", self.day_usd.is_none_or(money), dollars),
+            ("day_minutes", many(self.day_minutes), minutes),
+            ("all_minutes", many(self.all_minutes), minutes),
             ("all_turns", many(self.all_turns), questions),
             ("all_tokens", many(self.all_tokens), tokens),
             ("all_usd", self.all_usd.is_none_or(money), dollars),
@@ -110,6 +118,10 @@ pub struct Usage {
     pub all: Used,
     /// Calls of everything, this UTC day; only looked up where [`Limits::day_steps`] binds.
     pub day_steps: u64,
+    /// Milliseconds of work of everything, this UTC day; only looked up where [`Limits::day_minutes`] binds.
+    pub day_worked_ms: u64,
+    /// The same, ever; only looked up where [`Limits::all_minutes`] binds.
+    pub all_worked_ms: u64,
 }
 
 /// The first limit that is reached, before a model is asked. What a person granted counts as further allotments of the same
@@ -144,6 +156,8 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
         ("day_turns", count(day.turns), limits.day_turns, "questions today"),
         ("day_tokens", count(day.tokens), limits.day_tokens, "tokens today"),
         ("day_usd", count(day.cost_microusd), limits.day_usd.map(micro), "millionths of a dollar today"),
+        ("day_minutes", usage.day_worked_ms / 60_000, limits.day_minutes, "minutes of work today"),
+        ("all_minutes", usage.all_worked_ms / 60_000, limits.all_minutes, "minutes of work in all"),
         ("all_turns", count(all.turns), limits.all_turns, "questions in all"),
         ("all_tokens", count(all.tokens), limits.all_tokens, "tokens in all"),
         ("all_usd", count(all.cost_microusd), limits.all_usd.map(micro), "millionths of a dollar in all"),

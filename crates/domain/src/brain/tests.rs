@@ -168,6 +168,17 @@ fn limits_bind_and_grants_stretch_them() {
     assert_eq!(which_of_all(&usage(3, 9, 6)), Some("all_turns"));
     assert_eq!(which_of_all(&usage(2, 10, 6)), Some("all_tokens"));
     assert_eq!(which_of_all(&usage(2, 9, 7)), Some("day_steps"));
+    let timed = Limits { day_minutes: Some(90), all_minutes: Some(600), ..limits.clone() };
+    let which_of_time = |day: u64, all: u64, steps: &[Step]| {
+        let usage = Usage { day_worked_ms: day * 60_000, all_worked_ms: all * 60_000, ..Usage::default() };
+        reached(&timed, &usage, &[], steps, at(0)).map(|r| (r.limit, r.used))
+    };
+    assert_eq!(which_of_time(89, 599, &[]), None);
+    assert_eq!(which_of_time(90, 90, &[]), Some(("day_minutes", 90)));
+    assert_eq!(which_of_time(5, 601, &[]), Some(("all_minutes", 601)));
+    let more = Step { arguments: json!({"limit": "day_minutes", "used": 95}).to_string(), ..grant("") };
+    assert_eq!(which_of_time(184, 184, std::slice::from_ref(&more)), None, "another ninety");
+    assert_eq!(which_of_time(185, 185, &[more]), Some(("day_minutes", 185)));
     let all_grant = Step { arguments: json!({"limit": "all_tokens", "used": 10}).to_string(), ..grant("") };
     assert_eq!(reached(&in_all, &usage(2, 19, 0), &[], std::slice::from_ref(&all_grant), at(24 * 90)), None);
     assert!(reached(&in_all, &usage(2, 20, 0), &[], &[all_grant], at(24 * 90)).is_some());

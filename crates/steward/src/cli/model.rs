@@ -61,19 +61,25 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
 async fn list(ctx: &Context, brains: &Brains, format: Json) -> Result<()> {
     let today = model_turns::spent(&ctx.actor, &ctx.store, true).await?;
     let ever = model_turns::spent(&ctx.actor, &ctx.store, false).await?;
+    let worked_today = model_turns::worked(&ctx.actor, &ctx.store, true).await?;
+    let worked = model_turns::worked(&ctx.actor, &ctx.store, false).await?;
     let rows = crate::hands::entries(brains);
     if format.json {
-        return output::json(&json!({ "models": rows, "today": today, "ever": ever, "limits": brains.limits() }));
+        return output::json(&json!({
+            "models": rows, "today": today, "ever": ever, "limits": brains.limits(),
+            "worked_ms": { "today": worked_today.worked_ms, "ever": worked.worked_ms },
+        }));
     }
     output::list(false, &rows, "there are no models", &["name", "provider", "model", "used for"], |r| {
         vec![r.name.clone(), r.provider.clone(), r.model.clone(), r.used_for.join(", ")]
     })?;
-    for (when, used) in [("today", today), ("ever", ever)] {
+    for (when, used, worked) in [("today", today, worked_today), ("ever", ever, worked)] {
         output::line(format!(
-            "{when}: {} questions, {} tokens, {}",
+            "{when}: {} questions, {} tokens, {}; at work for {} minutes",
             used.turns,
             used.tokens,
-            dollars(used.cost_microusd)
+            dollars(used.cost_microusd),
+            worked.worked_ms / 60_000
         ))?;
     }
     Ok(())

@@ -97,6 +97,7 @@ migrations! {
     46 "removing_files" "0046_removing_files",
     47 "spent_outside_work" "0047_spent_outside_work",
     48 "tasks_after" "0048_tasks_after",
+    49 "work_time" "0049_work_time",
 }
 
 /// A migration that stands in a database.

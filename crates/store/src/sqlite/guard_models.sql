@@ -36,6 +36,14 @@ BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
 CREATE TEMP TRIGGER guard_model_spend_delete BEFORE DELETE ON main.model_spend
 BEGIN SELECT RAISE(ABORT, 'refused: model_spend'); END;
 
+-- How long was worked is added up by the database alone (trg_model_turns_work_time, trg_steps_work_time).
+CREATE TEMP TRIGGER guard_work_time_insert BEFORE INSERT ON main.work_time WHEN NOT take_definer()
+BEGIN SELECT RAISE(ABORT, 'refused: work_time'); END;
+CREATE TEMP TRIGGER guard_work_time_update BEFORE UPDATE ON main.work_time WHEN NOT take_definer()
+BEGIN SELECT RAISE(ABORT, 'refused: work_time'); END;
+CREATE TEMP TRIGGER guard_work_time_delete BEFORE DELETE ON main.work_time
+BEGIN SELECT RAISE(ABORT, 'refused: work_time'); END;
+
 CREATE TEMP TRIGGER guard_handbook_insert BEFORE INSERT ON main.handbook
 BEGIN
     SELECT RAISE(ABORT, 'refused: handbook')

@@ -164,6 +164,10 @@ CREATE TEMP VIEW model_spend AS
 SELECT day, model, turns, input_tokens, output_tokens, cost_microusd
 FROM main.model_spend
 WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
+CREATE TEMP VIEW work_time AS
+SELECT day, worked_ms
+FROM main.work_time
+WHERE is_service() OR has_permission(current_user_id(), 'sign_in');
 CREATE TEMP VIEW handbook AS
 SELECT version, content, created_by, created_at
 FROM main.handbook

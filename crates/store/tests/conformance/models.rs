@@ -1,18 +1,23 @@
-//! `model_turns`, `model_spend`, `handbook`, `memories` and `playbooks`.
+//! `model_turns`, `model_spend`, `work_time`, `handbook`, `memories` and `playbooks`.
 
+use serde_json::json;
 use store::{
+    approvals::{self, NewApproval},
     handbook,
     memories::{self, NewMemory},
     model_turns::{self, NewTurn, TurnEnd, Used},
-    playbooks, tasks,
+    playbooks,
+    runs::{self, NewStep},
+    tasks,
 };
 use uuid::Uuid;
 
-use crate::common::{Db, id, refusal};
+use crate::common::{Db, id, in_seconds, refusal};
 
 crate::on_both!(
     a_question_is_answered_once,
     what_is_spent_adds_up,
+    how_long_was_worked_adds_up_without_what_people_took,
     the_handbook_has_versions,
     a_kept_playbook_is_seen_by_others_once_it_is_on,
     a_fact_is_for_one_persons_work_or_everybodys,
@@ -105,6 +110,58 @@ async fn what_is_spent_adds_up(db: &Db) {
     assert_eq!(model_turns::spent(&db.employee, on, true).await.unwrap(), all);
     assert!(model_turns::book(&db.ada, on, "main", &answer(1)).await.is_err());
     assert_eq!(model_turns::spent(&db.nobody, on, true).await.unwrap(), Used::default());
+}
+
+async fn how_long_was_worked_adds_up_without_what_people_took(db: &Db) {
+    let on = &db.store;
+    let worked = async || model_turns::worked(&db.employee, on, true).await.unwrap().worked_ms;
+    let task = db.task("long").await;
+    let run = db.run(task).await;
+    assert_eq!(worked().await, 0);
+    let turn = model_turns::ask(&db.employee, on, &new_turn(run, task, 0)).await.unwrap();
+    let unread = model_turns::ask(&db.employee, on, &new_turn(run, task, 1)).await.unwrap();
+    let lost = TurnEnd { error: Some("no answer".to_owned()), ..TurnEnd::default() };
+    assert!(model_turns::end(&db.employee, on, unread, &lost).await.unwrap());
+    assert_eq!(worked().await, 0, "what nobody read is no work");
+    assert!(model_turns::end(&db.employee, on, turn, &answer(1)).await.unwrap());
+    let thought = worked().await;
+    assert!(thought > 0);
+    // A call that was under way for long counts when its answer comes, and not where a person must say what became of it.
+    let mut steps = Vec::new();
+    for ordinal in 0..2 {
+        let step = NewStep {
+            run_id: run,
+            task_id: task,
+            ordinal,
+            name: format!("step {ordinal}"),
+            server: "files".to_owned(),
+            tool: "read".to_owned(),
+            state: "allowed",
+            arguments: "{}".to_owned(),
+            arguments_sha256: "a".repeat(64),
+            policy_id: None,
+            policy_reason: None,
+            attempt: 1,
+            error: None,
+        };
+        let id = runs::add_step(&db.employee, on, &step).await.unwrap();
+        assert!(runs::start_step(&db.employee, on, id, 1, "{}", "a").await.unwrap());
+        steps.push(id);
+    }
+    let question = NewApproval {
+        task_id: task,
+        action_type: "outcome_unknown".to_owned(),
+        details: json!({}),
+        expires_at: in_seconds(600),
+    };
+    let asked = approvals::create(&db.employee, on, &question).await.unwrap();
+    runs::ask_step(&db.employee, on, steps[0], "outcome_unknown", asked, None).await.unwrap();
+    assert!(runs::end_step(&db.employee, on, steps[0], "succeeded", Some("{}"), None).await.unwrap());
+    assert_eq!(worked().await, thought);
+    assert!(runs::end_step(&db.employee, on, steps[1], "failed", None, Some("no")).await.unwrap());
+    assert!(worked().await > thought);
+    assert_eq!(model_turns::worked(&db.ada, on, false).await.unwrap().worked_ms, worked().await);
+    assert_eq!(model_turns::worked(&db.nobody, on, false).await.unwrap().worked_ms, 0);
 }
 
 async fn the_handbook_has_versions(db: &Db) {

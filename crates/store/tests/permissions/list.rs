@@ -96,6 +96,7 @@ pub const VERBS: &[&str] = &[
     "model_turns.spent_by_day",
     "model_turns.spent_by_model",
     "model_turns.book",
+    "model_turns.worked",
     "handbook.current",
     "handbook.list",
     "handbook.save",

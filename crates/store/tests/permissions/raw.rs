@@ -104,6 +104,7 @@ const TABLES: &[(&str, &str, Fresh)] = &[
     ("watcher_cursors", "watcher_id = '{watcher}'", &[]),
     ("watcher_events", "watcher_id = '{watcher}' AND event_key = 'key'", &[("event_key", "raw")]),
     ("watchers", "id = '{watcher}'", &[("id", "{new}")]),
+    ("work_time", "worked_ms > 0", &[("day", "2020-01-01")]),
 ];
 
 /// Tables that SQLite alone has: indexes of its own that triggers keep, with their shadows. They are no one's to write.

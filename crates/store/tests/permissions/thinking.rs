@@ -26,6 +26,7 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "model_turns.list" => seen(!model_turns::list(me, tx, w.run).await?.is_empty()),
         "model_turns.used" => seen(model_turns::used(me, tx, task).await?.turns > 0),
         "model_turns.spent" => seen(model_turns::spent(me, tx, true).await?.turns > 0),
+        "model_turns.worked" => seen(model_turns::worked(me, tx, true).await?.worked_ms > 0),
         "model_turns.spent_by_day" => seen(!model_turns::spent_by_day(me, tx).await?.is_empty()),
         "model_turns.spent_by_model" => seen(!model_turns::spent_by_model(me, tx).await?.is_empty()),
         "model_turns.book" => model_turns::book(me, tx, "main", &an_answer()).await.map(|()| done(true))?,

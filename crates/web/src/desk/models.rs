@@ -7,7 +7,7 @@ pub(crate) use domain::briefing::dollars;
 use maud::{Markup, html};
 use store::{
     approvals,
-    model_turns::{self, DaySpend, ModelSpend, Used},
+    model_turns::{self, DaySpend, ModelSpend, Used, Worked},
 };
 
 use super::{
@@ -34,11 +34,13 @@ pub(crate) async fn at_hand(app: &App) -> Result<Models> {
 pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
     let (actor, on, now) = (&me.actor, app.store(), store::now());
     let models = at_hand(&app).await?;
-    let (by_day, ever, today, all, open) = tokio::try_join!(
+    let (by_day, ever, today, all, worked_today, worked, open) = tokio::try_join!(
         model_turns::spent_by_day(actor, on),
         model_turns::spent_by_model(actor, on),
         model_turns::spent(actor, on, true),
         model_turns::spent(actor, on, false),
+        model_turns::worked(actor, on, true),
+        model_turns::worked(actor, on, false),
         approvals::list(actor, on, Some("pending"), None, None, LOOKED_AT),
     )?;
     let waiting: Vec<_> = open.into_iter().filter(|a| a.action_type == "budget").collect();
@@ -64,7 +66,7 @@ pub(crate) async fn page(State(app): State<App>, me: Reader) -> Result<Markup> {
                 }
             }
             @if !models.entries.is_empty() || !ever.is_empty() { section aria-labelledby="cost" { h2 #cost { "What they cost" } (table(&models, &of_today, &ever)) } }
-            section aria-labelledby="limits" { h2 #limits { "Limits" } (limits(&models.limits, today, all)) }
+            section aria-labelledby="limits" { h2 #limits { "Limits" } (limits(&models.limits, (today, worked_today), (all, worked))) }
         },
     ))
 }
@@ -102,9 +104,10 @@ fn table(models: &Models, today: &[&DaySpend], ever: &[ModelSpend]) -> Markup {
     }
 }
 
-fn limits(limits: &Limits, today: Used, all: Used) -> Markup {
+fn limits(limits: &Limits, (today, worked_today): (Used, Worked), (all, worked): (Used, Worked)) -> Markup {
     let usd = |usd: f64| format!("$ {usd:.2}");
     let none = || "no limit".to_owned();
+    let minutes = |worked: &Worked| grouped(worked.worked_ms / 60_000);
     let whole = |n: u64| grouped(i64::try_from(n).unwrap_or(i64::MAX));
     html! {
         table.dense {
@@ -114,14 +117,16 @@ fn limits(limits: &Limits, today: Used, all: Used) -> Markup {
                 @if let Some(most) = limits.day_turns { (row("Questions a day", Some(&grouped(today.turns)), &whole(most))) }
                 (row("Tokens a day", Some(&grouped(today.tokens)), &limits.day_tokens.map_or_else(none, whole)))
                 (row("Cost a day", Some(&dollars(today.cost_microusd)), &limits.day_usd.map_or_else(none, usd)))
+                (row("Minutes of work a day", Some(&minutes(&worked_today)), &limits.day_minutes.map_or_else(none, whole)))
                 @if let Some(most) = limits.all_turns { (row("Questions in all", Some(&grouped(all.turns)), &whole(most))) }
                 @if let Some(most) = limits.all_tokens { (row("Tokens in all", Some(&grouped(all.tokens)), &whole(most))) }
                 (row("Cost in all", Some(&dollars(all.cost_microusd)), &limits.all_usd.map_or_else(none, usd)))
+                (row("Minutes of work in all", Some(&minutes(&worked)), &limits.all_minutes.map_or_else(none, whole)))
                 (row("Calls of a task", None, &limits.task_steps.to_string()))
                 (row("Questions of a task", None, &limits.task_turns.to_string()))
                 (row("Tokens of a task", None, &whole(limits.task_tokens)))
                 (row("Cost of a task", None, &usd(limits.task_usd)))
-                (row("Minutes of a task", None, &limits.task_minutes.to_string()))
+                (row("Minutes of work of a task", None, &limits.task_minutes.to_string()))
             }
         }
         p.soft.small { "What stands at a limit waits for your grant: a yes is another allotment of the same size." }

@@ -188,6 +188,7 @@ mod tests {
             ("fallback = \"other\"\n", "fallback names the model \"other\""),
             ("[limits]\ntask_steps = 0\n", "task_steps must be 1 to 1000"),
             ("[limits]\nday_usd = -1.0\n", "day_usd must be"),
+            ("[limits]\nday_minutes = 0\n", "day_minutes must be"),
             ("[limits]\nnonsense = 1\n", "nonsense"),
             ("[models.x]\nprovider = \"nobody\"\nmodel = \"m\"\n", "nobody"),
             ("[models.x]\nprovider = \"openai\"\nmodel = \"m\"\nurl = \"ftp://x\"\n", "[models.x] url"),

@@ -137,7 +137,7 @@ impl Again<'_> {
         loop {
             let (day, all) =
                 (model_turns::spent(actor, store, true).await?, model_turns::spent(actor, store, false).await?);
-            let usage = Usage { task: spent(&self.turns), day, all, day_steps: 0 };
+            let usage = Usage { task: spent(&self.turns), day, all, ..Usage::default() };
             if let Some(reached) =
                 limits::reached(self.brains.limits(), &usage, &self.turns, &self.work.steps, store::now())
             {

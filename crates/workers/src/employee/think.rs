@@ -119,7 +119,7 @@ impl Employee {
             task: model_turns::used(actor, store, work.task.id).await?,
             day: model_turns::spent(actor, store, true).await?,
             all: model_turns::spent(actor, store, false).await?,
-            day_steps: calls_today(actor, store, brains).await?,
+            ..bounded(actor, store, brains).await?
         };
         let now = store::now();
         if let Some(reached) = limits::reached(brains.limits(), &usage, turns, &work.steps, now) {
@@ -266,9 +266,8 @@ impl Employee {
             };
             return self.ask_person(worker, work, question).await;
         }
-        // Of one answer's many calls the last may be over the limit that the question was not: its own and the day's.
-        let day_steps = calls_today(&worker.actor, &self.store, brains).await?;
-        let usage = Usage { day_steps, ..Usage::default() };
+        // Of one answer's many calls the last may be over the limit that the question was not: its own and everybody's.
+        let usage = bounded(&worker.actor, &self.store, brains).await?;
         if let Some(reached) = limits::reached(brains.limits(), &usage, &[], &work.steps, store::now()) {
             return self.stop_at_limit(worker, work, &reached).await;
         }
@@ -361,15 +360,25 @@ pub(super) async fn offer(actor: &Actor, store: &Store) -> Result<Offer> {
     Ok(names::offer(tools))
 }
 
-/// Calls of everything that were started this UTC day; only counted where a limit binds them.
-async fn calls_today(actor: &Actor, store: &Store, brains: &Brains) -> Result<u64> {
-    if brains.limits().day_steps.is_none() {
-        return Ok(0);
+/// What everything used that calls use up as well: calls and time. Each is only looked up where a limit binds it.
+async fn bounded(actor: &Actor, store: &Store, brains: &Brains) -> Result<Usage> {
+    let (limits, mut usage) = (brains.limits(), Usage::default());
+    if limits.day_steps.is_some() {
+        let now = store::now().to_zoned(TimeZone::UTC);
+        let minutes = i64::from(now.hour()) * 60 + i64::from(now.minute());
+        let made = runs::calls_made(actor, store, minutes.max(1)).await?;
+        usage.day_steps = made.iter().map(|tool| u64::try_from(tool.made).unwrap_or(0)).fold(0, u64::saturating_add);
     }
-    let now = store::now().to_zoned(TimeZone::UTC);
-    let minutes = i64::from(now.hour()) * 60 + i64::from(now.minute());
-    let made = runs::calls_made(actor, store, minutes.max(1)).await?;
-    Ok(made.iter().map(|tool| u64::try_from(tool.made).unwrap_or(0)).fold(0, u64::saturating_add))
+    let worked = async |today| -> Result<u64> {
+        Ok(u64::try_from(model_turns::worked(actor, store, today).await?.worked_ms).unwrap_or(0))
+    };
+    if limits.day_minutes.is_some() {
+        usage.day_worked_ms = worked(true).await?;
+    }
+    if limits.all_minutes.is_some() {
+        usage.all_worked_ms = worked(false).await?;
+    }
+    Ok(usage)
 }
 
 /// What of a question is the same whatever was said so far.
