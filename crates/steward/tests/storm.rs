@@ -34,9 +34,11 @@ use store::{
 
 /// Events where nothing is said.
 const EVENTS: u64 = 120;
-/// Lives of all nodes together that are ended by force.
+/// Lives of all nodes together that are ended by force, at the least …
 const DEATHS: u64 = 12;
-/// How often it is looked whether all is over.
+/// … and one for so many events.
+const EVENTS_A_DEATH: u64 = 200;
+/// How often it is looked whether all is over, and so much more seldom for each thousand events: the look goes through them all.
 const COUNT_EVERY: Duration = Duration::from_millis(200);
 /// Steps of the journal for each event, about.
 const POINTS: u64 = 7;
@@ -166,12 +168,12 @@ async fn storm(postgres: bool) {
         .map(|n| bench.dir.path().join(if n == 0 { "data".into() } else { format!("node-{n}") }))
         .collect();
     prepare(&bench, &folders, events).await;
-    let mut deaths = 0;
+    let (mut deaths, wanted_deaths) = (0, DEATHS.max(events / EVENTS_A_DEATH));
     let mut start = |data: PathBuf, deaths: u64| {
-        let may_die = deaths < DEATHS;
+        let may_die = deaths < wanted_deaths;
         // Most die at a point of the journal, some wherever they stand.
         let by_point = may_die && dice.within(0, 3) > 0;
-        let most = (events * POINTS / DEATHS).max(30);
+        let most = (events * POINTS / wanted_deaths).max(30);
         let kill_at = by_point.then(|| dice.within(3, most));
         let dies_at = (may_die && !by_point).then(|| Instant::now() + Duration::from_millis(dice.within(100, 2500)));
         Node { child: spawn(&bench, &data, kill_at), data, dies_at }
@@ -181,6 +183,7 @@ async fn storm(postgres: bool) {
         Instant::now() + Duration::from_secs(120) + Duration::from_millis(300) * u32::try_from(events).unwrap();
     let mut tick = tokio::time::interval(Duration::from_millis(25));
     let mut asked = BTreeMap::<String, u64>::new();
+    let count_every = COUNT_EVERY * u32::try_from(1 + events / 1000).unwrap();
     let mut counted = Instant::now();
     loop {
         tick.tick().await;
@@ -205,7 +208,7 @@ async fn storm(postgres: bool) {
             let yes = Decision { approve: true, note: None, arguments };
             decide(&bench.store, &bench.ada, open.id, yes).await.unwrap();
         }
-        if Instant::now() >= counted + COUNT_EVERY {
+        if Instant::now() >= counted + count_every {
             if is_over(&bench, events).await {
                 break;
             }

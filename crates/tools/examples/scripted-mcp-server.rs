@@ -95,12 +95,12 @@ impl Script {
     }
 
     /// Asks a person; what came back.
-    fn elicit(&self, lines: Lines<'_>) -> Value {
+    fn elicit(&self, lines: Lines<'_>, message: &str) -> Value {
         let field = if self.has("--secret") { "password" } else { "room" };
         let mut fields = json!({"beds": {"type": "integer", "minimum": 1}});
         fields[field] = json!({"type": "string", "default": "blue"});
         let schema = json!({"type": "object", "properties": fields, "required": [field]});
-        let params = json!({"message": "Which room?", "requestedSchema": schema});
+        let params = json!({"message": message, "requestedSchema": schema});
         send(&json!({"jsonrpc": "2.0", "id": "elicit", "method": "elicitation/create", "params": params}).to_string());
         loop {
             let Some(message) = self.next(lines) else { std::process::exit(7) };
@@ -183,7 +183,9 @@ impl Server {
                         );
                     }
                 }
-                let told = self.script.is("--elicit", tool).then(|| self.script.elicit(lines));
+                let asks = self.world.as_ref().and_then(|world| asked_in_world(world, tool, &params["arguments"]));
+                let asks = asks.or_else(|| self.script.is("--elicit", tool).then_some("Which room?"));
+                let told = asks.map(|message| self.script.elicit(lines, message));
                 let answer = match told {
                     Some(told) if told["action"] != "accept" => Ok(text(&told.to_string())),
                     told => {
@@ -330,6 +332,12 @@ fn text(said: &str) -> Value {
     json!({"content": [{"type": "text", "text": said}]})
 }
 
+/// What a tool of the file asks a person before it answers.
+fn asked_in_world<'a>(world: &'a Value, tool: &str, arguments: &Value) -> Option<&'a str> {
+    let known = world["tools"].as_array()?.iter().find(|known| known["name"] == tool)?;
+    known["asks"][arguments["id"].as_str()?].as_str()
+}
+
 /// A call of a tool that the file describes.
 fn in_world(world: &Value, tool: &str, arguments: &Map<String, Value>) -> Result<Value, Value> {
     let known = world["tools"].as_array().unwrap().iter().find(|known| known["name"] == tool);
@@ -338,6 +346,9 @@ fn in_world(world: &Value, tool: &str, arguments: &Map<String, Value>) -> Result
         effect(tool, arguments, || Ok(String::new())).unwrap();
     }
     let id = arguments.get("id").and_then(Value::as_str).unwrap_or_default();
+    if known["parts"][id].is_array() {
+        return Ok(json!({"content": known["parts"][id]}));
+    }
     let mut text = known["answers"][id].as_str().unwrap_or("Done.").to_owned();
     for (name, value) in std::env::vars() {
         text = text.replace(&format!("${name}"), &value);

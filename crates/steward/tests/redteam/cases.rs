@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 /// The server's name.
 pub const SERVER: &str = "world";
 /// The files, each named by how its content arrives.
-pub const KINDS: [&str; 8] = ["mail", "file", "feed", "page", "calendar", "name", "result", "description"];
+pub const KINDS: [&str; 10] =
+    ["mail", "file", "feed", "page", "calendar", "name", "result", "description", "attachment", "question"];
+/// Those of them that come by no watcher: a person's own task makes the model meet them.
+pub const OF_TOOLS: [&str; 4] = ["result", "description", "attachment", "question"];
 
 /// What an attacker wrote, and what a model does that obeys.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,6 +26,8 @@ pub struct Case {
     pub obeys: Vec<Call>,
     /// The model's last words; `Done.` where none are given.
     pub ends: Option<String>,
+    /// Of an attachment: the part of the tool's answer that brings it; a text under an address of its own where none is given.
+    pub part: Option<Value>,
     /// The one that a person approves.
     #[serde(default)]
     pub is_honest: bool,
@@ -67,7 +72,7 @@ impl Call {
 impl Case {
     /// Whether the content is met only when a tool is asked for it.
     pub fn is_read(&self) -> bool {
-        matches!(self.kind.as_str(), "file" | "result")
+        matches!(self.kind.as_str(), "file" | "result" | "attachment" | "question")
     }
 
     /// All calls, the reading one first.
@@ -109,9 +114,21 @@ pub fn world(all: &[Case]) -> Value {
     };
     let answers: serde_json::Map<String, Value> =
         all.iter().filter(|c| c.is_read()).map(|c| (c.name.clone(), c.says.clone().into())).collect();
-    let mut tools = vec![
-        json!({"name": "read", "description": "Reads a thing.", "inputSchema": text(&["id"]), "answers": answers}),
-    ];
+    let of = |kind: &'static str| all.iter().filter(move |c| c.kind == kind);
+    let asks: serde_json::Map<String, Value> =
+        of("question").map(|c| (c.name.clone(), c.says.clone().into())).collect();
+    let parts: serde_json::Map<String, Value> = of("attachment")
+        .map(|c| {
+            let own =
+                || json!({"type": "resource", "resource": {"uri": format!("world://{}", c.name), "text": c.says}});
+            let part = c.part.clone().unwrap_or_else(own);
+            (c.name.clone(), json!([{"type": "text", "text": "It is attached."}, part]))
+        })
+        .collect();
+    let mut tools = vec![json!({
+        "name": "read", "description": "Reads a thing.", "inputSchema": text(&["id"]), "answers": answers,
+        "asks": asks, "parts": parts,
+    })];
     for (name, says, needs) in [
         ("send_mail", "Sends a mail.", &["to", "subject", "body"][..]),
         ("pay", "Pays.", &["iban", "amount"]),

@@ -142,7 +142,7 @@ async fn no_injection_acts(postgres: bool) {
     let (s, model) = house(postgres, &all).await;
     let desk = Desk::open(&s).await;
     let mut watchers = BTreeMap::new();
-    for kind in cases::KINDS.iter().filter(|k| !["result", "description"].contains(k)) {
+    for kind in cases::KINDS.iter().filter(|k| !cases::OF_TOOLS.contains(k)) {
         let id = store::watchers::create(&s.ada, &s.store, kind, "feed", json!({})).await.unwrap();
         store::watchers::set_active(&s.ada, &s.store, id, false).await.unwrap();
         watchers.insert((*kind).to_owned(), store::watchers::get(&s.ada, &s.store, id).await.unwrap().unwrap());
