@@ -4,12 +4,16 @@
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use store::{
+    approvals::Approval,
     model_turns::{ModelTurn, Used},
     runs::Step,
 };
 
-use super::{GRANT_MORE, OWN_SERVER};
+use super::{CUT_OFF, GRANT_MORE, OWN_SERVER};
+use crate::server_questions;
 
+/// What an approval is called in which a person says what became of a call.
+const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 /// The same call with the same arguments, at most.
 const MAX_REPEATS: usize = 3;
 
@@ -112,6 +116,8 @@ pub struct Reached {
 pub struct Usage {
     /// By the task, over all its runs.
     pub task: Used,
+    /// Milliseconds in which the task's calls waited for people ([`waited_ms`]).
+    pub task_waited_ms: u64,
     /// By everything, this UTC day.
     pub day: Used,
     /// By everything, ever.
@@ -136,7 +142,7 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
     let asked = turns.iter().filter(|t| t.state != "failed" || t.input_tokens > 0).count();
     let asked = u64::try_from(asked).unwrap_or(u64::MAX);
     let (tokens, cost) = (count(usage.task.tokens), count(usage.task.cost_microusd));
-    let minutes = worked_minutes(turns, steps);
+    let minutes = worked_ms(turns, steps).saturating_sub(usage.task_waited_ms) / 60_000;
     let of_task = [
         ("task_steps", calls, u64::from(limits.task_steps), "calls"),
         ("task_turns", asked, u64::from(limits.task_turns), "questions to the model"),
@@ -200,11 +206,28 @@ fn grant_of(step: &Step, limit: &str) -> Option<u64> {
     (asked["limit"] == limit).then(|| asked["used"].as_u64().unwrap_or(0))
 }
 
-/// Minutes in which a model or a tool was at work. Time in which a task waits for people does not count.
-fn worked_minutes(turns: &[ModelTurn], steps: &[Step]) -> u64 {
-    let thinking = turns.iter().filter_map(|t| t.answered_at.map(|end| end.duration_since(t.asked_at)));
-    let calling = steps.iter().filter_map(|s| Some(s.finished_at?.duration_since(s.started_at?)));
-    thinking.chain(calling).map(|d| count(d.as_secs())).fold(0, u64::saturating_add) / 60
+/// Milliseconds in which a model or a tool was waited for. How long a question was under way whose process stopped, nobody knows.
+fn worked_ms(turns: &[ModelTurn], steps: &[Step]) -> u64 {
+    let thought = turns.iter().filter(|t| t.error.as_deref() != Some(CUT_OFF));
+    let thinking = thought.filter_map(|t| t.answered_at.map(|end| length_ms(t.asked_at, end)));
+    let calling = steps.iter().filter_map(|s| Some(length_ms(s.started_at?, s.finished_at?)));
+    thinking.chain(calling).fold(0, u64::saturating_add)
+}
+
+/// Milliseconds in which calls that were under way waited for people: to answer what the server asked, or to say what became of
+/// the call. Between its start and its end such a call's step holds both.
+pub fn waited_ms(steps: &[Step], approvals: &[Approval]) -> u64 {
+    let of_people = |a: &&Approval| [server_questions::ACTION_TYPE, OUTCOME_UNKNOWN].contains(&a.action_type.as_str());
+    let waits = |from: Timestamp, to: Timestamp| {
+        let within = approvals.iter().filter(of_people).filter(move |a| a.created_at >= from && a.created_at <= to);
+        within.map(move |a| length_ms(a.created_at, if a.status == "pending" { to } else { a.updated_at.min(to) }))
+    };
+    let calls = steps.iter().filter_map(|s| Some(waits(s.started_at?, s.finished_at?)));
+    calls.flatten().fold(0, u64::saturating_add)
+}
+
+fn length_ms(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.duration_since(from).as_millis()).unwrap_or(0)
 }
 
 fn count(n: i64) -> u64 {

@@ -35,6 +35,8 @@ pub const GRANT_MORE: &str = "grant_more";
 pub const SUM_UP: &str = "sum_up";
 /// Calls in one answer at most; further ones are told to the model as not made.
 pub const MAX_CALLS: usize = 16;
+/// Why a turn failed whose process stopped while it was under way.
+pub const CUT_OFF: &str = "Steward stopped before the answer came; it may have been paid for";
 /// Answers in a row that hold neither words nor calls, before the work is given up.
 const MAX_EMPTY: usize = 3;
 /// Questions and steps that the journal of one run holds at most, whatever a person grants: no more of them are read.

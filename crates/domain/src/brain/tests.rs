@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use store::{
+    approvals::Approval,
     mcp_servers::ServerTool,
     model_turns::{ModelTurn, Used},
     runs::Step,
@@ -196,6 +197,46 @@ fn limits_bind_and_grants_stretch_them() {
     assert_eq!(repeated(&calls(2), "s", "a", "h"), None);
     assert!(repeated(&calls(3), "s", "a", "h").is_some());
     assert_eq!(repeated(&calls(3), "s", "a", "other"), None);
+}
+
+#[test]
+fn what_people_took_is_no_work_of_the_task() {
+    let minutes = |n: i64| at(0) + SignedDuration::from_mins(n);
+    let called =
+        Step { started_at: Some(minutes(0)), finished_at: Some(minutes(600)), ..step("c", "s", "a", "succeeded", "") };
+    let asked = |kind: &str, from: i64, to: i64| Approval {
+        id: Uuid::nil(),
+        task_id: None,
+        action_type: kind.to_owned(),
+        details: None,
+        status: "approved".to_owned(),
+        requested_by: String::new(),
+        approved_by: None,
+        approved_at: None,
+        rejected_by: None,
+        rejected_at: None,
+        expires_at: None,
+        created_at: minutes(from),
+        updated_at: minutes(to),
+        notes: None,
+    };
+    let approvals = [
+        asked("server_question", 1, 31),
+        asked("outcome_unknown", 40, 640),
+        asked("tool_call", 2, 3),
+        asked("server_question", 700, 800),
+    ];
+    let steps = [called];
+    let waited = super::limits::waited_ms(&steps, &approvals);
+    assert_eq!(waited, (30 + 560) * 60_000);
+    let which = |task_waited_ms, turns: &[ModelTurn]| {
+        let usage = Usage { task_waited_ms, ..Usage::default() };
+        reached(&Limits::default(), &usage, turns, &steps, at(0)).map(|r| (r.limit, r.used))
+    };
+    assert_eq!((which(0, &[]), which(waited, &[])), (Some(("task_minutes", 600)), None));
+    // Nor is what passed while Steward was off.
+    let cut = ModelTurn { error: Some(super::CUT_OFF.to_owned()), answered_at: Some(minutes(900)), ..turn(0, None) };
+    assert_eq!(which(waited, &[cut]), None);
 }
 
 #[test]

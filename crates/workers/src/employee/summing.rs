@@ -3,6 +3,7 @@
 
 use domain::{
     brain::{
+        CUT_OFF,
         names::Offer,
         summary::{self, SYSTEM},
         transcript::Message,
@@ -85,7 +86,7 @@ impl Employee {
     pub(super) async fn resume_summary(&self, worker: &Worker, work: &Work, step: &Step) -> Result<Turn> {
         let turns = worker.turns(&self.store, work).await?;
         let asked = summary::stretch_of(step).and_then(|stretch| turns.iter().find(|t| t.ordinal == stretch.turn));
-        let why = "Steward stopped before the answer came; it may have been paid for".to_owned();
+        let why = CUT_OFF.to_owned();
         let end = TurnEnd { error: Some(why.clone()), ..TurnEnd::default() };
         worker.end_summary(&self.store, work, (asked.map(|t| t.id), step.id), end, Err(why)).await?;
         checkpoint::reached("summary given up");

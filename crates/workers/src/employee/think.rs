@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::{
     brain::{
-        self, ASK_PERSON, AskedCall, GIVE_UP, GRANT_MORE, Next, OWN_SERVER, RECALL, REMEMBER,
+        self, ASK_PERSON, AskedCall, CUT_OFF, GIVE_UP, GRANT_MORE, Next, OWN_SERVER, RECALL, REMEMBER,
         limits::{self, Reached, Usage},
         names::{self, Offer, Offered},
         summary,
@@ -20,7 +20,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 use serde_json::{Value as Json, json};
 use store::{
     Actor, Store,
-    approvals::Approval,
+    approvals::{self, Approval},
     handbook, mcp_servers,
     model_turns::{self, ModelTurn, NewTurn, TurnEnd},
     runs::{self, Step},
@@ -38,6 +38,8 @@ use crate::{
     checkpoint,
 };
 
+/// Of a task's approvals so many are looked at, the newest, for how long its calls waited.
+const MOST_ASKED: i64 = 200;
 /// Tools offered with a question at most.
 const MAX_TOOLS: usize = 128;
 
@@ -98,9 +100,8 @@ impl Employee {
     async fn turns(&self, worker: &Worker, work: &Work) -> Result<Vec<ModelTurn>> {
         let turns = worker.turns(&self.store, work).await?;
         let Some(open) = turns.iter().position(|t| t.state == "asked") else { return Ok(turns) };
-        let error = "Steward stopped before the answer came; it may have been paid for";
-        let told = unanswered::told(Streak::of(&turns[..open]).failures, error);
-        let end = TurnEnd { error: Some(error.to_owned()), ..TurnEnd::default() };
+        let told = unanswered::told(Streak::of(&turns[..open]).failures, CUT_OFF);
+        let end = TurnEnd { error: Some(CUT_OFF.to_owned()), ..TurnEnd::default() };
         worker.end_turn(&self.store, work, turns[open].id, end, told).await?;
         Ok(worker.turns(&self.store, work).await?)
     }
@@ -117,6 +118,7 @@ impl Employee {
         let (actor, store) = (&worker.actor, &self.store);
         let usage = Usage {
             task: model_turns::used(actor, store, work.task.id).await?,
+            task_waited_ms: waited_ms(actor, store, work).await?,
             day: model_turns::spent(actor, store, true).await?,
             all: model_turns::spent(actor, store, false).await?,
             ..bounded(actor, store, brains).await?
@@ -379,6 +381,18 @@ async fn bounded(actor: &Actor, store: &Store, brains: &Brains) -> Result<Usage>
         usage.all_worked_ms = worked(false).await?;
     }
     Ok(usage)
+}
+
+/// How long calls of this work waited for people; only looked up where one took long.
+async fn waited_ms(actor: &Actor, store: &Store, work: &Work) -> Result<u64> {
+    let took_long = |s: &Step| {
+        s.started_at.zip(s.finished_at).is_some_and(|(from, to)| to.duration_since(from) > SignedDuration::from_mins(1))
+    };
+    if !work.steps.iter().any(took_long) {
+        return Ok(0);
+    }
+    let asked = approvals::list(actor, store, None, Some(work.task.id), None, MOST_ASKED).await?;
+    Ok(limits::waited_ms(&work.steps, &asked))
 }
 
 /// What of a question is the same whatever was said so far.
