@@ -1,21 +1,17 @@
 //! A person's decision: edit, decision, the work it releases and the audit row in one transaction.
 
+mod before;
+
 use serde_json::Value as Json;
 use store::{
     Actor, Store,
     approvals::{self, Approval},
-    mcp_servers, tasks,
+    tasks,
 };
 use uuid::Uuid;
 
-use crate::{
-    Error, Result, hand_over,
-    judging::{self, Case},
-    playbook::{canonical_json, sha256_hex},
-    policy::Effect,
-    requests, rules, server_questions,
-    work::is_of_the_server_asked_about,
-};
+use self::before::{check_edit, refuse_what_would_not_run};
+use crate::{Error, Result, hand_over, playbook::sha256_hex, risk, rules, server_questions};
 
 /// What stands in place of an edit where a person rejects a call and wants it otherwise: whoever asked may ask anew.
 pub const CHANGES: &str = r#"{"resolution":"changes"}"#;
@@ -31,14 +27,15 @@ pub struct Decision {
     pub arguments: Option<Json>,
 }
 
-/// Decides an approval and answers it as it stands then: still pending where further people must agree. Who decides late, twice or without the right is told so, and
-/// nothing changes. An edit must fit the tool's schema and must not be denied by the policy. For who is at the terminal:
-/// whoever reads the database holds everything in it, so nothing more is asked for.
+/// Decides an approval and answers it as it stands then: still pending where further people must agree. Who decides late,
+/// twice or without the right is told so, and nothing changes; neither does a yes after which nothing would run. An edit must
+/// fit the tool's schema, must not be denied by the policy and must stay within the folders that the server may touch. For
+/// who has just shown who it is.
 pub async fn decide(store: &Store, actor: &Actor, id: Uuid, decision: Decision) -> Result<Approval> {
     decide_from_afar(store, actor, id, decision, true).await
 }
 
-/// The same for who comes by HTTP: a yes to what is of high risk is taken only from who has just shown who it is.
+/// The same for whoever may not have: a yes to what is of high risk is taken only where `is_fresh`.
 pub async fn decide_from_afar(
     store: &Store,
     actor: &Actor,
@@ -58,12 +55,12 @@ pub async fn decide_from_afar(
         .transaction(move |tx| {
             Box::pin(async move {
                 let open = lock_open(&actor, tx, id).await?;
-                let risk = open.details.as_ref().and_then(|d| d.get("risk")).and_then(Json::as_str);
-                if decision.approve && !is_fresh && risk == Some("high") {
-                    return Err(Error::ReauthenticationNeeded);
-                }
                 if decision.approve {
-                    refuse_changed_tool(&actor, tx, &open).await?;
+                    // Before anybody enters a password for nothing.
+                    refuse_what_would_not_run(&actor, tx, &open, decision.arguments.as_ref()).await?;
+                    if !is_fresh && risk::needs_password(&open) {
+                        return Err(Error::ReauthenticationNeeded);
+                    }
                     server_questions::check(&actor, tx, &open, decision.arguments.as_ref()).await?;
                 }
                 let needed = approvers_of(&open);
@@ -175,87 +172,6 @@ pub(crate) async fn why_not(actor: &Actor, tx: &store::Transaction, id: Uuid) ->
             ))
         }
     })
-}
-
-/// A yes to a tool that is no longer the one the person was asked about would be a no in the end; the question stays open.
-async fn refuse_changed_tool(actor: &Actor, tx: &store::Transaction, open: &Approval) -> Result<()> {
-    let frozen = if open.action_type == "tool_call" { approvals::call(actor, tx, open.id).await? } else { None };
-    let Some(call) = frozen.map(|f| f.call) else { return Ok(()) };
-    let tool = mcp_servers::tool(actor, tx, &call.server, &call.tool).await?;
-    match tool {
-        Some(tool)
-            if tool.is_usable()
-                && tool.definition_sha256 == call.definition_sha256
-                && is_of_the_server_asked_about(open, &tool) =>
-        {
-            Ok(())
-        }
-        _ => Err(Error::Conflict(format!(
-            "the tool {} of {} is not the one you were asked about any more; reject this, look at the tool (steward server \
-             tools {}), and reopen the task to be asked anew",
-            call.tool, call.server, call.server
-        ))),
-    }
-}
-
-/// Checks edited arguments as the call itself is checked, and answers their canonical text and the rule they meet.
-async fn check_edit(
-    actor: &Actor,
-    tx: &store::Transaction,
-    open: &Approval,
-    arguments: &Json,
-) -> Result<(String, Option<Uuid>)> {
-    if open.action_type == "outcome_unknown" {
-        return match arguments.get("resolution").and_then(Json::as_str) {
-            Some("done" | "retry") => Ok((canonical_json(arguments), None)),
-            _ => Err(Error::invalid(
-                "resolution",
-                "say resolution=done (it happened) or resolution=retry (make the call again)",
-            )),
-        };
-    }
-    if open.action_type == requests::ACTION_TYPE {
-        let text = canonical_json(arguments);
-        if !arguments.is_object() || text.len() > requests::ARGUMENT_BYTES {
-            return Err(Error::invalid(
-                "arguments",
-                format!("the arguments must be an object of at most {} bytes", requests::ARGUMENT_BYTES),
-            ));
-        }
-        return Ok((text, None));
-    }
-    if open.action_type == server_questions::ACTION_TYPE {
-        // Checked already, with what the form held.
-        return Ok((canonical_json(arguments), None));
-    }
-    let frozen = approvals::call(actor, tx, open.id)
-        .await?
-        .ok_or_else(|| Error::NotFound(format!("call of approval {}", open.id)))?
-        .call;
-    let tool = mcp_servers::tool(actor, tx, &frozen.server, &frozen.tool).await?.ok_or_else(|| {
-        Error::Conflict(format!("the server {} no longer offers the tool {}", frozen.server, frozen.tool))
-    })?;
-    check_schema(&tool.input_schema, arguments)?;
-    let task_id = open.task_id.unwrap_or_default();
-    let task = tasks::get(actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
-    // As when it was asked: a model may have read what came from outside since the task was made.
-    let asked_as_outside = open.details.as_ref().is_some_and(|d| d["outside"] == true);
-    let outside = asked_as_outside || tasks::provenance(actor, tx, task_id).await?.is_some_and(|p| p.outside);
-    let case = Case {
-        server: frozen.server.clone(),
-        tool: frozen.tool.clone(),
-        arguments: arguments.clone(),
-        outside,
-        task: serde_json::to_value(&task).unwrap_or_default(),
-    };
-    let verdict = judging::judge(actor, tx, &case).await?;
-    if verdict.effect == Effect::Deny {
-        return Err(Error::invalid(
-            "arguments",
-            format!("the policy denies the call with these arguments: {}", verdict.reason),
-        ));
-    }
-    Ok((canonical_json(arguments), verdict.rule.map(|(id, _)| id)))
 }
 
 /// Checks arguments against a tool's JSON Schema; the error names each place.

@@ -221,7 +221,8 @@ pub async fn add_whole(
 /// A rule made of a decision: this tool with such arguments, and no further. Paths may move within their folders, texts that
 /// name somebody must stay, whatever else there is is free.
 pub fn of_decision(approval: &Approval, effect: &str) -> Option<NewPolicy> {
-    let details = approval.details.as_ref()?;
+    // What became of a call, or what somebody wants to know, says nothing of calls to come.
+    let details = approval.details.as_ref().filter(|_| approval.action_type == "tool_call")?;
     let (server, tool) = (details.get("server")?.as_str()?, details.get("tool")?.as_str()?);
     let condition = details.get("arguments").map(condition_of).filter(|c| !c.is_empty());
     Some(NewPolicy {
@@ -236,15 +237,27 @@ pub fn of_decision(approval: &Approval, effect: &str) -> Option<NewPolicy> {
     })
 }
 
+/// Refuses what no allowing rule can be made of, whatever is decided: to be asked before the decision is.
+pub fn may_be_always(approval: &Approval) -> Result<()> {
+    let why = match approval.action_type.as_str() {
+        "outcome_unknown" => "this asks whether a call happened, and no rule for calls to come follows from that",
+        "tool_call" if approvers_of(approval) > 1 => "it is for several people to agree, so one alone makes no rule of it",
+        "tool_call" => return Ok(()),
+        _ => "only a call of a tool can be allowed for good",
+    };
+    Err(Error::Conflict(format!("{why}; no rule was made, so decide it without one")))
+}
+
 /// Makes a rule of a decision, so that such a call is allowed without asking; it stands before the rule that asked. Answers the
 /// rule, which is an ordinary one: seen, changed and removed like any other.
 pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result<Policy> {
     // As it stands by now: whoever said yes first of several has decided nothing yet.
     let approval = approvals::get(actor, store, approval.id).await?;
     let mut approval = approval.ok_or_else(|| Error::NotFound("approval".to_owned()))?;
-    if approval.status != "approved" || approvers_of(&approval) > 1 {
+    may_be_always(&approval)?;
+    if approval.status != "approved" {
         return Err(Error::Conflict(
-            "only what one person may decide, and did, can be allowed for good; no rule was made".to_owned(),
+            "only what was allowed once can be allowed for good; no rule was made".to_owned(),
         ));
     }
     // Of what was allowed, not of what was asked.

@@ -100,18 +100,19 @@ pub async fn end_session(store: &Store, actor: &Actor, id: Uuid) -> Result<()> {
     if sessions::revoke(actor, store, id).await? { Ok(()) } else { Err(Error::NotFound(format!("session {id}"))) }
 }
 
-/// Checks the password of a session's user once more, under the same bounds as a log-in.
-async fn check_own(
+/// Has a user (id and name) show the password once more, under the same bounds as a log-in. Nothing of it stays: at the terminal, where
+/// there is no session, it holds for the one thing it was asked for.
+pub async fn show_password(
     store: &Store,
     actor: &Actor,
-    session: &Session,
+    (id, username): (Uuid, &str),
     device: Option<&Device>,
     password: String,
 ) -> Result<()> {
-    let attempt = Try { login: &session.username, ip: actor.ip_address, device };
+    let attempt = Try { login: username, ip: actor.ip_address, device };
     guessing::begin(store, &attempt).await?;
-    let found = check_password(store, &as_service(actor), &session.username, password).await?;
-    if found.id != session.user_id {
+    let found = check_password(store, &as_service(actor), username, password).await?;
+    if found.id != id {
         return Err(Error::LogInRefused);
     }
     guessing::succeeded(store, &attempt).await
@@ -125,7 +126,7 @@ pub async fn reauthenticate(
     device: Option<&Device>,
     password: String,
 ) -> Result<()> {
-    check_own(store, actor, session, device, password).await?;
+    show_password(store, actor, (session.user_id, &session.username), device, password).await?;
     if sessions::authenticated(&as_service(actor), store, session.id).await? {
         Ok(())
     } else {
@@ -143,7 +144,7 @@ pub async fn change_password(
     new: String,
 ) -> Result<()> {
     let me = session.user_id;
-    check_own(store, actor, session, device, present).await.map_err(|e| match e {
+    show_password(store, actor, (me, &session.username), device, present).await.map_err(|e| match e {
         Error::LogInRefused => Error::invalid("current_password", "this is not your present password"),
         other => other,
     })?;

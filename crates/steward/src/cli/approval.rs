@@ -2,7 +2,7 @@
 
 use domain::{
     decide::{self, Decision, apply_edits},
-    requests, rules, server_questions,
+    requests, risk, rules, server_questions, sign_in,
     work::Seen,
 };
 use jiff::SignedDuration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use store::approvals::{self, Approval};
 use uuid::Uuid;
 
-use super::{Json, Limit, Place, not_found, place::Asked};
+use super::{Json, Limit, Place, context::Context, not_found, password, place::Asked};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -122,11 +122,12 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
                 json.json,
                 &found,
                 "nothing waits for a decision",
-                &["id", "asks", "status", "until", "task"],
+                &["id", "asks", "risk", "status", "until", "task"],
                 |a| {
                     vec![
                         a.id.to_string(),
                         asks(a),
+                        risk::of_approval(a).map(|(risk, _)| risk.word().to_owned()).unwrap_or_default(),
                         a.status.clone(),
                         output::maybe_time(a.expires_at),
                         a.task_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -138,6 +139,9 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::Approve { id, set, always, rest } => {
             // What makes a rule is asked for first: it is of this house alone.
             let here = if always { Some(place.here()?) } else { None };
+            if always {
+                rules::may_be_always(&place.approval(id).await?.approval)?;
+            }
             let arguments = edited(place, id, &set).await?;
             decide(place, id, Decision { approve: true, note: rest.note, arguments }, rest.json.json).await?;
             let Some(ctx) = here else { return Ok(()) };
@@ -231,7 +235,13 @@ async fn decide(place: &Place, id: Uuid, decision: Decision, json: bool) -> Resu
     let retries = decision.arguments.as_ref().is_some_and(|a| a["resolution"] == "retry");
     let set = decision.arguments.clone().unwrap_or_default();
     let was_edited = decision.arguments.is_some();
-    let decided = place.decide(id, decision).await?;
+    let decided = match place.decide(id, decision.clone(), false).await {
+        Err(Error::Domain(domain::Error::ReauthenticationNeeded)) => {
+            show_who_it_is(place.here()?, id).await?;
+            place.decide(id, decision, true).await?
+        }
+        decided => decided?,
+    };
     if json {
         return output::json(&decided);
     }
@@ -256,6 +266,25 @@ async fn decide(place: &Place, id: Uuid, decision: Decision, json: bool) -> Resu
             format!("Noted: you agree. It runs when {} people have agreed.", decide::approvers_of(&decided))
         }
         (other, _) => format!("The approval is {other}."),
+    })
+}
+
+/// A yes to what is of high risk is taken from the person, and not from whatever runs under the person's name.
+async fn show_who_it_is(ctx: &Context, id: Uuid) -> Result<()> {
+    let (user, desk) = (&ctx.user, format!("http://{}/approvals/{id}", ctx.config.listen));
+    let prompt = format!("A yes to this is of high risk. The password of {}, once more: ", output::safe(&user.username));
+    let Some(password) = password::shown_again(prompt).await? else {
+        return Err(Error::refused(format!(
+            "a yes to this is of high risk and needs your password once more; say it at a terminal, which asks for it, or \
+             at the desk: {desk}"
+        )));
+    };
+    let shown = sign_in::show_password(&ctx.store, &ctx.actor, (user.id, &user.username), None, password).await;
+    shown.map_err(|e| match e {
+        domain::Error::LogInRefused => {
+            Error::refused("this is not your password, so nothing was decided; say it again, or decide at the desk")
+        }
+        other => other.into(),
     })
 }
 
@@ -322,6 +351,7 @@ async fn show(place: &Place, id: Uuid, json: bool) -> Result<()> {
         ("id", approval.id.to_string()),
         ("asks", output::safe(&asks(&approval))),
         ("status", approval.status.clone()),
+        ("risk", risk::of_approval(&approval).map(|(risk, why)| format!("{}: {why}", risk.word())).unwrap_or_default()),
         ("kind", approval.action_type.clone()),
         ("task", approval.task_id.map(|id| id.to_string()).unwrap_or_default()),
         (

@@ -42,6 +42,18 @@ impl Source {
     }
 }
 
+/// The password of somebody who has one already, asked for once, where there is a terminal to ask at; none where there is none.
+pub(super) async fn shown_again(prompt: String) -> Result<Option<String>> {
+    blocking(move || {
+        if !std::io::stdin().is_terminal() {
+            return Ok(None);
+        }
+        let asked = rpassword::prompt_password(prompt);
+        asked.map(Some).map_err(|e| Error::file("the password can't be read from the terminal", e))
+    })
+    .await
+}
+
 fn first_line(from: impl Read) -> std::io::Result<String> {
     let mut line = String::new();
     std::io::BufReader::new(from.take(MAX_BYTES)).read_line(&mut line)?;

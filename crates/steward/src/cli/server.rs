@@ -186,7 +186,7 @@ fn make_folders(command: &str, args: &[String]) -> Result<Vec<Made>> {
     let home = std::env::home_dir();
     let mut made = Vec::new();
     let of_program = args.iter().skip_while(|a| !domain::servers::is_filesystem_server(a)).skip(1).cloned();
-    for arg in tools::builtin::folders(command, args).into_iter().chain(of_program) {
+    for arg in domain::confined::folders(command, args).into_iter().chain(of_program) {
         let Some(folder) = expand_home(&arg, home.as_deref()).filter(|f| f.is_absolute()) else { continue };
         match Made::folder(&folder, home.as_deref()) {
             Ok(one) => made.push(one),

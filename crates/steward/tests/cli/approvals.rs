@@ -9,6 +9,7 @@ use domain::{
 use jiff::SignedDuration;
 use serde_json::json;
 use store::{Actor, Config, Store, mcp_servers, runs, users};
+use uuid::Uuid;
 
 use crate::desk::{Desk, PASSWORD};
 
@@ -24,8 +25,13 @@ struct Asked {
 
 impl Asked {
     async fn begin() -> Self {
+        Self::begin_with(&["--command", "sh"]).await
+    }
+
+    /// With a server of this kind.
+    async fn begin_with(kind: &[&str]) -> Self {
         let desk = Desk::set_up();
-        desk.run(&["server", "add", "files", "--command", "sh"]).done();
+        desk.run(&[&["server", "add", "files"], kind].concat()).done();
         desk.run(&["task", "add", "Move it", "--assign", "employee"]).done();
         let store = Store::open(&Config::from_url(&format!("sqlite://{}/steward.db", desk.data().display())).unwrap())
             .await
@@ -44,6 +50,11 @@ impl Asked {
     }
 
     async fn ask(&self) -> String {
+        self.ask_by(None).await
+    }
+
+    /// Asks as a rule (id and name) wants it.
+    async fn ask_by(&self, rule: Option<(Uuid, String)>) -> String {
         let call = PlannedCall {
             step: "move".to_owned(),
             server: "files".to_owned(),
@@ -52,7 +63,7 @@ impl Asked {
             arguments_sha256: sha256_hex(ARGUMENTS),
         };
         let verdict =
-            Verdict { effect: Effect::Ask, rule: None, reason: "no rule matches".to_owned(), approval_ttl_minutes: 60 };
+            Verdict { effect: Effect::Ask, rule, reason: "no rule matches".to_owned(), approval_ttl_minutes: 60 };
         let tool = mcp_servers::tool(&Actor::service(), &self.store, "files", "move_file").await.unwrap().unwrap();
         self.worker.ask(&self.store, &self.work, None, call, &verdict, &tool).await.unwrap().to_string()
     }
@@ -160,6 +171,14 @@ async fn what_became_of_a_call() {
         .unwrap()
         .to_string();
     let desk = &asked.desk;
+    let always = desk.run(&["approval", "approve", &unknown, "--always"]).refused();
+    assert!(always.contains("whether a call happened") && always.contains("no rule was made"), "{always}");
+    assert_eq!(desk.json(&["approval", "show", &unknown])["status"], "pending");
+    assert_eq!(desk.json(&["policy", "list"]), json!([]));
+    // Made again it would be judged again.
+    desk.run(&["policy", "add", "never", "--effect", "deny", "--tool", "move_file"]).done();
+    assert!(desk.run(&["approval", "approve", &unknown, "--set", "resolution=retry"]).refused().contains("denies"));
+    desk.run(&["policy", "remove", "never"]).done();
     assert!(
         desk.run(&["approval", "approve", &unknown, "--set", "resolution=perhaps"])
             .refused()
@@ -168,4 +187,53 @@ async fn what_became_of_a_call() {
     let out = desk.run(&["approval", "approve", &unknown, "--set", "resolution=retry"]).done();
     assert!(out.contains("made again"), "{out}");
     assert_eq!(desk.json(&["approval", "show", &unknown])["edited_arguments"], json!({"resolution": "retry"}));
+}
+
+#[tokio::test]
+async fn a_yes_after_which_nothing_would_run_is_none() {
+    let asked = Asked::begin().await;
+    let id = asked.ask().await;
+    let desk = &asked.desk;
+    desk.run(&["policy", "add", "never", "--effect", "deny", "--tool", "move_file"]).done();
+    let line = desk.run(&["approval", "approve", &id]).refused();
+    assert!(line.contains("denies") && line.contains("never") && line.contains("nothing would run"), "{line}");
+    assert_eq!(desk.json(&["approval", "show", &id])["status"], "pending", "the question stays");
+    desk.run(&["policy", "remove", "never"]).done();
+    assert!(desk.run(&["approval", "approve", &id]).done().contains("Approved"));
+}
+
+#[tokio::test]
+async fn nothing_outside_a_server_s_folders_is_agreed_to() {
+    let asked = Asked::begin_with(&["--builtin", "files", "--config", r#"{"folders": ["~/steward"]}"#]).await;
+    let id = asked.ask().await;
+    let desk = &asked.desk;
+    let within = desk.home().join("steward/a").display().to_string();
+    for args in [&["approval", "approve", &id][..], &["approval", "approve", &id, "--set", "destination=/etc/x"]] {
+        let line = desk.run(args).refused();
+        assert!(line.contains("not within the folders") && line.contains("~/steward"), "{args:?}: {line}");
+    }
+    let line = desk.run(&["approval", "approve", &id, "--set", &format!("destination={within}/../../x")]).refused();
+    assert!(line.contains(".."), "{line}");
+    assert_eq!(desk.json(&["approval", "show", &id])["status"], "pending");
+    desk.run(&["approval", "approve", &id, "--set", &format!("destination={within}")]).done();
+}
+
+#[tokio::test]
+async fn a_yes_of_high_risk_wants_the_password() {
+    let asked = Asked::begin().await;
+    let desk = &asked.desk;
+    let rule =
+        desk.made(&["policy", "add", "grave", "--effect", "ask", "--tool", "move_file", "--risk", "high"]).parse().unwrap();
+    let id = asked.ask_by(Some((rule, "grave".to_owned()))).await;
+    assert!(desk.run(&["approval", "list"]).done().contains("high"));
+    assert!(desk.run(&["approval", "show", &id]).done().contains("high: whoever asks says so"));
+    let line = desk.run(&["approval", "approve", &id]).refused();
+    assert!(line.contains("at a terminal") && line.contains(&format!("/approvals/{id}")), "{line}");
+    let wrong = desk.at_a_terminal(&["approval", "approve", &id], "something else entirely");
+    assert!(wrong.code == 1 && wrong.out.contains("nothing was decided"), "{wrong:?}");
+    assert_eq!(desk.json(&["approval", "show", &id])["status"], "pending");
+    let right = desk.at_a_terminal(&["approval", "approve", &id], PASSWORD);
+    assert!(right.code == 0 && right.out.contains("Approved"), "{right:?}");
+    assert!(!right.out.contains(PASSWORD), "nothing is echoed");
+    assert_eq!(desk.json(&["approval", "show", &id])["status"], "approved");
 }

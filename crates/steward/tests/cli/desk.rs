@@ -102,9 +102,19 @@ impl Desk {
         self.with_env(&[], args, input)
     }
 
+    /// Runs it at a terminal of its own, where this line is typed. What stands on stderr comes with the rest.
+    pub fn at_a_terminal(&self, args: &[&str], typed: &str) -> Ran {
+        let words = args.iter().map(|arg| format!("'{arg}'")).collect::<Vec<_>>().join(" ");
+        let command = format!("exec {} {words}", env!("CARGO_BIN_EXE_steward"));
+        self.answer(Command::new("script").args(["--quiet", "--return", "--command", &command, "/dev/null"]), &[], typed)
+    }
+
     fn with_env(&self, env: &[(&str, &str)], args: &[&str], input: &str) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_steward"))
-            .args(args)
+        self.answer(Command::new(env!("CARGO_BIN_EXE_steward")).args(args), env, input)
+    }
+
+    fn answer(&self, command: &mut Command, env: &[(&str, &str)], input: &str) -> Ran {
+        let mut child = command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", self.home())

@@ -58,16 +58,6 @@ pub fn kind_of(command: &str) -> Option<&str> {
     command.strip_prefix(BUILTIN)
 }
 
-/// The folders that a built-in server may touch, as its settings name them.
-pub fn folders(command: &str, args: &[String]) -> Vec<String> {
-    let config: Value = args.first().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    match kind_of(command) {
-        Some("files") => serde_json::from_value(config["folders"].clone()).unwrap_or_default(),
-        Some("notes") => config["folder"].as_str().map(str::to_owned).into_iter().collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// Whether a built-in server can be used with these settings; the error is for its owner. Of other servers it says nothing.
 pub fn check(command: &str, args: &[String], environment: &BTreeMap<String, String>) -> Result<(), String> {
     if kind_of(command).is_none() {

@@ -10,6 +10,7 @@ use axum::{
 use domain::{
     deceit,
     decide::{CHANGES, Decision, approvers_of},
+    risk,
 };
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
@@ -290,7 +291,7 @@ fn render(me: &Reader, view: &View, shown: &Shown<'_>) -> Markup {
             h1.statement { (headline(approval)) }
             p.meta {
                 (badge(approval, view.now))
-                @if let Some((risk, why)) = words::risk_of(approval) { " " (words::risk_mark(risk)) ": " (why) "." }
+                @if let Some((risk, why)) = risk::of_approval(approval) { " " (words::risk_mark(risk)) ": " (why) "." }
                 @if kind == Kind::Form || view.provenance.as_ref().map_or_else(|| is_outside(approval), |p| p.outside) { " " (outside_mark()) }
                 @if let Some(end) = approval.expires_at.filter(|_| approval.status == "pending") {
                     " Decide " (when(end, view.now)) " (" (time(end)) "). No decision means no."

@@ -6,7 +6,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Redirect, Response},
 };
-use domain::decide::{Decision, approvers_of};
+use domain::{
+    decide::{Decision, approvers_of},
+    risk::{self, Risk},
+};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde_json::Value as Json;
@@ -20,7 +23,7 @@ use uuid::Uuid;
 use super::{
     layout::{Reader, sentence, shell, token},
     parts::{empty, minor_tabs, name_of, older, outside_mark, say, state, tabs, when},
-    words::{self, Risk},
+    words,
 };
 use crate::{
     app::{App, names},
@@ -90,7 +93,7 @@ impl Behind {
     /// Whether a yes or no can be given without looking at the approval's own page.
     fn is_quick(&self, approval: &Approval, now: Timestamp) -> bool {
         shown_state(approval, now) == "pending"
-            && words::risk_of(approval).is_some_and(|(risk, _)| risk < Risk::High)
+            && risk::of_approval(approval).is_some_and(|(risk, _)| risk < Risk::High)
             && approvers_of(approval) == 1
             && self.may_decide(approval)
     }
@@ -234,7 +237,7 @@ pub(crate) fn card(approval: &Approval, now: Timestamp, behind: &Behind, more: &
                     p.title id=(about) { a href={ "/approvals/" (approval.id) } { (headline(approval)) } }
                     p.meta {
                         @if shown_state(approval, now) != "pending" { (badge(approval, now)) (more) " " }
-                        @if approval.status == "pending" && let Some((risk, _)) = words::risk_of(approval) { (words::risk_mark(risk)) " " }
+                        @if approval.status == "pending" && let Some((risk, _)) = risk::of_approval(approval) { (words::risk_mark(risk)) " " }
                         @if is_outside(approval) { (outside_mark()) " " }
                         @if let Some(task) = behind.task(approval) { "for " a href={ "/tasks/" (task.id) } { (say(&super::parts::cut(&task.title, 60))) } " · " }
                         "asked " (when(approval.created_at, now))
@@ -279,7 +282,7 @@ pub(crate) async fn decide_several(State(app): State<App>, SignedForm(me, sent):
     for id in ids {
         let row = approvals::get(&me.actor, app.store(), id).await?;
         // What must be looked at on its own page is not decided in passing, whatever was sent.
-        if row.as_ref().and_then(words::risk_of).is_none_or(|(risk, _)| risk == Risk::High) {
+        if row.as_ref().and_then(risk::of_approval).is_none_or(|(risk, _)| risk == Risk::High) {
             refused += 1;
             continue;
         }

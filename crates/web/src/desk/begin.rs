@@ -62,7 +62,7 @@ impl Standing {
     /// The folder that the server may touch.
     fn root(&self) -> Option<String> {
         let server = self.server.as_ref()?;
-        let named = tools::builtin::folders(&server.command, &server.args).into_iter().next();
+        let named = domain::confined::folders(&server.command, &server.args).into_iter().next();
         named.or_else(|| server.args.last().cloned()).filter(|p| p.starts_with('/'))
     }
 

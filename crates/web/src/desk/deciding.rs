@@ -20,7 +20,7 @@ const TIMES: [(i64, &str); 4] = [(24, "a day"), (72, "three days"), (168, "a wee
 
 /// Whether a yes needs the password once more.
 pub(super) fn needs_password(me: &Signed, approval: &Approval) -> bool {
-    detail(approval, "risk") == Some("high") && !domain::sign_in::is_fresh(&me.session)
+    domain::risk::needs_password(approval) && !domain::sign_in::is_fresh(&me.session)
 }
 
 /// The form in which one decides.

@@ -45,6 +45,23 @@ async fn a_call_is_sent_back_with_what_should_be_different() {
 }
 
 #[tokio::test]
+async fn a_yes_to_what_a_rule_denies_by_now_is_refused() {
+    let (house, ada) = House::with_ada().await;
+    let (_, id) = house.asked(ada, ada).await;
+    let browser = house.browser(ada).await;
+    let rule = browser.post_json("/v1/policies", &json!({"name": "never", "effect": "deny"})).await;
+    assert_eq!(rule.status, StatusCode::CREATED, "{}", rule.text);
+    let api = browser.post_json(&format!("/v1/approvals/{id}/decision"), &json!({"decision": "approve"})).await;
+    assert_eq!(api.status, StatusCode::CONFLICT, "{}", api.text);
+    assert!(api.text.contains("nothing would run"), "{}", api.text);
+    let desk = browser.post(&format!("/approvals/{id}/decision"), &[("decision", "approve")]).await;
+    assert_eq!(desk.status, StatusCode::CONFLICT);
+    assert!(desk.text.contains("nothing would run") && desk.text.contains("never"), "{}", desk.text);
+    let row = approvals::get(&Actor::user(ada), &house.store, id).await.unwrap().unwrap();
+    assert_eq!(row.status, "pending");
+}
+
+#[tokio::test]
 async fn there_can_be_more_time() {
     let (house, ada) = House::with_ada().await;
     let eve = house.add_user(ada, "eve", "user").await;

@@ -175,6 +175,9 @@ impl There {
             Some(p) if p.code == "scope_needed" || p.code == "token_refused" => {
                 format!("{} ({}); make one there with: steward token create", p.detail, self.base)
             }
+            Some(p) if p.code == "reauthentication_needed" => {
+                format!("{}, which a token can't; decide it at the desk: {}", p.detail, self.base)
+            }
             Some(p) => p.detail,
             None => format!(
                 "{} answers {} and not as Steward does; check --server (STEWARD_SERVER)",

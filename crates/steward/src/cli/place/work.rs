@@ -254,10 +254,12 @@ impl Place {
         }
     }
 
-    /// Says yes or no.
-    pub(crate) async fn decide(&self, id: Uuid, decision: Decision) -> Result<Approval> {
+    /// Says yes or no. `is_fresh`: who acts has just shown the password; a token elsewhere never has.
+    pub(crate) async fn decide(&self, id: Uuid, decision: Decision, is_fresh: bool) -> Result<Approval> {
         match self {
-            Self::Here(ctx) => Ok(decide::decide(&ctx.store, &ctx.actor, id, decision).await?),
+            Self::Here(ctx) => {
+                Ok(decide::decide_from_afar(&ctx.store, &ctx.actor, id, decision, is_fresh).await?)
+            }
             Self::There(there) => {
                 let word = if decision.approve { "approve" } else { "reject" };
                 let mut body = json!({ "decision": word, "note": decision.note });

@@ -250,7 +250,7 @@ fn reaches(server: &Server, root: &Path, trusts: &[String]) -> Option<String> {
     let root = own_places::real(root);
     let kind = mcp_servers::kind_of(&server.command);
     let texts: Vec<String> = match kind {
-        "builtin" => tools::builtin::folders(&server.command, &server.args),
+        "builtin" => domain::confined::folders(&server.command, &server.args),
         // It is elsewhere, and has no hands here.
         "http" => return None,
         _ => server.args.clone(),
