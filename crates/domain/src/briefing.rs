@@ -2,6 +2,7 @@
 //! from rows, without a model; each figure says which rows it counts.
 
 mod text;
+mod took;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::Result;
-pub use text::{Links, dollars, length};
+pub use text::{Links, counted, dollars, length};
 
 /// Rows of each kind at most; where there are more, the briefing says so.
 const MOST: i64 = 1000;
@@ -136,7 +137,8 @@ pub struct Briefing {
     pub decided: usize,
     /// The tools that took longest.
     pub bottlenecks: Vec<Bottleneck>,
-    /// Seconds that the employee's runs of the ended tasks took, waiting included.
+    /// Seconds within the period that the employee's runs took which have ended, without the time in which they waited for a
+    /// person.
     pub employee_s: i64,
     /// Minutes that people say the ended tasks took them.
     pub people_min: i64,
@@ -167,9 +169,10 @@ pub async fn make(store: &Store, actor: &Actor, period: Period, now: Timestamp) 
     let approvals = rows::approvals(actor, store, from, now, MOST).await?;
     let ids: Vec<Uuid> = ended.iter().map(|t| t.id).collect();
     let open_ids: Vec<Uuid> = open.iter().map(|t| t.id).collect();
-    let runs = rows::runs(actor, store, ids.clone(), MOST).await?;
     let steps = rows::steps(actor, store, ids.clone(), MOST).await?;
     let both: Vec<Uuid> = ids.into_iter().chain(open_ids.iter().copied()).collect();
+    // A task that was given anew is open, and what its first run took was taken all the same.
+    let runs = rows::runs(actor, store, both.clone(), MOST).await?;
     let turns = rows::turns(actor, store, both, from, now, MOST).await?;
     let soon = now + period.length();
     let reminders = rows::reminders(actor, store, now, soon, MOST).await?;
@@ -278,10 +281,6 @@ fn of_rows(
     let mut due: Vec<&BriefTask> =
         open.iter().filter(|t| t.due_date.is_some_and(|d| d >= day_of(now) && d < soon)).collect();
     due.sort_by_key(|t| t.due_date);
-    let employee: SignedDuration = runs
-        .iter()
-        .filter_map(|r| Some(r.finished_at?.duration_since(r.started_at)))
-        .fold(SignedDuration::ZERO, SignedDuration::saturating_add);
     Briefing {
         period,
         from,
@@ -304,7 +303,7 @@ fn of_rows(
         decided_within_s: decided.get(decided.len() / 2).copied(),
         decided: decided.len(),
         bottlenecks: bottlenecks(steps, &titles),
-        employee_s: employee.as_secs(),
+        employee_s: took::worked(runs, approvals, from, now).as_secs(),
         people_min: ended.iter().filter_map(|t| t.actual_duration).map(i64::from).sum(),
         money: Money::default(),
         due: figure("/tasks?view=calendar", due.into_iter().map(|t| task(t, t.due_date.unwrap_or(now)))),

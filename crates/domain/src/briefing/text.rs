@@ -85,28 +85,30 @@ impl Briefing {
         if self.money.turns > 0 {
             let money = &self.money;
             let words = format!(
-                "models: {}, {} tokens in {} questions",
+                "models: {}, {} in {}",
                 dollars(money.cost_microusd),
-                money.tokens,
-                money.turns
+                counted(money.tokens, "token"),
+                counted(money.turns, "question")
             );
             out.push(format!("- {}", links.of(&words, "/models")));
             for spent in &money.dearest {
                 let task = links.of(&spent.task.title, &spent.task.link);
-                out.push(format!("  - {}, {} tokens: {task}", dollars(spent.cost_microusd), spent.tokens));
+                let tokens = counted(spent.tokens, "token");
+                out.push(format!("  - {}, {tokens}: {task}", dollars(spent.cost_microusd)));
             }
         }
         if let Some(within) = self.decided_within_s {
-            let words = format!("{} decisions, half of them within {}", self.decided, seconds(within));
+            let how = if self.decided == 1 { "" } else { "half of them " };
+            let words = format!("{}, {how}within {}", counted(self.decided, "decision"), seconds(within));
             out.push(format!("- {}", links.of(&words, "/approvals?status=all")));
         }
         for b in &self.bottlenecks {
             let failed = if b.failed > 0 { format!(", {} failed", b.failed) } else { String::new() };
             let slowest = links.of(&format!("{}, in {}", seconds(b.slowest_s), b.slowest.title), &b.slowest.link);
             out.push(format!(
-                "- {}: {} calls in {}{failed}; the slowest {slowest}",
+                "- {}: {} in {}{failed}; the slowest {slowest}",
                 b.what,
-                b.calls,
+                counted(b.calls, "call"),
                 seconds(b.total_s)
             ));
         }
@@ -121,6 +123,12 @@ impl Briefing {
             _ => format!("- {}{age}", links.of(&item.title, &item.link)),
         }
     }
+}
+
+/// `1 decision`, `2 decisions`.
+pub fn counted(count: impl std::fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    if count == "1" { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Millionths of a dollar, to the hundredth of a cent.

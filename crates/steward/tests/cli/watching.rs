@@ -100,6 +100,11 @@ fn a_briefing_names_its_rows() {
     let out = desk.run(&["briefing"]).done();
     assert!(out.contains("## [Done: 1](") && out.contains(&format!("/tasks/{done})")), "{out}");
     assert!(out.contains("## [Overdue: 1](") && out.contains(&format!("/tasks/{open})")), "{out}");
+    // To be read, it is plain text.
+    let seen = desk.at_a_terminal(&["briefing"], "");
+    assert!(seen.code == 0 && seen.out.contains("Done: 1") && seen.out.contains("- Pay the plumber"), "{seen:?}");
+    assert!(!seen.out.contains("](") && !seen.out.contains("##"), "{seen:?}");
+    assert!(desk.at_a_terminal(&["briefing", "--markdown"], "").out.contains("## [Done: 1]("));
     let whole = desk.json(&["briefing", "--week"]);
     assert_eq!(
         (&whole["period"], &whole["done"]["count"], &whole["open"]["count"]),

@@ -2,7 +2,7 @@
 //! number leads to its rows.
 
 use axum::extract::State;
-use domain::briefing::{self, Briefing, Figure, Item, Period, dollars, length};
+use domain::briefing::{self, Briefing, Figure, Item, Period, counted, dollars, length};
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
@@ -90,27 +90,27 @@ fn costs(made: &Briefing) -> Markup {
         section aria-labelledby="took" {
             h2 #took { "What it took" }
             ul.lines {
-                li { p.title { a href="/activity" { "The employee: " (seconds(made.employee_s)) } } p.meta { "of the tasks that ended, waiting included" } }
+                li { p.title { a href="/activity" { "The employee: " (seconds(made.employee_s)) } } p.meta { "of the runs that ended, without waiting for people" } }
                 @if made.people_min > 0 {
                     li { p.title { a href=(made.done.link) { "People: " (length(SignedDuration::from_mins(made.people_min))) } } p.meta { "as they say themselves" } }
                 }
                 @if money.turns > 0 {
                     li {
                         p.title { a href="/models" { "Models: " (dollars(money.cost_microusd)) } }
-                        p.meta { (grouped(money.tokens)) " tokens in " (grouped(money.turns)) " questions" }
+                        p.meta { (counted(grouped(money.tokens), "token")) " in " (counted(grouped(money.turns), "question")) }
                     }
                     @for spent in &money.dearest {
-                        li { p.title { (to(&spent.task)) } p.meta { (dollars(spent.cost_microusd)) ", " (grouped(spent.tokens)) " tokens" } }
+                        li { p.title { (to(&spent.task)) } p.meta { (dollars(spent.cost_microusd)) ", " (counted(grouped(spent.tokens), "token")) } }
                     }
                 }
                 @if let Some(within) = made.decided_within_s {
-                    li { p.title { a href="/approvals?status=all" { (made.decided) " decisions" } } p.meta { "half of them within " (seconds(within)) } }
+                    li { p.title { a href="/approvals?status=all" { (counted(made.decided, "decision")) } } p.meta { @if made.decided > 1 { "half of them " } "within " (seconds(within)) } }
                 }
                 @for tool in &made.bottlenecks {
                     li {
                         p.title { code { (say(&tool.what)) } }
                         p.meta {
-                            (tool.calls) " calls in " (seconds(tool.total_s))
+                            (counted(tool.calls, "call")) " in " (seconds(tool.total_s))
                             @if tool.failed > 0 { ", " (tool.failed) " failed" }
                             "; the slowest " (seconds(tool.slowest_s)) ", in " (to(&tool.slowest))
                         }
