@@ -1,5 +1,7 @@
 //! `steward task show`: a task with all that belongs to it.
 
+use serde_json::Value;
+use store::{approvals::Approval, runs::Step};
 use uuid::Uuid;
 
 use super::{
@@ -68,6 +70,11 @@ async fn show(place: &Place, whole: &Whole) -> Result<()> {
             vec![s.name.clone(), format!("{}/{}", s.server, s.tool), s.state.clone(), why]
         });
         output::line(output::table(&["step", "tool", "state", "why"], rows))?;
+        for step in steps {
+            for line in called(place, &whole.approvals, step).await? {
+                output::line(output::safe(&line))?;
+            }
+        }
     }
     if !whole.approvals.is_empty() {
         let rows = whole.approvals.iter().map(|a| {
@@ -76,4 +83,45 @@ async fn show(place: &Place, whole: &Whole) -> Result<()> {
         output::line(format!("\n{}", output::table(&["approval", "asks", "status", "note"], rows)))?;
     }
     Ok(())
+}
+
+/// With what a call was made, and that a person set it so; or is going to be, where the person said yes and it has not begun.
+async fn called(place: &Place, approvals: &[Approval], step: &Step) -> Result<Vec<String>> {
+    let asked = approvals.iter().find(|a| a.action_type == "tool_call" && is_about(a, step));
+    let text = |name: &str| asked?.details.as_ref()?.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let mut sent = step.started_at.map(|_| step.arguments.clone());
+    if let (None, Some(yes)) = (&sent, asked.filter(|a| a.status == "approved")) {
+        sent = place.approval(yes.id).await?.edited_arguments;
+    }
+    let Some(sent) = sent else { return Ok(Vec::new()) };
+    let verb = if step.started_at.is_some() { "was called" } else { "will be called" };
+    let mut lines = vec![format!("  {} {verb} with {}", step.name, cut(&sent))];
+    if let (Some(before), Some(yes)) = (text("arguments"), asked)
+        && is_another(&sent, &before)
+    {
+        let names = place.names([yes.approved_by]).await?;
+        lines.push(format!("    as {} set it; asked for was {}", names.of(yes.approved_by), cut(&before)));
+    }
+    Ok(lines)
+}
+
+/// Whether an approval asked for this call of this run.
+fn is_about(approval: &Approval, step: &Step) -> bool {
+    let detail = |name: &str| approval.details.as_ref().and_then(|d| d.get(name)).and_then(Value::as_str);
+    detail("run_id") == Some(step.run_id.to_string().as_str()) && detail("step") == Some(step.name.as_str())
+}
+
+/// Whether two texts of JSON say different things.
+fn is_another(one: &str, other: &str) -> bool {
+    let read = |text: &str| serde_json::from_str::<Value>(text).ok();
+    read(one) != read(other)
+}
+
+/// What fits on a screen of it.
+fn cut(text: &str) -> String {
+    const SHOWN_CHARS: usize = 400;
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}… (--json shows all)", &text[..end]),
+        None => text.to_owned(),
+    }
 }

@@ -111,6 +111,16 @@ async fn yes_with_something_else() {
     let shown = desk.json(&["approval", "show", &id]);
     assert_eq!(shown["edited_arguments"], json!({"copies": 2, "destination": "7"}), "types survive");
     assert_eq!(shown["call"]["arguments"], json!({"copies": 1, "destination": "/a"}));
+    let task = shown["task_id"].as_str().unwrap();
+    let set = r#"{"copies":2,"destination":"7"}"#;
+    let out = desk.run(&["task", "show", task]).done();
+    assert!(out.contains(&format!("move will be called with {set}")), "{out}");
+    let (store, worker) = (&asked.store, &asked.worker);
+    let lease = worker.claim(store).await.unwrap().unwrap();
+    let step = runs::steps(&worker.actor, store, asked.work.run.id).await.unwrap().remove(0);
+    worker.start(store, &lease, step.id, set.to_owned(), sha256_hex(set), None).await.unwrap();
+    let out = desk.run(&["task", "show", task]).done();
+    assert!(out.contains(&format!("move was called with {set}\n    as ada set it; asked for was {ARGUMENTS}")), "{out}");
 }
 
 #[tokio::test]
