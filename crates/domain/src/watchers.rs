@@ -1,5 +1,7 @@
 //! Watchers as people make them: names, sealed credentials, and what only an administrator may allow.
 
+use std::path::PathBuf;
+
 use jiff::SignedDuration;
 use serde_json::{Value as Json, json};
 use store::{
@@ -70,6 +72,41 @@ pub async fn add(store: &Store, vault: &Vault, actor: &Actor, new: NewWatcher) -
             })
         })
         .await
+}
+
+/// What is to be known of a folder that another watcher watches too: what both want becomes two tasks. It is no mistake where
+/// their patterns part what comes between them, so it is said and not refused.
+pub fn also_watched(all: &[Watcher], watcher: &Watcher) -> Option<String> {
+    let mine = folder_of(watcher)?;
+    let other = all.iter().find(|other| {
+        let meets = folder_of(other).is_some_and(|theirs| {
+            theirs == mine
+                || theirs.starts_with(&mine) && is_deep(watcher)
+                || mine.starts_with(&theirs) && is_deep(other)
+        });
+        other.id != watcher.id && other.is_active && meets
+    })?;
+    Some(format!(
+        "the watcher {} watches {} too, and what both want becomes two tasks; give them patterns that part it, or remove one of \
+         them",
+        other.name,
+        folder_of(other)?.display()
+    ))
+}
+
+/// The folder that a watcher takes files from; none where it takes none.
+fn folder_of(watcher: &Watcher) -> Option<PathBuf> {
+    let path = watcher.config.as_ref()?.get("path")?.as_str().filter(|_| watcher.watcher_type == "folder")?;
+    let whole = match path.strip_prefix("~/") {
+        Some(rest) => std::env::home_dir()?.join(rest),
+        None => PathBuf::from(path),
+    };
+    // Without what is only another way to write it.
+    Some(whole.components().collect())
+}
+
+fn is_deep(watcher: &Watcher) -> bool {
+    watcher.config.as_ref().and_then(|c| c.get("recursive")).and_then(Json::as_bool).unwrap_or(false)
 }
 
 /// Puts new credentials in the place of the old ones.
@@ -192,4 +229,47 @@ fn with_sealed(vault: &Vault, id: Uuid, mut config: Json, secret: &Json) -> Resu
         settings.insert(CREDENTIALS.to_owned(), sealed);
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Value as Json, json};
+    use store::watchers::Watcher;
+    use uuid::Uuid;
+
+    use super::also_watched;
+
+    fn watcher(id: u128, config: Json) -> Watcher {
+        Watcher {
+            id: Uuid::from_u128(id),
+            name: format!("w{id}"),
+            watcher_type: "folder".to_owned(),
+            config: Some(config),
+            last_run: None,
+            is_active: true,
+            created_by: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            error_count: 0,
+            last_error: None,
+        }
+    }
+
+    #[test]
+    fn two_watchers_of_one_folder_are_noticed() {
+        let first = watcher(1, json!({ "path": "/in/box" }));
+        let said = |all: &[Watcher], config| also_watched(all, &watcher(2, config));
+        let all = [first.clone()];
+        let warning = said(&all, json!({ "path": "/in//box/" })).unwrap();
+        assert!(warning.contains("w1 watches /in/box too"), "{warning}");
+        assert!(said(&all, json!({ "path": "/in", "recursive": true })).is_some(), "below it");
+        for other in
+            [json!({ "path": "/in" }), json!({ "path": "/in/boxes" }), json!({ "path": "/in/box/deep" }), json!({})]
+        {
+            assert_eq!(said(&all, other.clone()), None, "{other}");
+        }
+        assert_eq!(also_watched(&all, &first), None, "itself");
+        assert_eq!(said(&[Watcher { is_active: false, ..first }], json!({ "path": "/in/box" })), None, "it rests");
+    }
 }

@@ -136,7 +136,12 @@ pub(super) async fn add(ctx: &Context, args: Add) -> Result<()> {
     if let Some(said) = made.as_ref().and_then(Made::said).filter(|_| !args.json.json) {
         output::line(said)?;
     }
-    tell_added(ctx, id, &args, folder.as_deref(), (playbook.as_deref(), assign_to.as_deref()), secret_made).await
+    tell_added(ctx, id, &args, folder.as_deref(), (playbook.as_deref(), assign_to.as_deref()), secret_made).await?;
+    let all = watchers::list(&ctx.actor, &ctx.store).await?;
+    if let Some(warning) = all.iter().find(|w| w.id == id).and_then(|added| rules::also_watched(&all, added)) {
+        output::note(format!("Note: {}.", output::safe(&warning)));
+    }
+    Ok(())
 }
 
 /// Says what was added, and a secret that was made, once.

@@ -16,6 +16,9 @@ fn a_folder_watcher() {
     assert!(
         desk.run(&["watcher", "add", "inbox", "--type", "folder", "--config", config]).refused().contains("already")
     );
+    let twice = desk.run(&["watcher", "add", "again", "--type", "folder", "--config", config]);
+    assert!(twice.code == 0 && twice.err.contains("the watcher inbox watches"), "{twice:?}");
+    desk.run(&["watcher", "remove", "again"]).done();
     desk.run(&["watcher", "pause", "inbox"]).done();
     assert!(desk.run(&["watcher", "list"]).done().contains("paused"));
     desk.run(&["watcher", "resume", "inbox"]).done();

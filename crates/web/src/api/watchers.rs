@@ -67,18 +67,38 @@ pub(super) struct NewWatcher {
     credentials: Option<Value>,
 }
 
+/// A watcher that was added.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AddedWatcher {
+    /// The watcher.
+    #[serde(flatten)]
+    watcher: Watcher,
+    /// What is to be known of it: another one watches the same folder, and what both want becomes two tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
 /// Add a watcher
 ///
-/// It acts under your rights: what it notices becomes a task of yours.
+/// It acts under your rights: what it notices becomes a task of yours. Where another one watches the same folder the answer
+/// says so in `warning`.
 #[utoipa::path(post, path = "/watchers", tag = "Watchers", request_body = NewWatcher,
-    responses((status = 201, description = "The new watcher", body = Watcher)))]
+    responses((status = 201, description = "The new watcher", body = AddedWatcher)))]
 async fn create(State(app): State<App>, SignedJson(me, new): SignedJson<NewWatcher>) -> Result<Response> {
     let NewWatcher { name, watcher_type, config, credentials } = new;
     domain::watchers::check_place(&me.actor, app.store(), &watcher_type, &config).await?;
     checked(&app, &me, &watcher_type, &config, credentials.as_ref()).await?;
     let new = domain::watchers::NewWatcher { name, watcher_type, config, credentials };
     let id = domain::watchers::add(app.store(), &app.state.vault, &me.actor, new).await?;
-    answer::created(&format!("/v1/watchers/{id}"), &shown(find(&app, &me, id).await?))
+    let all = watchers::list(&me.actor, app.store()).await?;
+    let watcher = shown(find(&app, &me, id).await?);
+    let (address, warning) = (format!("/v1/watchers/{id}"), domain::watchers::also_watched(&all, &watcher));
+    let mut answer = answer::created(&address, &watcher)?;
+    if warning.is_some() {
+        // The tag stays the row's, which is what it is asked for with later.
+        *answer.body_mut() = answer::created(&address, &AddedWatcher { watcher, warning })?.into_body();
+    }
+    Ok(answer)
 }
 
 async fn checked(

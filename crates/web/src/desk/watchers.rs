@@ -159,6 +159,7 @@ pub(crate) async fn preview(app: &App, me: &Signed, id: Uuid) -> Result<Vec<Prev
 
 async fn render(app: &App, me: &Reader, id: Uuid, told: &Told) -> Result<Markup> {
     let watcher = domain::watchers::shown(find(app, me, id).await?);
+    let twice = domain::watchers::also_watched(&watchers::list(&me.actor, app.store()).await?, &watcher);
     let names = names(app, &me.actor, watcher.created_by).await?;
     let now = store::now();
     let what = kind(&watcher.watcher_type);
@@ -186,6 +187,7 @@ async fn render(app: &App, me: &Reader, id: Uuid, told: &Told) -> Result<Markup>
                     p { code { (secret) } }
                 }
             }
+            @if let Some(twice) = twice { div.notice { p { strong { "Watched twice:" } " " (say(&twice)) "." } } }
             div #standing data-live="" {
                 p.meta { (standing(&watcher)) " · " (what.map_or(watcher.watcher_type.as_str(), |k| k.title)) }
                 (trouble(&watcher))
