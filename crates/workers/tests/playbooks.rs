@@ -141,7 +141,7 @@ async fn tasks_are_made_once_and_waited_for(postgres: bool) {
     let parent = r#"
 steps:
   - { name: first, task: { title: "First of {{ task.title }}", playbook: child } }
-  - { name: second, task: { title: Second, playbook: child, after: ["{{ steps.first.data.task_id }}"] } }
+  - { name: second, task: { title: Second, playbook: child, kind: triage, after: ["{{ steps.first.data.task_id }}"] } }
   - name: both
     wait: { tasks: ["{{ steps.first.data.task_id }}", "{{ steps.second.data.task_id }}"], at_most_minutes: 5 }
   - { name: pause, wait: { until: "{{ now }}" } }
@@ -160,6 +160,8 @@ steps:
         (second.dependencies.len(), second.metadata["parent_task_id"].as_str().unwrap()),
         (1, task.to_string().as_str())
     );
+    assert_eq!(second.metadata["kind"], "triage");
+    assert!(made.iter().filter(|t| t.id != second.id).all(|t| t.metadata.get("kind").is_none()), "each its own");
     assert!(!tasks::provenance(&s.ada, &s.store, second.id).await.unwrap().unwrap().outside);
     let run = runs::list(&s.ada, &s.store, task).await.unwrap().pop().unwrap();
     let steps = runs::steps(&s.ada, &s.store, run.id).await.unwrap();

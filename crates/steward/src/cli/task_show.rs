@@ -24,7 +24,7 @@ async fn show(place: &Place, whole: &Whole) -> Result<()> {
     let mut rows = vec![
         ("id", task.id.to_string()),
         ("title", output::safe(&task.title)),
-        ("status", task.status.clone()),
+        ("status", super::task::status_of(place, task, super::task::waiting_of(&whole.approvals).contains(&task.id))),
         ("priority", task.priority.clone()),
         ("assigned to", names.of(task.assigned_to)),
         ("made by", names.of(task.created_by)),
@@ -37,7 +37,9 @@ async fn show(place: &Place, whole: &Whole) -> Result<()> {
         ("tags", task.tags.join(", ")),
         ("description", task.description.clone().unwrap_or_default()),
     ];
-    for (key, label) in [("playbook", "playbook"), ("summary", "summary"), ("failure_reason", "why it failed")] {
+    for (key, label) in
+        [("playbook", "playbook"), ("kind", "kind"), ("summary", "summary"), ("failure_reason", "why it failed")]
+    {
         if let Some(text) = task.metadata.get(key).and_then(serde_json::Value::as_str) {
             rows.push((label, text.to_owned()));
         }
@@ -88,7 +90,9 @@ async fn show(place: &Place, whole: &Whole) -> Result<()> {
 /// With what a call was made, and that a person set it so; or is going to be, where the person said yes and it has not begun.
 async fn called(place: &Place, approvals: &[Approval], step: &Step) -> Result<Vec<String>> {
     let asked = approvals.iter().find(|a| a.action_type == "tool_call" && is_about(a, step));
-    let text = |name: &str| asked?.details.as_ref()?.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text = |name: &str| {
+        asked?.details.as_ref()?.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
     let mut sent = step.started_at.map(|_| step.arguments.clone());
     if let (None, Some(yes)) = (&sent, asked.filter(|a| a.status == "approved")) {
         sent = place.approval(yes.id).await?.edited_arguments;

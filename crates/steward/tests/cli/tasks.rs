@@ -24,7 +24,12 @@ fn a_task_from_first_to_last() {
         "2026-01-02",
         "--assign",
         "ada",
+        "--kind",
+        "triage",
     ]);
+    assert_eq!(desk.json(&["task", "show", &id])["task"]["metadata"]["kind"], "triage");
+    assert!(desk.run(&["task", "show", &id]).done().contains("kind         triage"));
+    assert!(desk.run(&["task", "add", "x", "--kind", " "]).refused().contains("a task's kind"));
     let list = desk.json(&["task", "list", "--status", "pending"]);
     assert_eq!(
         (list[0]["id"].as_str(), list[0]["due_date"].as_str()),

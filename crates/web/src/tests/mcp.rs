@@ -184,10 +184,10 @@ async fn nothing_here_decides_and_no_tool_reaches_further_than_its_token() {
 async fn tasks_files_and_lines_are_read_and_written() {
     let (house, ada) = House::with_ada().await;
     let program = agent(&house, ada, &["read", "tasks", "logs"]).await;
-    let new = json!({"title": "Water the plants", "assigned_to": "ada", "due_date": "2099-01-01T08:00:00Z", "tags": ["home"]});
+    let new = json!({"title": "Water the plants", "assigned_to": "ada", "due_date": "2099-01-01T08:00:00Z", "tags": ["home"], "kind": "triage"});
     let task = call(&program, "task_create", new).await.unwrap();
     let id = task["id"].as_str().unwrap();
-    assert_eq!(task["assigned_to"], json!(ada));
+    assert_eq!((&task["assigned_to"], &task["metadata"]["kind"]), (&json!(ada), &json!("triage")));
     let provenance = tasks::provenance(&Actor::user(ada), &house.store, id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((provenance.outside, provenance.source.as_str()), (true, "mcp"));
 
@@ -242,6 +242,7 @@ async fn wrong_words_change_nothing_and_are_told_how_to_be_right() {
         ("task_create", json!({"title": " "}), "1 to 255"),
         ("task_create", json!({"title": "x", "assigned_to": "nobody"}), "there is no user"),
         ("task_create", json!({"title": "x", "priority": "odd"}), "priority"),
+        ("task_create", json!({"title": "x", "kind": "two\nlines"}), "a task's kind"),
         ("task_list", json!({"status": "odd"}), "pending, in_progress"),
         ("task_list", json!({"cursor": "odd"}), "`next` of the page before"),
         ("task_finish", json!({"task_id": Uuid::nil(), "status": "odd"}), "completed, failed or cancelled"),
