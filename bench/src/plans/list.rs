@@ -86,6 +86,10 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         "events/visible",
         Page(Person, &["'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'"]),
     ),
+    ("beginnings/approvals", Page(Person, &["'{task}'", "'{task}'", "6"])),
+    ("beginnings/attachments", Page(Person, &["'{task}'", "'{task}'", "6"])),
+    ("beginnings/memories", Page(Person, &["'{task}'", "'{task}'", "6"])),
+    ("beginnings/tasks", Page(Person, &["'{task}'", "'{task}'", "6"])),
     (
         "briefing/approvals",
         Own(Person, &["now() - interval '1 day'", "now()", "1000"], "by index: the approvals of a period"),

@@ -16,6 +16,7 @@ pub mod files;
 pub mod guessing;
 pub mod hand_over;
 pub mod handbook;
+pub mod ids;
 pub mod intake;
 pub mod judging;
 pub mod master_key;

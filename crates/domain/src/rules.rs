@@ -241,7 +241,9 @@ pub fn of_decision(approval: &Approval, effect: &str) -> Option<NewPolicy> {
 pub fn may_be_always(approval: &Approval) -> Result<()> {
     let why = match approval.action_type.as_str() {
         "outcome_unknown" => "this asks whether a call happened, and no rule for calls to come follows from that",
-        "tool_call" if approvers_of(approval) > 1 => "it is for several people to agree, so one alone makes no rule of it",
+        "tool_call" if approvers_of(approval) > 1 => {
+            "it is for several people to agree, so one alone makes no rule of it"
+        }
         "tool_call" => return Ok(()),
         _ => "only a call of a tool can be allowed for good",
     };
@@ -256,9 +258,7 @@ pub async fn always(store: &Store, actor: &Actor, approval: &Approval) -> Result
     let mut approval = approval.ok_or_else(|| Error::NotFound("approval".to_owned()))?;
     may_be_always(&approval)?;
     if approval.status != "approved" {
-        return Err(Error::Conflict(
-            "only what was allowed once can be allowed for good; no rule was made".to_owned(),
-        ));
+        return Err(Error::Conflict("only what was allowed once can be allowed for good; no rule was made".to_owned()));
     }
     // Of what was allowed, not of what was asked.
     let edit = approvals::edit(actor, store, approval.id).await?.map(|text| serde_json::from_str::<Json>(&text));

@@ -1,11 +1,15 @@
 //! What the terminal shows: tables that fit the window, plain text where nobody looks, JSON for programs.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal, Write},
+};
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use domain::tasks::Due;
 use jiff::Timestamp;
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::{Error, Result};
 
@@ -50,8 +54,9 @@ pub fn list<T: Serialize>(
     line(table(head, items.iter().map(row)))
 }
 
-/// A table. Its first column is never broken, so that an id can be copied. In a window the columns are those, from the left,
-/// that leave the longest text room to be read; which ones are left out is said beside it.
+/// A table. Its first column is never broken, so that an id can be copied. In a window ids are as short as tells them from one
+/// another, and the columns are those, from the left, that leave the longest text room to be read; how something stands is
+/// among them. Which ones are left out is said beside it.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let (text, left_out) = table_in(window_columns(), head, rows);
     if !left_out.is_empty() {
@@ -65,7 +70,10 @@ const READABLE: u16 = 24;
 
 fn table_in(window: Option<u16>, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> (String, Vec<String>) {
     let cell = |text: &String| if window.is_some() { safe(&to_the_minute(text)) } else { safe(text) };
-    let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(cell).collect()).collect();
+    let mut rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.iter().map(cell).collect()).collect();
+    if window.is_some() {
+        shorten_ids(&mut rows);
+    }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head);
     for row in &rows {
@@ -98,9 +106,31 @@ fn table_in(window: Option<u16>, head: &[&str], rows: impl IntoIterator<Item = V
     (text, left_out)
 }
 
-/// Which columns are shown, and which of them gives way. The first one and ids always stay.
+/// Characters of an id that are shown at least.
+const ID_CHARS: usize = 8;
+
+/// Cuts the ids of each column that holds nothing else: to as many characters as tell all of them apart.
+fn shorten_ids(rows: &mut [Vec<String>]) {
+    for at in 0..rows.first().map_or(0, Vec::len) {
+        let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row.get(at)).map(String::as_str).collect();
+        let ids: Vec<&str> = ids.into_iter().filter(|id| !id.is_empty()).collect();
+        if ids.is_empty() || !ids.iter().all(|id| id.len() == 36 && id.parse::<Uuid>().is_ok()) {
+            continue;
+        }
+        let alike =
+            |pair: &[&str]| pair[0].bytes().zip(pair[1].bytes()).take_while(|(one, other)| one == other).count();
+        let needed = ids.windows(2).map(alike).max().map_or(ID_CHARS, |alike| (alike + 1).max(ID_CHARS));
+        for row in rows.iter_mut() {
+            if let Some(id) = row.get_mut(at) {
+                id.truncate(needed);
+            }
+        }
+    }
+}
+
+/// Which columns are shown, and which of them gives way. The first one, ids and how something stands always stay.
 fn fitting(head: &[&str], widths: &[u16], window: u16) -> (Vec<usize>, usize) {
-    let is_kept = |at: usize| at == 0 || head[at] == "id";
+    let is_kept = |at: usize| at == 0 || matches!(head[at], "id" | "status" | "state");
     let mut shown: Vec<usize> = (0..head.len().min(widths.len())).collect();
     loop {
         let widest = shown.iter().copied().filter(|at| !is_kept(*at)).max_by_key(|at| widths[*at]).unwrap_or(0);
@@ -199,23 +229,42 @@ mod tests {
     }
 
     #[test]
-    fn in_a_narrow_window_ids_stay_whole_and_texts_can_be_read() {
+    fn in_a_narrow_window_ids_are_short_and_what_matters_can_be_read() {
         let id = "018f3c1e-7d6a-7c00-8000-000000000001";
         let row = || {
             [id, "Pay the invoice of the plumber before Christmas", "pending", "high", "2026-12-24T15:00:07Z"]
                 .map(str::to_owned)
         };
         let head = ["id", "title", "status", "priority", "made"];
-        for (window, columns) in [(200, 5), (110, 5), (80, 3), (60, 2), (40, 2)] {
+        for (window, columns) in [(200, 5), (110, 5), (80, 5), (60, 4), (40, 3)] {
             let (text, left_out) = table_in(Some(window), &head, [row().to_vec()]);
             assert_eq!(left_out.len(), 5 - columns, "{window}: {text}");
-            assert!(text.contains(id), "{window}: {text}");
+            assert!(text.contains("018f3c1e ") && !text.contains(id), "{window}: {text}");
+            assert!(text.contains("pending"), "{window}: {text}");
             if window >= 60 {
                 assert!(text.lines().all(|line| line.chars().count() <= usize::from(window)), "{window}: {text}");
                 assert!(text.contains("Pay the invoice"), "{window}: {text}");
             }
         }
         assert!(table_in(Some(200), &head, [row().to_vec()]).0.contains("2026-12-24 15:00Z"));
-        assert!(table_in(None, &head, [row().to_vec()]).0.contains("2026-12-24T15:00:07Z"), "for programs as it is");
+        let for_programs = table_in(None, &head, [row().to_vec()]).0;
+        assert!(for_programs.contains("2026-12-24T15:00:07Z") && for_programs.contains(id), "{for_programs}");
+    }
+
+    #[test]
+    fn ids_are_as_short_as_tells_them_apart() {
+        let shown = |ids: &[&str]| {
+            let rows = ids.iter().map(|id| vec![(*id).to_owned(), "018f".to_owned()]);
+            table_in(Some(100), &["id", "of"], rows).0
+        };
+        let (one, two) = ("018f3c1e-7d6a-7c00-8000-000000000001", "018f3c1e-7d6a-7c01-8000-000000000001");
+        assert!(
+            shown(&[one, two]).contains("018f3c1e-7d6a-7c00  018f\n018f3c1e-7d6a-7c01  018f"),
+            "{}",
+            shown(&[one, two])
+        );
+        assert!(shown(&[one, one, ""]).contains("018f3c1e  018f"));
+        let three = "018f3c1e-8d6a-7c01-8000-000000000001";
+        assert!(shown(&[one, three]).contains("018f3c1e-7 "), "no hyphen at its end: {}", shown(&[one, three]));
     }
 }

@@ -17,6 +17,8 @@ mod database;
 mod desk;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/ids.rs"]
+mod ids;
 #[path = "cli/memory.rs"]
 mod memory;
 #[path = "cli/outside.rs"]

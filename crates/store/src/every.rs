@@ -2,8 +2,8 @@
 //! the checks of their plans on big tables (`bench/`).
 
 use crate::{
-    activity, api_tokens, approvals, audit_trail, briefing, cache, contacts, events, file_attachments, handbook,
-    idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, memories, model_turns,
+    activity, api_tokens, approvals, audit_trail, beginnings, briefing, cache, contacts, events, file_attachments,
+    handbook, idempotency_keys, kept_files, log_keeping, login_tries, master_key, mcp_servers, memories, model_turns,
     notification_channels, notification_outbox, notifications, passkeys, playbooks, policies, push_subscriptions, run,
     runs, schedules, sealed, second_factors, server_grants, sessions, statement::Statement, system_logs, task_queue,
     tasks, users, watchers,
@@ -16,6 +16,7 @@ pub fn every_statement() -> Vec<&'static Statement> {
         api_tokens::ALL,
         approvals::ALL,
         audit_trail::ALL,
+        beginnings::ALL,
         briefing::ALL,
         cache::ALL,
         contacts::ALL,

@@ -14,6 +14,7 @@ pub mod api_tokens;
 pub mod approvals;
 pub mod audit_trail;
 pub mod backup;
+pub mod beginnings;
 pub mod briefing;
 pub mod cache;
 pub mod canonical;

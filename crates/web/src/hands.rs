@@ -3,7 +3,7 @@
 use domain::{Error, brain::limits::Limits};
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Actor, BoxFuture, Store, Vault, watchers::Watcher};
 use utoipa::ToSchema;
@@ -35,7 +35,7 @@ pub struct Preview {
 }
 
 /// A language model that is set up.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ModelEntry {
     /// Its name in the settings.
     pub name: String,

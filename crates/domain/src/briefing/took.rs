@@ -4,12 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use store::briefing::{BriefApproval, BriefRun};
 
 /// What of the runs that ended lies between `from` and `to`, but for when a question of the same task was open.
-pub(super) fn worked(
-    runs: &[BriefRun],
-    approvals: &[BriefApproval],
-    from: Timestamp,
-    to: Timestamp,
-) -> SignedDuration {
+pub(super) fn worked(runs: &[BriefRun], approvals: &[BriefApproval], from: Timestamp, to: Timestamp) -> SignedDuration {
     let spans = runs.iter().filter_map(|run| {
         let (begun, ended) = (run.started_at.max(from), run.finished_at?.min(to));
         let asked = approvals.iter().filter(|a| a.task_id == Some(run.task_id)).map(|a| {

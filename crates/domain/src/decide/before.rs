@@ -84,13 +84,7 @@ async fn refuse_changed_tool(actor: &Actor, tx: &Transaction, open: &Approval, c
 }
 
 /// The call as it would be judged in the moment in which it starts.
-async fn case(
-    actor: &Actor,
-    tx: &Transaction,
-    open: &Approval,
-    call: &ApprovalCall,
-    arguments: &Json,
-) -> Result<Case> {
+async fn case(actor: &Actor, tx: &Transaction, open: &Approval, call: &ApprovalCall, arguments: &Json) -> Result<Case> {
     let task_id = open.task_id.unwrap_or_default();
     let task = tasks::get(actor, tx, task_id).await?.ok_or_else(|| Error::NotFound(format!("task {task_id}")))?;
     // As when it was asked: a model may have read what came from outside since the task was made.

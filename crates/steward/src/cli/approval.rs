@@ -2,13 +2,17 @@
 
 use domain::{
     decide::{self, Decision, apply_edits},
+    ids::Beginning,
     requests, risk, rules, server_questions, sign_in,
     work::Seen,
 };
 use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
-use store::approvals::{self, Approval};
+use store::{
+    approvals::{self, Approval},
+    beginnings::Kind,
+};
 use uuid::Uuid;
 
 use super::{Json, Limit, Place, context::Context, not_found, password, place::Asked};
@@ -26,7 +30,7 @@ pub(super) enum Command {
         all: bool,
         /// Only those of this task
         #[arg(long, value_name = "ID")]
-        task: Option<Uuid>,
+        task: Option<Beginning>,
         #[command(flatten)]
         limit: Limit,
         #[command(flatten)]
@@ -34,15 +38,13 @@ pub(super) enum Command {
     },
     /// One approval with the exact call it decides
     Show {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         #[command(flatten)]
         json: Json,
     },
     /// Say yes; the call runs exactly as shown, or as you set it
     Approve {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// Put a value in place of the one asked for: `destination=/home/ada/x`; where an outcome is unknown,
         /// `resolution=done` (it happened; also without --set) or `resolution=retry` (call again)
         #[arg(long, value_name = "PATH=VALUE", value_parser = parse_edit)]
@@ -55,15 +57,13 @@ pub(super) enum Command {
     },
     /// Say no; the call never runs
     Reject {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         #[command(flatten)]
         rest: Rest,
     },
     /// Say no and what should be different; whoever leads the work hears it and may ask anew
     Changes {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// What should be different
         #[arg(long)]
         note: String,
@@ -72,8 +72,7 @@ pub(super) enum Command {
     },
     /// Take more time to decide
     Extend {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// From now, 1 to 720 hours
         #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=720))]
         hours: u16,
@@ -82,8 +81,7 @@ pub(super) enum Command {
     },
     /// Ask somebody else who may decide it; it stays open for you too
     Ask {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// Whom: a user's name
         #[arg(long, value_name = "USER")]
         to: String,
@@ -116,6 +114,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List { status, all, task, limit, json } => {
             let status = (!all).then_some(status.as_str());
+            let task = place.maybe_id_of(Kind::Task, task.as_ref()).await?;
             let found = place.approvals(status, task, limit.limit).await?;
             limit.note(found.len());
             output::list(
@@ -135,8 +134,9 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
                 },
             )
         }
-        Command::Show { id, json } => show(place, id, json.json).await,
+        Command::Show { id, json } => show(place, one(place, &id).await?, json.json).await,
         Command::Approve { id, set, always, rest } => {
+            let id = one(place, &id).await?;
             // What makes a rule is asked for first: it is of this house alone.
             let here = if always { Some(place.here()?) } else { None };
             if always {
@@ -156,12 +156,17 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             Ok(())
         }
         Command::Reject { id, rest } => {
+            let id = one(place, &id).await?;
             decide(place, id, Decision { approve: false, note: rest.note, arguments: None }, rest.json.json).await
         }
-        Command::Changes { id, note, json } => changes(place, id, &note, json.json).await,
-        Command::Extend { id, hours, json } => extend(place, id, hours, json.json).await,
-        Command::Ask { id, to, note } => ask(place, id, &to, note.as_deref()).await,
+        Command::Changes { id, note, json } => changes(place, one(place, &id).await?, &note, json.json).await,
+        Command::Extend { id, hours, json } => extend(place, one(place, &id).await?, hours, json.json).await,
+        Command::Ask { id, to, note } => ask(place, one(place, &id).await?, &to, note.as_deref()).await,
     }
+}
+
+async fn one(place: &Place, typed: &Beginning) -> Result<Uuid> {
+    place.id_of(Kind::Approval, typed).await
 }
 
 async fn changes(place: &Place, id: Uuid, note: &str, json: bool) -> Result<()> {
@@ -272,7 +277,8 @@ async fn decide(place: &Place, id: Uuid, decision: Decision, json: bool) -> Resu
 /// A yes to what is of high risk is taken from the person, and not from whatever runs under the person's name.
 async fn show_who_it_is(ctx: &Context, id: Uuid) -> Result<()> {
     let (user, desk) = (&ctx.user, format!("http://{}/approvals/{id}", ctx.config.listen));
-    let prompt = format!("A yes to this is of high risk. The password of {}, once more: ", output::safe(&user.username));
+    let prompt =
+        format!("A yes to this is of high risk. The password of {}, once more: ", output::safe(&user.username));
     let Some(password) = password::shown_again(prompt).await? else {
         return Err(Error::refused(format!(
             "a yes to this is of high risk and needs your password once more; say it at a terminal, which asks for it, or \

@@ -6,13 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::files::{self, NewFile};
+use domain::{
+    files::{self, NewFile},
+    ids::Beginning,
+};
 use jiff::Timestamp;
-use store::file_attachments;
+use store::{beginnings::Kind, file_attachments};
 use uuid::Uuid;
 use workers::watchers::folder::display_name;
 
-use super::{Context, Json, blocking, not_found};
+use super::{Context, Json, Place, blocking, not_found};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -20,16 +23,14 @@ pub(super) enum Command {
     /// The files of a task
     List {
         /// The task's id
-        #[arg(value_parser = super::id)]
-        task: Uuid,
+        task: Beginning,
         #[command(flatten)]
         json: Json,
     },
     /// Hang a file on a task, encrypted
     Add {
         /// The task's id
-        #[arg(value_parser = super::id)]
-        task: Uuid,
+        task: Beginning,
         /// The file
         file: PathBuf,
         /// When it may be removed, such as 2027-01-01T00:00:00Z; never without
@@ -41,22 +42,23 @@ pub(super) enum Command {
     /// Take a file off its task
     Remove {
         /// The attachment's id
-        id: Uuid,
+        id: Beginning,
     },
     /// Write a file's content to the disk
     Get {
         /// The attachment's id
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// Where to; without it, under the attachment's own name here. - is the standard output
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
+    let ctx = place.here()?;
     match command {
         Command::List { task, json } => {
+            let task = place.id_of(Kind::Task, &task).await?;
             domain::tasks::get(&ctx.store, &ctx.actor, task).await?;
             let found = file_attachments::list(&ctx.actor, &ctx.store, task).await?;
             output::list(json.json, &found, "no files", &["id", "name", "size", "type", "expires"], |f| {
@@ -69,12 +71,16 @@ pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
                 ]
             })
         }
-        Command::Add { task, file, expires_at, json } => add(ctx, task, file, expires_at, json.json).await,
+        Command::Add { task, file, expires_at, json } => {
+            let task = place.id_of(Kind::Task, &task).await?;
+            add(ctx, task, file, expires_at, json.json).await
+        }
         Command::Remove { id } => {
+            let id = place.id_of(Kind::Attachment, &id).await?;
             files::take_off(&ctx.store, &ctx.actor, id).await?;
             output::line(format!("Removed {id}"))
         }
-        Command::Get { id, output } => get(ctx, id, output).await,
+        Command::Get { id, output } => get(ctx, place.id_of(Kind::Attachment, &id).await?, output).await,
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use domain::ids::Beginning;
 use jiff::Timestamp;
+use store::beginnings::{KINDS, Kind};
 use uuid::Uuid;
 
-use super::{Json, Limit, Place, audit_export, db::count};
+use super::{Json, Limit, Place, audit_export, db::count, ids::only};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -17,7 +19,7 @@ pub(super) enum Command {
         entity: Option<String>,
         /// Only of this thing
         #[arg(long, value_name = "ID")]
-        id: Option<Uuid>,
+        id: Option<Beginning>,
         #[command(flatten)]
         limit: Limit,
         #[command(flatten)]
@@ -80,9 +82,31 @@ fn parse_head(text: &str) -> Result<String, String> {
     Ok(head)
 }
 
+/// The id that was typed, of a thing of this kind or, where none is said, of any that people type ids of.
+async fn of_anything(place: &Place, kind: Option<&str>, typed: &Beginning) -> Result<Uuid> {
+    if let Some(id) = typed.whole() {
+        return Ok(id);
+    }
+    let mut found = Vec::new();
+    for kind in KINDS.iter().filter(|word| kind.is_none_or(|kind| kind == **word)).filter_map(|word| Kind::of(word)) {
+        found.extend(place.begun(kind, typed).await?);
+    }
+    if found.is_empty() && kind.is_some_and(|kind| !KINDS.contains(&kind)) {
+        return Err(Error::refused(format!(
+            "say the whole id of a {}: it is in every list with --json",
+            kind.unwrap_or_default()
+        )));
+    }
+    only("task, approval, file or fact", typed, &found)
+}
+
 pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
         Command::List { entity, id, limit, json } => {
+            let id = match id {
+                Some(typed) => Some(of_anything(place, entity.as_deref(), &typed).await?),
+                None => None,
+            };
             let found = place.audit(entity.as_deref(), id, limit.limit).await?;
             let names = place.names(found.iter().map(|r| r.user_id)).await?;
             limit.note(found.len());

@@ -1,7 +1,7 @@
 //! `steward memory`: facts that the employee remembers, told by people or learned at work.
 
-use domain::memory as rules;
-use store::memories::Memory;
+use domain::{ids::Beginning, memory as rules};
+use store::{beginnings::Kind, memories::Memory};
 use uuid::Uuid;
 
 use super::{Json, Place};
@@ -20,8 +20,7 @@ pub(super) enum Command {
     /// One fact, with its source
     Show {
         /// Its id
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         #[command(flatten)]
         json: Json,
     },
@@ -38,8 +37,7 @@ pub(super) enum Command {
     /// Change a fact's words; what was learned from outside content stays marked so
     Edit {
         /// Its id
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// The fact, at most 1000 characters
         fact: String,
         #[command(flatten)]
@@ -48,8 +46,7 @@ pub(super) enum Command {
     /// Forget a fact
     Forget {
         /// Its id
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
     },
 }
 
@@ -62,6 +59,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             })
         }
         Command::Show { id, json } => {
+            let id = one(place, &id).await?;
             let memory = place.memory(id).await?;
             if json.json { output::json(&memory) } else { show(&memory) }
         }
@@ -70,14 +68,20 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             output::told(json.json, &memory, format!("It is noted as {}.", memory.id))
         }
         Command::Edit { id, fact, json } => {
+            let id = one(place, &id).await?;
             let memory = place.edit_memory(id, fact).await?;
             output::told(json.json, &memory, "It is changed.")
         }
         Command::Forget { id } => {
+            let id = one(place, &id).await?;
             place.forget_memory(id).await?;
             output::line("It is forgotten.")
         }
     }
+}
+
+async fn one(place: &Place, typed: &Beginning) -> Result<Uuid> {
+    place.id_of(Kind::Memory, typed).await
 }
 
 fn show(memory: &Memory) -> Result<()> {

@@ -2,16 +2,16 @@
 
 use std::time::Instant;
 
-use domain::brain::transcript::Message;
+use domain::{brain::transcript::Message, ids::Beginning};
 use serde_json::{Value, json};
-use store::model_turns;
+use store::beginnings::Kind;
 use uuid::Uuid;
 use workers::{
     brains::{Brains, Meter, Question},
     employee::rethink,
 };
 
-use super::{Context, Json, blocking, db::count, policy_more::word};
+use super::{Context, Json, Place, blocking, db::count, place::Models, policy_more::word};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -28,8 +28,7 @@ pub(super) enum Command {
 pub(super) struct Replay {
     /// A task that a model led
     #[arg(long, value_name = "TASK")]
-    #[arg(value_parser = super::id)]
-    task: Uuid,
+    task: Beginning,
     /// The model's name in models.toml
     #[arg(long, value_name = "NAME")]
     model: String,
@@ -43,43 +42,46 @@ pub(super) struct Test {
     name: String,
 }
 
-pub(super) async fn run(ctx: &Context, command: Command) -> Result<()> {
-    let config = ctx.config.clone();
-    let Some(brains) = blocking(move || config.brains()).await? else {
-        return Err(Error::refused(format!(
-            "no language model is set up; describe one in {} (docs/models.md shows how)",
-            ctx.config.models_file.display()
-        )));
-    };
+pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     match command {
-        Command::List(format) => list(ctx, &brains, format).await,
-        Command::Test(args) => test(ctx, &brains, &args.name).await,
-        Command::Replay(args) => replay(ctx, &brains, args).await,
+        Command::List(format) => list(&place.models().await?, format),
+        Command::Test(args) => {
+            let ctx = place.here()?;
+            test(ctx, &brains(ctx).await?, &args.name).await
+        }
+        Command::Replay(args) => {
+            let ctx = place.here()?;
+            let task = place.id_of(Kind::Task, &args.task).await?;
+            replay(ctx, &brains(ctx).await?, task, args).await
+        }
     }
 }
 
-async fn list(ctx: &Context, brains: &Brains, format: Json) -> Result<()> {
-    let today = model_turns::spent(&ctx.actor, &ctx.store, true).await?;
-    let ever = model_turns::spent(&ctx.actor, &ctx.store, false).await?;
-    let worked_today = model_turns::worked(&ctx.actor, &ctx.store, true).await?;
-    let worked = model_turns::worked(&ctx.actor, &ctx.store, false).await?;
-    let rows = crate::hands::entries(brains);
+/// The models that are set up here.
+pub(super) async fn brains(ctx: &Context) -> Result<Brains> {
+    let config = ctx.config.clone();
+    blocking(move || config.brains()).await?.ok_or_else(|| {
+        Error::refused(format!(
+            "no language model is set up; describe one in {} (docs/models.md shows how)",
+            ctx.config.models_file.display()
+        ))
+    })
+}
+
+fn list(found: &Models, format: Json) -> Result<()> {
     if format.json {
-        return output::json(&json!({
-            "models": rows, "today": today, "ever": ever, "limits": brains.limits(),
-            "worked_ms": { "today": worked_today.worked_ms, "ever": worked.worked_ms },
-        }));
+        return output::json(found);
     }
-    output::list(false, &rows, "there are no models", &["name", "provider", "model", "used for"], |r| {
+    output::list(false, &found.models, "there are no models", &["name", "provider", "model", "used for"], |r| {
         vec![r.name.clone(), r.provider.clone(), r.model.clone(), r.used_for.join(", ")]
     })?;
-    for (when, used, worked) in [("today", today, worked_today), ("ever", ever, worked)] {
+    for (when, used, worked) in [("today", &found.today, found.worked_ms.today), ("ever", &found.ever, found.worked_ms.ever)] {
         output::line(format!(
             "{when}: {} questions, {} tokens, {}; at work for {} minutes",
             used.turns,
             used.tokens,
             dollars(used.cost_microusd),
-            worked.worked_ms / 60_000
+            worked / 60_000
         ))?;
     }
     Ok(())
@@ -93,9 +95,9 @@ fn known(brains: &Brains, name: &str) -> Result<()> {
     Err(Error::refused(format!("there is no model {name:?} in models.toml; there are: {}", known.join(", "))))
 }
 
-async fn replay(ctx: &Context, brains: &Brains, args: Replay) -> Result<()> {
+async fn replay(ctx: &Context, brains: &Brains, task: Uuid, args: Replay) -> Result<()> {
     known(brains, &args.model)?;
-    let found = rethink::rethink(&ctx.store, &ctx.actor, brains, args.task, &args.model).await?;
+    let found = rethink::rethink(&ctx.store, &ctx.actor, brains, task, &args.model).await?;
     if args.json.json {
         return output::json(&json!({ "differs": found.differs(), "replay": found }));
     }

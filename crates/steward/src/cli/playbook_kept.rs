@@ -3,11 +3,12 @@
 use std::{io::Write, path::PathBuf};
 
 use domain::{
+    ids::Beginning,
     playbook::draft::Draft,
     rerun::{Replayed, Span},
 };
 use serde_json::json;
-use uuid::Uuid;
+use store::beginnings::Kind;
 use workers::library;
 
 use super::{Json, Place, blocking, db::count, not_found, policy_more::word};
@@ -16,8 +17,7 @@ use crate::{Error, Result, output};
 #[derive(Debug, clap::Args)]
 pub(super) struct Promote {
     /// A task that a model led to its end
-    #[arg(value_parser = super::id)]
-    task: Uuid,
+    task: Beginning,
     /// The playbook's name: letters, digits, -, _ and .
     #[arg(long)]
     name: Option<String>,
@@ -51,9 +51,10 @@ pub(super) struct Replay {
 }
 
 pub(super) async fn promote(place: &Place, args: Promote) -> Result<()> {
-    let draft = place.draft(args.task, args.name.as_deref()).await?;
+    let task = place.id_of(Kind::Task, &args.task).await?;
+    let draft = place.draft(task, args.name.as_deref()).await?;
     let Some(file) = args.out else {
-        let kept = place.keep_playbook(draft.source.clone(), Some(args.task)).await?;
+        let kept = place.keep_playbook(draft.source.clone(), Some(task)).await?;
         if args.json.json {
             return output::json(&json!({ "draft": draft, "playbook": kept }));
         }

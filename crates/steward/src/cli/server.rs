@@ -113,6 +113,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::Show { server, json } => show(place, &server, json.json).await,
         Command::Tools { server, json } => server_tools::run(place, &server, json.json).await,
         Command::ApproveTools { server, tools, all, repeatable, json } => {
+            let server = place.server(&server).await?.name;
             let approved = place.approve_tools(&server, &tools, all, repeatable).await?;
             if json.json {
                 return output::json(&approved);
@@ -128,6 +129,7 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
         Command::Pause { server, json } => set_active(place, &server, false, json.json).await,
         Command::Resume { server, json } => set_active(place, &server, true, json.json).await,
         Command::Remove { server } => {
+            let server = place.server(&server).await?.name;
             let rules = place.remove_server(&server).await?;
             output::line(format!("Removed the server {server}."))?;
             for rule in rules {

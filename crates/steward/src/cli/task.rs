@@ -1,8 +1,15 @@
 //! `steward task`: making, listing and moving tasks.
 
+use std::collections::HashSet;
+
+use domain::ids::Beginning;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::json;
-use store::tasks::{NewTask, Task};
+use store::{
+    approvals::Approval,
+    beginnings::Kind,
+    tasks::{NewTask, Task},
+};
 use uuid::Uuid;
 
 use super::{Json, Limit, Place, place::Move, task_search, task_show};
@@ -24,15 +31,13 @@ pub(super) enum Command {
     },
     /// One task with its runs, steps, files and approvals
     Show {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         #[command(flatten)]
         json: Json,
     },
     /// Give a task to somebody
     Assign {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// Who works on it: a name, or `employee`
         #[arg(required_unless_present = "nobody")]
         user: Option<String>,
@@ -44,22 +49,19 @@ pub(super) enum Command {
     },
     /// Say that work on a task has begun
     Start {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         #[command(flatten)]
         json: Json,
     },
     /// Give a failed, cancelled or completed task anew: a new run begins from the start of its playbook
     Reopen {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         #[command(flatten)]
         json: Json,
     },
     /// Say that a task is done
     Complete {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// What was done
         #[arg(long)]
         note: Option<String>,
@@ -68,8 +70,7 @@ pub(super) enum Command {
     },
     /// Give a task up
     Cancel {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// Why
         #[arg(long)]
         note: Option<String>,
@@ -80,14 +81,13 @@ pub(super) enum Command {
     Search(task_search::Args),
     /// Show or change what must be completed before a task
     Depends {
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
         /// A task that must be completed first
         #[arg(long, value_name = "ID")]
-        on: Vec<Uuid>,
+        on: Vec<Beginning>,
         /// A task that need not be completed first any more
         #[arg(long, value_name = "ID")]
-        not_on: Vec<Uuid>,
+        not_on: Vec<Beginning>,
         #[command(flatten)]
         json: Json,
     },
@@ -116,7 +116,7 @@ pub(super) struct Add {
     tags: Vec<String>,
     /// A task that must be completed first; may be said several times
     #[arg(long = "depends", value_name = "ID")]
-    depends: Vec<Uuid>,
+    depends: Vec<Beginning>,
     /// The playbook the employee follows
     #[arg(long)]
     playbook: Option<String>,
@@ -145,15 +145,24 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             limit.note(found.len());
             Ok(())
         }
-        Command::Show { id, json } => task_show::run(place, id, json.json).await,
-        Command::Assign { id, user, json, .. } => assign(place, id, user.as_deref(), json.json).await,
-        Command::Reopen { id, json } => move_to(place, id, Move::Reopen, None, json.json).await,
-        Command::Start { id, json } => move_to(place, id, Move::Start, None, json.json).await,
-        Command::Complete { id, note, json } => move_to(place, id, Move::Complete, note, json.json).await,
-        Command::Cancel { id, note, json } => move_to(place, id, Move::Cancel, note, json.json).await,
+        Command::Show { id, json } => task_show::run(place, one(place, &id).await?, json.json).await,
+        Command::Assign { id, user, json, .. } => {
+            assign(place, one(place, &id).await?, user.as_deref(), json.json).await
+        }
+        Command::Reopen { id, json } => move_to(place, &id, Move::Reopen, None, json.json).await,
+        Command::Start { id, json } => move_to(place, &id, Move::Start, None, json.json).await,
+        Command::Complete { id, note, json } => move_to(place, &id, Move::Complete, note, json.json).await,
+        Command::Cancel { id, note, json } => move_to(place, &id, Move::Cancel, note, json.json).await,
         Command::Search(args) => task_search::run(place, args).await,
-        Command::Depends { id, on, not_on, json } => depends(place, id, on, not_on, json.json).await,
+        Command::Depends { id, on, not_on, json } => {
+            let (on, not_on) = (place.ids_of(Kind::Task, &on).await?, place.ids_of(Kind::Task, &not_on).await?);
+            depends(place, one(place, &id).await?, on, not_on, json.json).await
+        }
     }
+}
+
+async fn one(place: &Place, typed: &Beginning) -> Result<Uuid> {
+    place.id_of(Kind::Task, typed).await
 }
 
 async fn add(place: &Place, args: Add) -> Result<()> {
@@ -180,7 +189,7 @@ async fn add(place: &Place, args: Add) -> Result<()> {
         due_date: args.due,
         estimated_duration: args.estimate,
         metadata,
-        dependencies: args.depends,
+        dependencies: place.ids_of(Kind::Task, &args.depends).await?,
         tags: args.tags,
         ..NewTask::titled(args.title)
     };
@@ -193,17 +202,40 @@ async fn add(place: &Place, args: Add) -> Result<()> {
 
 async fn list(place: &Place, found: &[Task], json: bool, empty: &str) -> Result<()> {
     let names = place.names(found.iter().map(|t| t.assigned_to)).await?;
+    let is_asked_for = !json && found.iter().any(|t| matches!(t.status.as_str(), "pending" | "in_progress"));
+    let asked = if is_asked_for { place.approvals(Some("pending"), None, OPEN).await? } else { Vec::new() };
+    let waiting = waiting_of(&asked);
     output::list(json, found, empty, &["id", "title", "status", "priority", "assigned to", "due", "made"], |t| {
         vec![
             t.id.to_string(),
             t.title.clone(),
-            t.status.clone(),
+            status_of(place, t, waiting.contains(&t.id)),
             t.priority.clone(),
             names.of(t.assigned_to),
             output::due(t.due_date),
             output::time(t.created_at),
         ]
     })
+}
+
+/// Open questions that are looked at for who waits.
+const OPEN: i64 = 200;
+
+/// The tasks about which somebody is asked.
+pub(super) fn waiting_of(approvals: &[Approval]) -> HashSet<Uuid> {
+    let now = store::now();
+    let open = approvals.iter().filter(|a| a.status == "pending" && a.expires_at.is_none_or(|end| end > now));
+    open.filter_map(|a| a.task_id).collect()
+}
+
+/// How a task stands, and whether it waits for the person who reads that, or for another.
+pub(super) fn status_of(place: &Place, task: &Task, is_waiting: bool) -> String {
+    let me = place.user();
+    match is_waiting {
+        false => task.status.clone(),
+        true if me.role == "admin" || task.created_by == Some(me.id) => format!("{}, waits for you", task.status),
+        true => format!("{}, waits for a decision", task.status),
+    }
 }
 
 async fn assign(place: &Place, id: Uuid, user: Option<&str>, json: bool) -> Result<()> {
@@ -221,7 +253,8 @@ async fn assign(place: &Place, id: Uuid, user: Option<&str>, json: bool) -> Resu
     })
 }
 
-async fn move_to(place: &Place, id: Uuid, to: Move, note: Option<String>, json: bool) -> Result<()> {
+async fn move_to(place: &Place, typed: &Beginning, to: Move, note: Option<String>, json: bool) -> Result<()> {
+    let id = one(place, typed).await?;
     let said = place.move_task(id, to, note).await?;
     if json {
         said.into_iter().for_each(output::note);

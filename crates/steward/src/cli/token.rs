@@ -1,10 +1,15 @@
 //! `steward token`: what programs show in place of a log-in.
 
-use domain::tokens::{self, NewToken};
-use store::api_tokens::{self, ApiToken};
-use uuid::Uuid;
+use domain::{
+    ids::Beginning,
+    tokens::{self, NewToken},
+};
+use store::{
+    api_tokens::{self, ApiToken},
+    beginnings::Begun,
+};
 
-use super::{Json, Limit, Place};
+use super::{Json, Limit, Place, ids::only};
 use crate::{Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -27,8 +32,7 @@ pub(super) enum Command {
     /// Revoke a token, at once and for good
     Revoke {
         /// Its id; see: steward token list
-        #[arg(value_parser = super::id)]
-        id: Uuid,
+        id: Beginning,
     },
 }
 
@@ -48,6 +52,9 @@ pub(super) struct Create {
     #[command(flatten)]
     json: Json,
 }
+
+/// Tokens that are looked through for one whose id begins as it was typed.
+const ALL: i64 = 10_000;
 
 pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
     let ctx = place.here()?;
@@ -69,6 +76,14 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             )
         }
         Command::Revoke { id } => {
+            let id = match id.whole() {
+                Some(id) => id,
+                None => {
+                    let all = api_tokens::list(&ctx.actor, &ctx.store, None, true, ALL).await?;
+                    let all = all.into_iter().filter(|token| id.begins(token.id));
+                    only("token", &id, &all.map(|token| Begun { id: token.id, label: token.name }).collect::<Vec<_>>())?
+                }
+            };
             tokens::revoke(&ctx.store, &ctx.actor, id).await?;
             output::line("The token is revoked; it opens nothing any more.")
         }

@@ -4,7 +4,7 @@ use serde_json::Value;
 use store::watchers::Watcher;
 use uuid::Uuid;
 
-use super::{Json, Place, not_found, watcher_add};
+use super::{Json, Place, ids, not_found, watcher_add};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -106,14 +106,13 @@ pub(super) async fn id_of(place: &Place, name: &str) -> Result<Uuid> {
 
 /// A watcher by name or id, among those the person may see; without what is sealed.
 async fn named(place: &Place, name: &str) -> Result<Watcher> {
-    let id = name.parse::<Uuid>().ok();
-    let is_named = |w: &Watcher| id.map_or(w.name == name, |id| w.id == id);
-    let mut found: Vec<Watcher> = place.watchers().await?.into_iter().filter(is_named).collect();
+    let all = place.watchers().await?;
+    let mut found = ids::named("watcher", name, &all, |w| (w.id, w.name.as_str()))?;
     match (found.pop(), found.is_empty()) {
-        (Some(watcher), true) => Ok(watcher),
+        (Some(watcher), true) => Ok(watcher.clone()),
         (None, _) => Err(not_found("watcher", name)),
         (Some(last), false) => {
-            let ids: Vec<String> = found.iter().chain([&last]).map(|w| w.id.to_string()).collect();
+            let ids: Vec<String> = found.iter().copied().chain([last]).map(|w| w.id.to_string()).collect();
             Err(Error::refused(format!("several watchers are called {name}; say which by its id: {}", ids.join(", "))))
         }
     }

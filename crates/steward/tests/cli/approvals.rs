@@ -120,7 +120,10 @@ async fn yes_with_something_else() {
     let step = runs::steps(&worker.actor, store, asked.work.run.id).await.unwrap().remove(0);
     worker.start(store, &lease, step.id, set.to_owned(), sha256_hex(set), None).await.unwrap();
     let out = desk.run(&["task", "show", task]).done();
-    assert!(out.contains(&format!("move was called with {set}\n    as ada set it; asked for was {ARGUMENTS}")), "{out}");
+    assert!(
+        out.contains(&format!("move was called with {set}\n    as ada set it; asked for was {ARGUMENTS}")),
+        "{out}"
+    );
 }
 
 #[tokio::test]
@@ -232,8 +235,10 @@ async fn nothing_outside_a_server_s_folders_is_agreed_to() {
 async fn a_yes_of_high_risk_wants_the_password() {
     let asked = Asked::begin().await;
     let desk = &asked.desk;
-    let rule =
-        desk.made(&["policy", "add", "grave", "--effect", "ask", "--tool", "move_file", "--risk", "high"]).parse().unwrap();
+    let rule = desk
+        .made(&["policy", "add", "grave", "--effect", "ask", "--tool", "move_file", "--risk", "high"])
+        .parse()
+        .unwrap();
     let id = asked.ask_by(Some((rule, "grave".to_owned()))).await;
     assert!(desk.run(&["approval", "list"]).done().contains("high"));
     assert!(desk.run(&["approval", "show", &id]).done().contains("high: whoever asks says so"));

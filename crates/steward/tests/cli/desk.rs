@@ -105,8 +105,12 @@ impl Desk {
     /// Runs it at a terminal of its own, where this line is typed. What stands on stderr comes with the rest.
     pub fn at_a_terminal(&self, args: &[&str], typed: &str) -> Ran {
         let words = args.iter().map(|arg| format!("'{arg}'")).collect::<Vec<_>>().join(" ");
-        let command = format!("exec {} {words}", env!("CARGO_BIN_EXE_steward"));
-        self.answer(Command::new("script").args(["--quiet", "--return", "--command", &command, "/dev/null"]), &[], typed)
+        let command = format!("stty cols 100 rows 40 && exec {} {words}", env!("CARGO_BIN_EXE_steward"));
+        self.answer(
+            Command::new("script").args(["--quiet", "--return", "--command", &command, "/dev/null"]),
+            &[],
+            typed,
+        )
     }
 
     fn with_env(&self, env: &[(&str, &str)], args: &[&str], input: &str) -> Ran {

@@ -3,15 +3,20 @@
 use crate::desk::{Desk, PASSWORD, Serving};
 
 /// A house with something in it, a Steward that serves it, and a machine elsewhere with a token of ada's.
-fn house(scopes: &str) -> (Desk, Serving, Desk) {
+pub fn house(scopes: &str) -> (Desk, Serving, Desk) {
     let here = Desk::set_up();
+    let (serving, there) = elsewhere(&here, scopes);
+    (here, serving, there)
+}
+
+fn elsewhere(here: &Desk, scopes: &str) -> (Serving, Desk) {
     let serving = here.serve();
     let token = here.run(&["token", "create", "laptop", "--scope", scopes]).done();
     let token = token.lines().next().unwrap().to_owned();
     let there = Desk::empty().env("STEWARD_SERVER", &serving.address);
     let file = there.file("token", &format!("{token}\n"));
     let there = there.env("STEWARD_TOKEN_FILE", &file);
-    (here, serving, there)
+    (serving, there)
 }
 
 const ALL: &str = "read,tasks,decide,notifications,logs,watchers,servers,policies,users,system";
@@ -132,7 +137,7 @@ fn what_needs_the_machine_itself_is_refused() {
         &["watcher", "add", "x", "--type", "folder", "--config", "{}"],
         &["notify", "wishes"],
         &["audit", "key"],
-        &["model", "list"],
+        &["model", "test", "main"],
     ] {
         let line = there.run(args).refused();
         assert!(line.contains("run it on that machine"), "{args:?}: {line}");
@@ -147,4 +152,18 @@ fn what_needs_the_machine_itself_is_refused() {
     assert!(line.contains("unknown, revoked or over"), "{line}");
     let line = here.run(&["task", "list", "--server", "desk.example.org", "--token-file", &file]).refused();
     assert!(line.contains("https://desk.example.org"), "{line}");
+}
+
+#[test]
+fn models_are_listed_elsewhere_too() {
+    let here = Desk::set_up();
+    std::fs::write(
+        here.data().join("models.toml"),
+        "[models.main]\nprovider = \"ollama\"\nmodel = \"small\"\nwindow_tokens = 8000\n[use]\ndefault = \"main\"\n",
+    )
+    .unwrap();
+    let (_serving, there) = elsewhere(&here, "read");
+    let (mine, theirs) = (here.json(&["model", "list"]), there.json(&["model", "list"]));
+    assert_eq!(mine["models"][0]["name"], "main");
+    assert_eq!(mine, theirs);
 }

@@ -1,7 +1,9 @@
 //! What a briefing is made of.
 
 use store::{
-    approvals, briefing, model_turns,
+    approvals,
+    beginnings::{self, Kind},
+    briefing, model_turns,
     runs::{self, NewStep},
     tasks::{self, Task},
     users,
@@ -9,7 +11,7 @@ use store::{
 
 use crate::common::{Db, id, seconds};
 
-crate::on_both!(a_period_and_what_is_open);
+crate::on_both!(a_period_and_what_is_open, ids_by_their_beginning);
 
 async fn a_period_and_what_is_open(db: &Db) {
     let on = &db.store;
@@ -75,4 +77,24 @@ async fn a_period_and_what_is_open(db: &Db) {
     let people = users::contacts(&db.service, on).await.unwrap();
     assert!(people.iter().any(|c| c.id == id(&db.bob)));
     assert!(!people.iter().any(|c| [id(&db.employee), id(&db.sus), id(&db.ina)].contains(&c.id)));
+}
+
+async fn ids_by_their_beginning(db: &Db) {
+    let on = &db.store;
+    let (one, two) = (db.task("one").await, db.task("two").await);
+    let asked = db.approval(two).await;
+    let (first, last) = (one.min(two), one.max(two));
+    let found = beginnings::find(&db.bob, on, Kind::Task, (first, last), 10).await.unwrap();
+    let labels = |rows: &[beginnings::Begun]| rows.iter().map(|row| (row.id, row.label.clone())).collect::<Vec<_>>();
+    assert_eq!(labels(&found), [(one, "one".to_owned()), (two, "two".to_owned())], "by id");
+    assert_eq!(beginnings::find(&db.bob, on, Kind::Task, (first, last), 1).await.unwrap().len(), 1);
+    assert_eq!(beginnings::find(&db.bob, on, Kind::Task, (two, two), 10).await.unwrap().len(), 1);
+    let all = beginnings::find(&db.ada, on, Kind::Task, (first, last), 10).await.unwrap();
+    assert_eq!(labels(&all), labels(&found), "who sees all finds them too");
+    assert!(beginnings::find(&db.cat, on, Kind::Task, (first, last), 10).await.unwrap().is_empty(), "another's");
+    let found = beginnings::find(&db.bob, on, Kind::Approval, (asked, asked), 10).await.unwrap();
+    assert_eq!(found.iter().map(|row| row.id).collect::<Vec<_>>(), [asked]);
+    for kind in [Kind::Attachment, Kind::Memory] {
+        assert!(beginnings::find(&db.bob, on, kind, (asked, asked), 10).await.unwrap().is_empty());
+    }
 }

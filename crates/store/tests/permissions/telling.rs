@@ -1,7 +1,11 @@
 //! The verbs by which people are told, and what briefings are made of, tried as [`crate::verbs`] tries the others.
 
 use serde_json::json;
-use store::{Actor, Result, Transaction, briefing, notification_channels, notification_outbox, notifications, tasks};
+use store::{
+    Actor, Result, Transaction,
+    beginnings::{self, Kind},
+    briefing, notification_channels, notification_outbox, notifications, tasks,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -44,6 +48,10 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "notifications.list_ways" => seen(notifications::list_ways(me, tx, 1000).await?.iter().any(|n| n.id == w.copy)),
         "notifications.read_all" => done(notifications::read_all(me, tx).await? > 0),
         "notifications.set_status" => done(notifications::set_status(me, tx, w.notification, "read").await?),
+        "beginnings.find (task)" => begins(tx, w, Kind::Task, w.task.id).await?,
+        "beginnings.find (approval)" => begins(tx, w, Kind::Approval, w.approval).await?,
+        "beginnings.find (attachment)" => begins(tx, w, Kind::Attachment, w.attachment).await?,
+        "beginnings.find (memory)" => begins(tx, w, Kind::Memory, w.memory).await?,
         "briefing.ended" => {
             let (from, to) = (store::now() - seconds(86_400), store::now() + seconds(60));
             let row = tasks::Task { status: "cancelled".to_owned(), ..w.task.clone() };
@@ -79,4 +87,8 @@ pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> 
         "notification_channels.delete" => done(notification_channels::delete(me, tx, "email").await?),
         other => panic!("no try for {other}"),
     })
+}
+
+async fn begins(tx: &Transaction, w: &World, kind: Kind, id: Uuid) -> Result<String> {
+    Ok(seen(beginnings::find(&w.actor, tx, kind, (id, id), 10).await?.iter().any(|row| row.id == id)))
 }

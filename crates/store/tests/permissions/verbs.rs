@@ -53,7 +53,7 @@ fn a_fire(fire_at: jiff::Timestamp) -> schedules::Held {
 pub async fn attempt(verb: &str, tx: &Transaction, w: &World) -> Result<String> {
     match verb.split('.').next().unwrap_or_default() {
         "users" | "tasks" | "task_queue" => Box::pin(of_people_and_tasks(verb, tx, w)).await,
-        "briefing" | "notifications" | "notification_outbox" | "notification_channels" => {
+        "beginnings" | "briefing" | "notifications" | "notification_outbox" | "notification_channels" => {
             Box::pin(telling::attempt(verb, tx, w)).await
         }
         "contacts" => Box::pin(trust::contacts(verb, tx, w)).await,

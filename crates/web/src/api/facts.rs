@@ -130,5 +130,6 @@ pub(super) const FILTERS: &[(&str, &str, &[&str])] = &[
     ("/v1/approvals", "status", APPROVAL_STATUSES),
     ("/v1/notifications", "status", NOTIFICATION_STATUSES),
     ("/v1/briefing", "period", &["day", "week"]),
+    ("/v1/ids", "kind", &store::beginnings::KINDS),
     ("/v1/logs", "level", &store::system_logs::LEVELS),
 ];

@@ -65,6 +65,10 @@ pub(super) struct AllModels {
     spent: Vec<ModelSpend>,
     /// What each used on each of the last 30 UTC days.
     days: Vec<DaySpend>,
+    /// For how many milliseconds all tasks together were at work on this UTC day; what people took to answer is not in it.
+    worked_today_ms: i64,
+    /// For how many in all.
+    worked_ms: i64,
 }
 
 /// The language models, what each used, and the limits
@@ -73,9 +77,20 @@ pub(super) struct AllModels {
 async fn models(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
     params.only(&[])?;
     let at_hand = desk::models(&app).await?;
-    let (spent, days) = tokio::try_join!(
-        model_turns::spent_by_model(&me.actor, app.store()),
-        model_turns::spent_by_day(&me.actor, app.store())
+    let (actor, on) = (&me.actor, app.store());
+    let (spent, days, today, ever) = tokio::try_join!(
+        model_turns::spent_by_model(actor, on),
+        model_turns::spent_by_day(actor, on),
+        model_turns::worked(actor, on, true),
+        model_turns::worked(actor, on, false),
     )?;
-    answer::row(&AllModels { models: at_hand.entries, limits: at_hand.limits, spent, days })
+    let (worked_today_ms, worked_ms) = (today.worked_ms, ever.worked_ms);
+    answer::row(&AllModels {
+        models: at_hand.entries,
+        limits: at_hand.limits,
+        spent,
+        days,
+        worked_today_ms,
+        worked_ms,
+    })
 }

@@ -13,6 +13,7 @@ mod conditional;
 mod facts;
 mod handbook;
 mod idempotency;
+mod ids;
 mod logs;
 mod memories;
 mod notifications;
@@ -69,7 +70,7 @@ struct Nothing {}
 struct Refusals;
 
 /// Its parts; each has its routes with their descriptions.
-const PARTS: [fn() -> OpenApiRouter<App>; 26] = [
+const PARTS: [fn() -> OpenApiRouter<App>; 27] = [
     auth::routes,
     second_factor::routes,
     passkeys::routes,
@@ -95,6 +96,7 @@ const PARTS: [fn() -> OpenApiRouter<App>; 26] = [
     audit::routes,
     status::routes,
     briefing::routes,
+    ids::routes,
     own_routes,
 ];
 

@@ -23,7 +23,11 @@ use workers::library::Entry;
 use super::Place;
 use crate::{
     Error, Result,
-    cli::{blocking, health, not_allowed, not_found},
+    cli::{
+        blocking,
+        health::{self, Answers},
+        ids, not_allowed, not_found,
+    },
 };
 
 /// Rows of a list that is shown whole.
@@ -54,6 +58,8 @@ pub(crate) struct Trial {
 pub(crate) struct House {
     /// Whether the desk answers.
     pub(crate) desk_answers: bool,
+    /// Whether something else answers in its place.
+    pub(crate) another_answers: bool,
     engine: String,
     pub(crate) engine_version: String,
     pub(crate) database: String,
@@ -70,16 +76,21 @@ impl Place {
     /// How the house stands.
     pub(crate) async fn house(&self) -> Result<House> {
         match self {
-            Self::Here(ctx) => Ok(House {
-                desk_answers: health::desk_answers(&ctx.config).await,
-                engine: ctx.store.engine_name().to_owned(),
-                engine_version: ctx.store.engine_version().await?,
-                database: ctx.config.database.describe(),
-            }),
+            Self::Here(ctx) => {
+                let answers = health::desk(&ctx.config).await;
+                Ok(House {
+                    desk_answers: answers == Answers::This,
+                    another_answers: answers == Answers::Another,
+                    engine: ctx.store.engine_name().to_owned(),
+                    engine_version: ctx.store.engine_version().await?,
+                    database: ctx.config.database.describe(),
+                })
+            }
             Self::There(there) => {
                 let standing: Standing = there.get("/v1/status", &[]).await?;
                 Ok(House {
                     desk_answers: true,
+                    another_answers: false,
                     engine: standing.database.clone(),
                     engine_version: standing.database_version,
                     database: standing.database,
@@ -130,8 +141,9 @@ impl Place {
 
     /// A server by name.
     pub(crate) async fn server(&self, name: &str) -> Result<Server> {
-        let found = self.servers().await?.into_iter().find(|server| server.name == name);
-        found.ok_or_else(|| domain::Error::NotFound(format!("server {name}")).into())
+        let all = self.servers().await?;
+        let found = ids::named("server", name, &all, |server| (server.id, server.name.as_str()))?;
+        found.first().copied().cloned().ok_or_else(|| domain::Error::NotFound(format!("server {name}")).into())
     }
 
     /// What a server offers, as far as is known.

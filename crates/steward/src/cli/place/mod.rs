@@ -18,6 +18,7 @@ use crate::{Error, Result, config::Config};
 use self::there::There;
 pub(super) use self::{
     house::{House, Trial},
+    mind::Models,
     people::{Lines, sees_all},
     work::{Asked, Move, RunWithSteps, Whole},
 };
@@ -80,10 +81,10 @@ impl Place {
     }
 
     /// Who acts.
-    pub(super) fn username(&self) -> &str {
+    pub(super) fn user(&self) -> &User {
         match self {
-            Self::Here(ctx) => &ctx.user.username,
-            Self::There(there) => &there.user.username,
+            Self::Here(ctx) => &ctx.user,
+            Self::There(there) => &there.user,
         }
     }
 

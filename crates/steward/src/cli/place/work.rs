@@ -2,7 +2,9 @@
 
 use domain::{
     decide::{self, Decision},
-    hand_over, reconsider,
+    hand_over,
+    ids::{self, Beginning},
+    reconsider,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,7 @@ use serde_json::{Value, json};
 use store::{
     Actor,
     approvals::{self, Approval, ApprovalCall},
+    beginnings::{Begun, Kind},
     file_attachments::{self, Attachment},
     runs::{self, Step, TaskRun},
     task_queue::{self, Queued},
@@ -123,6 +126,17 @@ impl Place {
                 ];
                 // There is one page of the best.
                 there.list("/v1/tasks/search", &query, limit).await
+            }
+        }
+    }
+
+    /// Rows whose ids begin so, as far as the person may see them.
+    pub(crate) async fn begun(&self, kind: Kind, typed: &Beginning) -> Result<Vec<Begun>> {
+        match self {
+            Self::Here(ctx) => Ok(ids::find(&ctx.store, &ctx.actor, kind, typed).await?),
+            Self::There(there) => {
+                let query = [("kind", Some(kind.word().to_owned())), ("begins", Some(typed.to_string()))];
+                there.whole("/v1/ids", &query).await
             }
         }
     }
@@ -257,9 +271,7 @@ impl Place {
     /// Says yes or no. `is_fresh`: who acts has just shown the password; a token elsewhere never has.
     pub(crate) async fn decide(&self, id: Uuid, decision: Decision, is_fresh: bool) -> Result<Approval> {
         match self {
-            Self::Here(ctx) => {
-                Ok(decide::decide_from_afar(&ctx.store, &ctx.actor, id, decision, is_fresh).await?)
-            }
+            Self::Here(ctx) => Ok(decide::decide_from_afar(&ctx.store, &ctx.actor, id, decision, is_fresh).await?),
             Self::There(there) => {
                 let word = if decision.approve { "approve" } else { "reject" };
                 let mut body = json!({ "decision": word, "note": decision.note });
