@@ -351,12 +351,13 @@ pub(crate) fn lock(data_dir: &Path) -> Result<File, Error> {
         Err(TryLockError::WouldBlock) => {
             let mut first = String::new();
             file.read_to_string(&mut first).map_err(unwritable)?;
-            return Err(Error::InUse { path: data_dir.to_owned(), pid: first.trim().to_owned() });
+            let pid = first.lines().next().unwrap_or_default().trim().to_owned();
+            return Err(Error::InUse { path: data_dir.to_owned(), pid });
         }
         Err(TryLockError::Error(e)) => return Err(unwritable(e)),
     }
     file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .and_then(|()| writeln!(file, "{}\n{}", std::process::id(), web::instance()))
         .and_then(|()| file.sync_all())
         .map_err(unwritable)?;
     Ok(file)

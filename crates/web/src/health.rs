@@ -1,13 +1,18 @@
 //! Whether Steward is alive and ready, and figures for Prometheus.
 
-use std::{fmt::Write, sync::atomic::Ordering, time::Duration};
+use std::{
+    fmt::Write,
+    sync::{LazyLock, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use store::{Actor, approvals, mcp_servers, watchers};
+use uuid::Uuid;
 
 use crate::app::App;
 
@@ -16,9 +21,19 @@ const PROBE: Duration = Duration::from_secs(2);
 /// Open approvals are counted up to here.
 const COUNTED: i64 = 1000;
 
+/// What the process is called in its answers to `/healthz`.
+const INSTANCE: HeaderName = HeaderName::from_static("x-steward-instance");
+
+/// A name of this process that no other one has, and that says nothing else. Whoever finds it noted in a data folder knows
+/// that it is that folder's Steward which answers.
+pub fn instance() -> &'static str {
+    static NAME: LazyLock<String> = LazyLock::new(|| Uuid::new_v4().to_string());
+    &NAME
+}
+
 /// `GET /healthz`: the process answers.
-pub(crate) async fn alive() -> &'static str {
-    "alive\n"
+pub(crate) async fn alive() -> impl IntoResponse {
+    ([(INSTANCE, instance())], "alive\n")
 }
 
 async fn database_answers(app: &App) -> bool {

@@ -39,6 +39,7 @@ use std::{fmt, sync::Arc};
 use store::{Store, Vault};
 
 pub use hands::{Backups, Bundle, Finding, Hands, ModelEntry, Models, Preview, Seen, Settings, Told};
+pub use health::instance;
 pub use proxies::Proxies;
 pub use serve::{serve, serve_tls};
 pub use tls::{Tls, TlsFiles};

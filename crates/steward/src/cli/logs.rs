@@ -2,8 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use domain::ids::Beginning;
 use jiff::{Span, Timestamp, tz::TimeZone};
-use store::system_logs::LogLine;
+use store::{beginnings::Kind, system_logs::LogLine};
 use uuid::Uuid;
 
 use super::{Json, Limit, Place, place::Lines};
@@ -25,7 +26,7 @@ pub(super) struct Args {
     module: Option<String>,
     /// Only lines about this task
     #[arg(long, value_name = "ID")]
-    task: Option<Uuid>,
+    task: Option<Beginning>,
     /// Only lines about this user
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -66,7 +67,7 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
     let wanted = Lines {
         level: args.level,
         module: args.module,
-        task: args.task,
+        task: place.maybe_id_of(Kind::Task, args.task.as_ref()).await?,
         user,
         since: args.since,
         until: args.until,
@@ -77,7 +78,13 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
         return output::json(&lines);
     }
     if lines.is_empty() && !args.follow {
-        output::note("no such lines");
+        output::note(match &wanted.search {
+            Some(words) => format!(
+                "nothing found for {words:?}, which is looked for in the messages of those lines that you may see (for their parts \
+                 and tasks: --module, --task; who changed what: steward audit list; titles and texts: steward task search)"
+            ),
+            None => "no such lines".to_owned(),
+        });
     }
     let mut seen = VecDeque::new();
     print(&lines, &mut seen)?;

@@ -17,6 +17,7 @@ pub(crate) mod doctor;
 pub(crate) mod folders;
 mod handbook;
 mod health;
+mod ids;
 mod key;
 mod logs;
 mod maintain;
@@ -50,7 +51,11 @@ mod watcher_add;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, value_parser};
+use clap::{
+    Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+    value_parser,
+};
 
 use workers::logs::LogQueue;
 
@@ -215,7 +220,7 @@ fn whole() -> clap::Command {
 
 /// Reads the command line. The error is clap's: help, version or wrong usage.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
-    let matches = whole().try_get_matches_from(args)?;
+    let matches = whole().try_get_matches_from(args).map_err(with_hint)?;
     let settings_file = deepest::<PathBuf>(&matches, SETTINGS_FILE);
     let mut cli = Cli::from_arg_matches(&matches)?;
     cli.flags.server = deepest(&matches, SERVER);
@@ -225,13 +230,32 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, cla
     Ok(Invocation { cli, settings_file })
 }
 
-/// Adds `--config FILE` and `--server URL` to every command that has none of its own. clap's own global arguments can't
+/// What other programs call `--listen` is told by its name here.
+fn with_hint(error: clap::Error) -> clap::Error {
+    let asked = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(name))) => name.clone(),
+        _ => return error,
+    };
+    if !matches!(asked.as_str(), "--port" | "-p" | "--bind" | "--host" | "--address") {
+        return error;
+    }
+    let said = format!(
+        "there is no {asked}; the desk's address and port are said together, such as --listen 127.0.0.1:8080 (STEWARD_LISTEN)"
+    );
+    Cli::command().error(ErrorKind::UnknownArgument, said)
+}
+
+/// Has a number below zero refused in words about numbers, and not taken for an option. Then adds `--config FILE` and `--server URL` to every command that has none of its own. clap's own global arguments can't
 /// do that.
 fn everywhere(mut command: clap::Command) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
     for name in names {
         command = command.mut_subcommand(name, everywhere);
     }
+    command = command.mut_args(|arg| {
+        let takes_a_value = arg.get_action().takes_values();
+        if takes_a_value { arg.allow_negative_numbers(true) } else { arg }
+    });
     let all = [
         Arg::new(SETTINGS_FILE)
             .long("config")
@@ -321,7 +345,7 @@ async fn act(place: &Place, command: Acting) -> Result<()> {
         Acting::User(command) => user::run(place, command).await,
         Acting::Token(command) => token::run(place, command).await,
         Acting::Task(command) => task::run(place, command).await,
-        Acting::Attachment(command) => attachment::run(place.here()?, command).await,
+        Acting::Attachment(command) => attachment::run(place, command).await,
         Acting::Key(command) => key::run(place.here()?, command).await,
         Acting::Approval(command) => approval::run(place, command).await,
         Acting::Watcher(command) => watcher::run(place, command).await,
@@ -332,7 +356,7 @@ async fn act(place: &Place, command: Acting) -> Result<()> {
         Acting::Playbook(command) => playbook::run(place, command).await,
         Acting::Handbook(command) => handbook::run(place, command).await,
         Acting::Memory(command) => memory::run(place, command).await,
-        Acting::Model(command) => model::run(place.here()?, command).await,
+        Acting::Model(command) => model::run(place, command).await,
         Acting::Notify(command) => notify::run(place, command).await,
         Acting::Logs(args) => logs::run(place, args).await,
         Acting::Audit(command) => audit::run(place, command).await,
@@ -365,12 +389,6 @@ impl Limit {
             output::note(format!("{shown} shown; there may be more: --limit N"));
         }
     }
-}
-
-/// An id as it was typed.
-fn id(text: &str) -> std::result::Result<uuid::Uuid, String> {
-    let what = "an id is 36 characters such as 018f3c1e-7d6a-7c00-8000-000000000001; copy it whole from a list";
-    text.trim().parse().map_err(|_| what.to_owned())
 }
 
 /// Runs work that blocks off the async threads.

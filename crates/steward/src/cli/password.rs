@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 8192;
 /// `--password-file`.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Source {
-    /// Read the password from this file's first line; without it from stdin
+    /// Read the password (15 characters or more) from this file's first line; without it from stdin
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }

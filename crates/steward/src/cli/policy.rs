@@ -1,11 +1,13 @@
 //! `steward policy`: the rules, and which of them decides a call.
 
-use domain::policy::DEFAULT_APPROVAL_TTL_MINUTES;
+use domain::{ids::Beginning, policy::DEFAULT_APPROVAL_TTL_MINUTES};
 use serde_json::Value;
-use store::policies::{Asking, NewPolicy, Policy};
-use uuid::Uuid;
+use store::{
+    beginnings::Kind,
+    policies::{Asking, NewPolicy},
+};
 
-use super::{Json, Place, not_found, place::Trial};
+use super::{Json, Place, ids, not_found, place::Trial};
 use crate::{Error, Result, output};
 
 #[derive(Debug, clap::Subcommand)]
@@ -50,7 +52,7 @@ pub(super) struct Add {
     #[arg(long, value_parser = ["low", "normal", "high"], default_value = "normal")]
     risk: String,
     /// Its place, before the rule that holds it; the lowest is tried first. Without it the rule goes last
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = rule_place)]
     position: Option<i32>,
     /// Minutes a person has to decide; no decision means no
     #[arg(long, value_name = "MINUTES", default_value_t = DEFAULT_APPROVAL_TTL_MINUTES)]
@@ -92,9 +94,15 @@ pub(super) struct Test {
     outside: bool,
     /// The task the call belongs to, for rules that look at it
     #[arg(long, value_name = "ID")]
-    task: Option<Uuid>,
+    task: Option<Beginning>,
     #[command(flatten)]
     json: Json,
+}
+
+/// A rule's place as it was typed.
+fn rule_place(text: &str) -> Result<i32, String> {
+    let place = text.parse::<i32>().ok().filter(|place| *place > 0);
+    place.ok_or_else(|| format!("a rule's place is a whole number from 1 to {}; the lowest is tried first", i32::MAX))
 }
 
 pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
@@ -163,7 +171,8 @@ async fn test(place: &Place, args: Test) -> Result<()> {
     let arguments: Value = serde_json::from_str(&args.args)
         .map_err(|e| Error::refused(format!("--args is no JSON ({e}); write it as '{{\"path\": \"/home/ada/x\"}}'")))?;
     let (server, tool) = (args.server.unwrap_or_default(), args.tool.unwrap_or_default());
-    let trial = Trial { server, tool, arguments, task: args.task, outside: args.outside };
+    let task = place.maybe_id_of(Kind::Task, args.task.as_ref()).await?;
+    let trial = Trial { server, tool, arguments, task, outside: args.outside };
     let verdict = place.test_policy(&trial).await?;
     if args.json.json {
         return output::json(&verdict);
@@ -178,8 +187,9 @@ async fn test(place: &Place, args: Test) -> Result<()> {
 }
 
 async fn remove(place: &Place, name: &str) -> Result<()> {
-    let is_named = |p: &Policy| p.name == name || name.parse() == Ok(p.id);
-    let found = place.policies().await?.into_iter().find(is_named).ok_or_else(|| not_found("rule", name))?;
+    let all = place.policies().await?;
+    let found = ids::named("rule", name, &all, |rule| (rule.id, rule.name.as_str()))?;
+    let found = *found.first().ok_or_else(|| not_found("rule", name))?;
     place.remove_policy(found.id).await?;
     output::line(format!("Removed the rule “{}”.", output::safe(&found.name)))
 }

@@ -7,7 +7,11 @@ use serde::Serialize;
 use store::mcp_servers::{Server, ServerTool};
 use tokio::time::Instant;
 
-use super::{Place, blocking, health, place::Lines};
+use super::{
+    Place, blocking,
+    health::{self, Answers},
+    place::Lines,
+};
 use crate::{Error, Result, output};
 
 /// How long a server may take to be listed.
@@ -117,7 +121,8 @@ async fn listed(place: &Place, server: &Server) -> Result<Vec<ServerTool>> {
 async fn is_running(place: &Place) -> Result<bool> {
     let Place::Here(ctx) = place else { return Ok(true) };
     let config = ctx.config.clone();
-    Ok(health::desk_answers(&config).await || blocking(move || Ok(health::process(&config).is_some())).await?)
+    Ok(health::desk(&config).await != Answers::Nobody
+        || blocking(move || Ok(health::process(&config).is_some())).await?)
 }
 
 /// The newest error in a server's log.

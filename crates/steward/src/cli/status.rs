@@ -24,6 +24,8 @@ struct Status {
     acting_as: String,
     tasks_pending: usize,
     tasks_in_progress: usize,
+    /// Those of them that wait for a person.
+    tasks_waiting: usize,
     tasks_failed: usize,
     approvals_pending: usize,
     notifications_unread: usize,
@@ -43,7 +45,16 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
     if args.json.json {
         return output::json(&status);
     }
-    let answers = if status.house.desk_answers { "answers" } else { "does not answer; start it with: steward" };
+    let answers = match &status.house {
+        house if house.desk_answers => "answers",
+        house if house.another_answers => "is answered by something else; see: steward doctor",
+        _ => "does not answer; start it with: steward",
+    };
+    let waiting = match status.tasks_waiting {
+        0 => String::new(),
+        1 => " (1 waits for a decision)".to_owned(),
+        n => format!(" ({n} wait for a decision)"),
+    };
     output::fields(&[
         ("Steward", format!("{}, {} {answers}", status.version, status.desk)),
         ("database", format!("{} ({})", status.house.database, status.house.engine_version)),
@@ -51,7 +62,7 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
         (
             "tasks",
             format!(
-                "{} pending, {} in progress, {} failed",
+                "{} pending, {} in progress{waiting}, {} failed",
                 shown(status.tasks_pending),
                 shown(status.tasks_in_progress),
                 shown(status.tasks_failed)
@@ -66,15 +77,19 @@ pub(super) async fn run(place: &Place, args: Args) -> Result<()> {
 
 async fn load(place: &Place) -> Result<Status> {
     let count = |status| async move { Ok::<_, crate::Error>(place.tasks(Some(status), COUNTED).await?.len()) };
+    let asked = place.approvals(Some("pending"), None, COUNTED).await?;
+    let begun = place.tasks(Some("in_progress"), COUNTED).await?;
+    let waiting = super::task::waiting_of(&asked);
     Ok(Status {
         version: env!("CARGO_PKG_VERSION"),
         desk: place.desk(),
         house: place.house().await?,
-        acting_as: place.username().to_owned(),
+        acting_as: place.user().username.clone(),
         tasks_pending: count("pending").await?,
-        tasks_in_progress: count("in_progress").await?,
+        tasks_in_progress: begun.len(),
+        tasks_waiting: begun.iter().filter(|task| waiting.contains(&task.id)).count(),
         tasks_failed: count("failed").await?,
-        approvals_pending: place.approvals(Some("pending"), None, COUNTED).await?.len(),
+        approvals_pending: asked.len(),
         notifications_unread: place.notifications(Some("unread"), COUNTED).await?.len(),
         servers: place
             .servers()

@@ -50,6 +50,20 @@ fn a_well_kept_desk() {
 }
 
 #[test]
+fn another_steward_at_the_desk_s_address_is_no_desk() {
+    let other = Desk::set_up();
+    let serving = other.serve();
+    let address = serving.address.strip_prefix("http://").unwrap().to_owned();
+    let desk = Desk::set_up().env("STEWARD_LISTEN", &address);
+    let all = findings(&desk.run(&["doctor", "--json"]));
+    assert_eq!(state_of(&all, "desk"), ["warning"], "{all:#?}");
+    assert!(desk.run(&["status"]).done().contains("something else"));
+    let other = other.env("STEWARD_LISTEN", &address);
+    assert_eq!(state_of(&findings(&other.run(&["doctor", "--json"])), "desk"), ["well"]);
+    drop(serving);
+}
+
+#[test]
 fn what_is_wrong_on_the_machine() {
     let desk = Desk::set_up().env("STEWARD_LISTEN", "0.0.0.0:9").env("REDIS_URL", "redis://127.0.0.1:9");
     let playbooks = desk.data().join("playbooks");

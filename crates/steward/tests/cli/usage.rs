@@ -49,6 +49,8 @@ fn wrong_usage_is_2() {
         &["nonsense"],
         &["task", "add"],
         &["task", "show", "no-uuid"],
+        &["task", "show", "019"],
+        &["logs", "--task", "zzz"],
         &["task", "add", "x", "--priority", "urgent"],
         &["task", "add", "x", "--due", "soon"],
         &["task", "list", "--limit", "0"],
@@ -116,4 +118,31 @@ fn a_reader_that_goes_away_is_no_failure() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(status.stderr).unwrap(), "");
+}
+
+#[test]
+fn what_is_wrong_is_said_in_plain_words() {
+    let desk = Desk::set_up();
+    for (args, words) in [
+        (&["--port", "8080"][..], "--listen 127.0.0.1:8080"),
+        (&["serve", "--port=8080"], "STEWARD_LISTEN"),
+        (&["logs", "--task", "zzz"], "36 characters"),
+        (&["policy", "add", "x", "--effect", "ask", "--position", "-1"], "from 1 to 2147483647"),
+        (&["policy", "add", "x", "--effect", "ask", "--position", "99999999999"], "from 1 to 2147483647"),
+        (&["task", "list", "--limit", "-3"], "1..=500"),
+    ] {
+        let ran = desk.run(args);
+        assert!(ran.code == 2 && ran.err.contains(words), "{args:?}: {ran:?}");
+    }
+    let last = i32::MAX.to_string();
+    desk.run(&["policy", "add", "last", "--effect", "ask", "--position", &last]).done();
+    let line = desk.run(&["policy", "add", "behind", "--effect", "ask", "--position", &last]).refused();
+    assert!(line.contains("no place behind"), "{line}");
+    let ran = desk.run(&["logs", "--search", "nowhere"]);
+    assert!(
+        ran.code == 0 && ran.err.contains("nothing found for \"nowhere\"") && ran.err.contains("messages"),
+        "{ran:?}"
+    );
+    let help = desk.run(&["setup", "--help"]).done();
+    assert!(help.contains(&format!("{} characters", domain::passwords::MIN_CHARS)), "{help}");
 }

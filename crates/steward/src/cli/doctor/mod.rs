@@ -8,7 +8,12 @@ mod work;
 
 use serde::Serialize;
 
-use super::{Context, Json, blocking, context::open_store, db::count, health};
+use super::{
+    Context, Json, blocking,
+    context::open_store,
+    db::count,
+    health::{self, Answers},
+};
 use crate::{Error, Result, config::Config, output};
 
 /// What `doctor` answers in.
@@ -117,10 +122,15 @@ async fn everything(config: &Config) -> Result<Findings> {
 }
 
 async fn desk(config: &Config, findings: &mut Findings) {
-    if health::desk_answers(config).await {
-        findings.well("desk", format!("answers at http://{}", config.listen));
-    } else {
-        findings.note("desk", format!("does not answer at http://{}", config.listen), "start it with: steward");
+    let at = format!("http://{}", config.listen);
+    match health::desk(config).await {
+        Answers::This => findings.well("desk", format!("answers at {at}")),
+        Answers::Nobody => findings.note("desk", format!("does not answer at {at}"), "start it with: steward"),
+        Answers::Another => findings.warning(
+            "desk",
+            format!("something else answers at {at}, and not the Steward of {}", config.data_dir.display()),
+            "choose another address with --listen (STEWARD_LISTEN), or name that Steward's folder with --data-dir",
+        ),
     }
 }
 
