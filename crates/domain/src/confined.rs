@@ -61,7 +61,7 @@ mod tests {
             ("/home/ada/steward", "/home/ada/stewards/a.pdf", false),
             ("~/steward", "/home/ada/steward/a.pdf", true),
             ("~/steward", "/srv/homes/ada/steward/a.pdf", true),
-            ("~/steward", "/tmp/a.pdf", false),
+            ("~/steward", "/elsewhere/a.pdf", false),
             ("~/a/b", "/home/ada/a/c/b", false),
             ("~", "/anywhere", true),
         ] {
