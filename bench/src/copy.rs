@@ -33,7 +33,7 @@ use crate::{
 /// Tasks in the file, beside what makes it big.
 const TASKS: usize = 10_000;
 /// Bytes of one thing that makes it big.
-const PIECE: u64 = 1_000_000;
+const PIECE: u32 = 1_000_000;
 /// Bytes of the log that may wait for the place.
 const ROOM: u64 = 4_000_000_000;
 /// Between two writes of whoever does not write without rest.
@@ -76,7 +76,7 @@ impl Copying<'_> {
         std::fs::create_dir_all(&home)?;
         let file = home.join("steward.db");
         data::load_sqlite(&file, TASKS).await?;
-        let (path, pieces) = (file.clone(), self.size_mb * 1_000_000 / PIECE);
+        let (path, pieces) = (file.clone(), self.size_mb * 1_000_000 / u64::from(PIECE));
         tokio::task::spawn_blocking(move || fill(&path, pieces)).await??;
         store::backup::ship(&file)?;
         let store = Store::open(&store::Config::from_url(&format!("sqlite://{}", file.display()))?).await?;
