@@ -118,7 +118,7 @@ pub async fn cancel(store: &Store, actor: &Actor, name: &str) -> Result<Schedule
     }
     let service = Actor::service();
     let who = match actor.user_id() {
-        Some(id) => users::account(&service, store, id).await?.map(|account| account.username),
+        Some(id) => users::names(actor, store, vec![id]).await?.pop().map(|user| user.username),
         None => None,
     };
     let result = format!("{CANCELLED}{}", who.as_deref().unwrap_or("Steward"));
