@@ -233,7 +233,7 @@ impl Running {
                         tracing::warn!(schedule = %self.held.name, "a job took too long to be heard of; another node has it now");
                     }
                     Err(e) => {
-                        tracing::warn!(schedule = %self.held.name, error = %e, "the end of a job could not be noted")
+                        tracing::warn!(schedule = %self.held.name, error = %e, "the end of a job could not be noted");
                     }
                 }
                 return;
