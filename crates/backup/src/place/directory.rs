@@ -15,6 +15,8 @@ use crate::{Error, Result, error::joined};
 
 /// Bytes read at once.
 const READ: usize = 256 * 1024;
+/// Bytes that are written and not yet on the disk, at most.
+const UNWRITTEN: usize = 4 * 1024 * 1024;
 /// Folders within folders at most.
 const DEPTH: usize = 8;
 
@@ -61,12 +63,19 @@ impl Directory {
             std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(fail)?;
         let mut reader = pieces.into_reader();
         let mut buffer = vec![0_u8; READ];
+        let mut unwritten = 0;
         loop {
             let got = reader.read(&mut buffer).map_err(|e| crate::error::back(e, "the content can't be read"))?;
             if got == 0 {
                 break;
             }
             file.write_all(&buffer[..got]).map_err(fail)?;
+            unwritten += got;
+            // Whoever commits on the same disk meanwhile waits for what lies unwritten.
+            if unwritten >= UNWRITTEN {
+                file.sync_data().map_err(fail)?;
+                unwritten = 0;
+            }
         }
         file.sync_all().map_err(fail)?;
         std::fs::rename(&beside, target).map_err(fail)?;

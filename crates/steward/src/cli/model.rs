@@ -75,7 +75,9 @@ fn list(found: &Models, format: Json) -> Result<()> {
     output::list(false, &found.models, "there are no models", &["name", "provider", "model", "used for"], |r| {
         vec![r.name.clone(), r.provider.clone(), r.model.clone(), r.used_for.join(", ")]
     })?;
-    for (when, used, worked) in [("today", &found.today, found.worked_ms.today), ("ever", &found.ever, found.worked_ms.ever)] {
+    for (when, used, worked) in
+        [("today", &found.today, found.worked_ms.today), ("ever", &found.ever, found.worked_ms.ever)]
+    {
         output::line(format!(
             "{when}: {} questions, {} tokens, {}; at work for {} minutes",
             used.turns,

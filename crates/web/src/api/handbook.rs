@@ -85,12 +85,5 @@ async fn models(State(app): State<App>, me: Signed, params: Params) -> Result<Re
         model_turns::worked(actor, on, false),
     )?;
     let (worked_today_ms, worked_ms) = (today.worked_ms, ever.worked_ms);
-    answer::row(&AllModels {
-        models: at_hand.entries,
-        limits: at_hand.limits,
-        spent,
-        days,
-        worked_today_ms,
-        worked_ms,
-    })
+    answer::row(&AllModels { models: at_hand.entries, limits: at_hand.limits, spent, days, worked_today_ms, worked_ms })
 }
