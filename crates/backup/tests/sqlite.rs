@@ -39,8 +39,8 @@ async fn a_backup_comes_back_as_it_was() {
     assert!(into.join("playbooks/file-away.yaml").is_file());
     assert!(!into.join("master.key").exists(), "the key that opens it is not in it");
     for name in ["steward.lock", "steward.db", "steward.db-place"] {
-        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(into.join(name)).unwrap());
-        assert_eq!(mode & 0o777, 0o600, "{name} is its owner's alone");
+        let found = std::fs::metadata(into.join(name)).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&found) & 0o777, 0o600, "{name} is its owner's alone");
     }
     // Never over what is there, unless that is said; and then nothing is lost.
     let said = world.restore("back", None).await.unwrap_err().to_string();

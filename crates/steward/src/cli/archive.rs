@@ -347,7 +347,7 @@ pub(super) fn confirmed(question: &str) -> Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Cancelled when the person interrupts; at the second time all ends at once.
+/// Cancelled when the person interrupts.
 pub(super) fn interrupted() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
@@ -355,9 +355,6 @@ pub(super) fn interrupted() -> CancellationToken {
         if tokio::signal::ctrl_c().await.is_ok() {
             output::note("Stopping …");
             told.cancel();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(130);
         }
     });
     stop
