@@ -60,7 +60,7 @@ async fn an_administrator_sees_how_backups_stand_and_makes_one_now() {
     assert!(!schedules::renew(&service, store, &held, minute, None).await.unwrap(), "it is no longer the node's");
     assert!(schedules::conclude(&service, store, &held, "nothing of it is left").await.unwrap());
     let page = browser.get("/system").await.text;
-    assert!(page.contains("was cancelled by ada; nothing of it is left"), "{page}");
+    assert!(page.contains("cancelled by ada; nothing of it is left"), "{page}");
     assert!(page.contains("Back up now") && !page.contains("The last backup failed"), "{page}");
     assert_eq!(
         browser.post("/system/cancel", &[("name", "backup")]).await.status,
