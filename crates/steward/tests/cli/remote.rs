@@ -159,7 +159,7 @@ fn models_are_listed_elsewhere_too() {
     let here = Desk::set_up();
     std::fs::write(
         here.data().join("models.toml"),
-        "[models.main]\nprovider = \"ollama\"\nmodel = \"small\"\nwindow_tokens = 8000\n[use]\ndefault = \"main\"\n",
+        "[models.main]\nprovider = \"ollama\"\nmodel = \"small\"\n[use]\ndefault = \"main\"\n",
     )
     .unwrap();
     let (_serving, there) = elsewhere(&here, "read");
