@@ -76,13 +76,13 @@ pub(super) async fn run(place: &Place, command: Command) -> Result<()> {
             )
         }
         Command::Revoke { id } => {
-            let id = match id.whole() {
-                Some(id) => id,
-                None => {
-                    let all = api_tokens::list(&ctx.actor, &ctx.store, None, true, ALL).await?;
-                    let all = all.into_iter().filter(|token| id.begins(token.id));
-                    only("token", &id, &all.map(|token| Begun { id: token.id, label: token.name }).collect::<Vec<_>>())?
-                }
+            let id = if let Some(id) = id.whole() {
+                id
+            } else {
+                let all = api_tokens::list(&ctx.actor, &ctx.store, None, true, ALL).await?;
+                let begun = all.into_iter().filter(|token| id.begins(token.id));
+                let begun: Vec<Begun> = begun.map(|token| Begun { id: token.id, label: token.name }).collect();
+                only("token", &id, &begun)?
             };
             tokens::revoke(&ctx.store, &ctx.actor, id).await?;
             output::line("The token is revoked; it opens nothing any more.")
