@@ -472,10 +472,7 @@ fn proxies(written: Option<Written>) -> Result<web::Proxies> {
         wrong(
             "trusted_proxies",
             &origin,
-            &format!(
-                "must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, or the word forwarded, not {}",
-                shown(&part)
-            ),
+            &format!("must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, or forwarded, not {}", shown(&part)),
         )
     })
 }
