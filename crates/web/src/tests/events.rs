@@ -286,19 +286,19 @@ async fn what_happens_on_one_node_is_told_and_gone_on_with_on_another() {
             last_name: None,
         };
         let bob = store::users::create(&Actor::service(), &here.store, &new).await.unwrap();
-        let at_here = here.browser(bob).await;
-        let at_there = Browser { house: &there, cookie: at_here.cookie.clone(), bearer: None, token: String::new() };
-        let mut reader = Reader::open(&at_there, &there, "/v1/events?kinds=task", None).await;
+        let browser = here.browser(bob).await;
+        let elsewhere = Browser { house: &there, cookie: browser.cookie.clone(), bearer: None, token: String::new() };
+        let mut reader = Reader::open(&elsewhere, &there, "/v1/events?kinds=task", None).await;
         assert_eq!(reader.next().await.unwrap().event, "hello");
         let heard = task_of(&here, bob, "made here").await;
         let last = reader.until("task", heard).await.id.unwrap();
         drop(reader);
         let missed = task_of(&there, bob, "made there").await;
-        let mut reader = Reader::open(&at_here, &here, "/v1/events?kinds=task", Some(last)).await;
+        let mut reader = Reader::open(&browser, &here, "/v1/events?kinds=task", Some(last)).await;
         assert_eq!(reader.next().await.unwrap().id, Some(last));
         assert_eq!(reader.next().await.unwrap().data["id"], json!(missed), "what was missed, and nothing twice");
         // A session that is ended on one node ends its stream on the other.
-        let session: Uuid = at_there.get("/v1/auth/session").await.json()["id"].as_str().unwrap().parse().unwrap();
+        let session: Uuid = elsewhere.get("/v1/auth/session").await.json()["id"].as_str().unwrap().parse().unwrap();
         assert!(sessions::revoke(&Actor::user(bob), &there.store, session).await.unwrap());
         ends(&mut reader).await;
     }
