@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::parts::{cut, visible};
 
 /// Sizes in pixels: a box, and the room between boxes.
-const WIDTH: usize = 160;
+const WIDTH: usize = 112;
 const HEIGHT: usize = 34;
-const ACROSS: usize = 40;
+const ACROSS: usize = 20;
 const DOWN: usize = 12;
 
 /// Where a task's box stands: column from the left, and row.
@@ -41,7 +41,7 @@ pub(crate) fn draw(task: &Task, before: &[Task], after: &[Task]) -> Markup {
                 @if let Some((x, y)) = place(one.id) {
                     g.node.done[one.status == "completed"].here[one.id == task.id] {
                         rect x=(x) y=(y) width=(WIDTH) height=(HEIGHT) rx="4" {}
-                        text x=(x + 8) y=(y + 21) { (if one.status == "completed" { "✓ " } else { "" }) (cut(&visible(&one.title), 21)) }
+                        text x=(x + 8) y=(y + 21) { (if one.status == "completed" { "✓ " } else { "" }) (cut(&visible(&one.title), if one.status == "completed" { 11 } else { 13 })) }
                     }
                 }
             }

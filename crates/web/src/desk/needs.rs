@@ -105,8 +105,10 @@ fn needed(me: &Reader, task: &Task, id: Uuid, hangs: &Hangs) -> Markup {
     let known = hangs.before.iter().find(|t| t.id == id);
     let title = known.map_or_else(|| id.to_string(), |t| t.title.clone());
     html! {
-        p { @match known { Some(one) => { (link(one)) }, None => span.soft { "a task you may not see" } } }
-        div.buttons { (button(me, &address(task.id), &[("remove", &id.to_string())], "Not needed", "quiet", &title)) }
+        div.buttons {
+            span { @match known { Some(one) => { (link(one)) }, None => span.soft { "a task you may not see" } } }
+            (button(me, &address(task.id), &[("remove", &id.to_string())], "Not needed", "quiet", &title))
+        }
     }
 }
 
