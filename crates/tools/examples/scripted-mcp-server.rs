@@ -94,21 +94,24 @@ impl Script {
         }
     }
 
-    /// Asks a person; what came back.
-    fn elicit(&self, lines: Lines<'_>, message: &str) -> Value {
+    /// Asks a person; what came back, and what else came meanwhile.
+    fn elicit(&self, lines: Lines<'_>, message: &str) -> (Value, Vec<Value>) {
         let field = if self.has("--secret") { "password" } else { "room" };
         let mut fields = json!({"beds": {"type": "integer", "minimum": 1}});
         fields[field] = json!({"type": "string", "default": "blue"});
         let schema = json!({"type": "object", "properties": fields, "required": [field]});
         let params = json!({"message": message, "requestedSchema": schema});
         send(&json!({"jsonrpc": "2.0", "id": "elicit", "method": "elicitation/create", "params": params}).to_string());
+        let mut others = Vec::new();
         loop {
             let Some(message) = self.next(lines) else { std::process::exit(7) };
             if message["id"] == "elicit" {
-                return message["result"].clone();
+                return (message["result"].clone(), others);
             }
             if message["method"] == "ping" {
                 send(&json!({"jsonrpc": "2.0", "id": message["id"], "result": {}}).to_string());
+            } else {
+                others.push(message);
             }
         }
     }
@@ -160,6 +163,7 @@ impl Server {
     fn take(&mut self, message: &Value, lines: Lines<'_>) {
         let Some(id) = message.get("id") else { return };
         let params = &message["params"];
+        let mut waiting = Vec::new();
         let answer = match message["method"].as_str().unwrap_or_default() {
             _ if self.script.has("--never-ready") => return,
             "initialize" => Ok(json!({
@@ -185,7 +189,11 @@ impl Server {
                 }
                 let asks = self.world.as_ref().and_then(|world| asked_in_world(world, tool, &params["arguments"]));
                 let asks = asks.or_else(|| self.script.is("--elicit", tool).then_some("Which room?"));
-                let told = asks.map(|message| self.script.elicit(lines, message));
+                let told = asks.map(|message| {
+                    let (told, others) = self.script.elicit(lines, message);
+                    waiting = others;
+                    told
+                });
                 let answer = match told {
                     Some(told) if told["action"] != "accept" => Ok(text(&told.to_string())),
                     told => {
@@ -230,6 +238,9 @@ impl Server {
             && self.script.number("--change-after") == Some(self.calls)
         {
             send(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}).to_string());
+        }
+        for message in waiting {
+            self.take(&message, lines);
         }
     }
 

@@ -263,7 +263,7 @@ impl Steward {
     }
 
     /// Stops its parts; [`Self::wake`] starts them again.
-    pub async fn sleep(&mut self) {
+    pub async fn rest(&mut self) {
         self.shutdown.cancel();
         while let Some(ended) = self.parts.join_next().await {
             ended.unwrap();
@@ -272,7 +272,7 @@ impl Steward {
     }
 
     pub async fn stop(mut self) {
-        self.sleep().await;
+        self.rest().await;
         self.store.close().await;
     }
 }
