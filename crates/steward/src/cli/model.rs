@@ -72,7 +72,7 @@ fn list(found: &Models, format: Json) -> Result<()> {
     if format.json {
         return output::json(found);
     }
-    output::list(false, &found.models, "there are no models", &["name", "provider", "model", "used for"], |r| {
+    output::list(false, &found.set_up, "there are no models", &["name", "provider", "model", "used for"], |r| {
         vec![r.name.clone(), r.provider.clone(), r.model.clone(), r.used_for.join(", ")]
     })?;
     for (when, used, worked) in

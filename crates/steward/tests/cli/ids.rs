@@ -5,7 +5,7 @@ use crate::{desk::Desk, remote::house};
 /// As much of an id as no other of these begins with.
 fn beginning(id: &str, others: &[&str]) -> String {
     let alike = |other: &&str| id.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
-    id[..others.iter().map(alike).max().unwrap_or(0) + 1].to_owned()
+    id[..=others.iter().map(alike).max().unwrap_or(0)].to_owned()
 }
 
 #[test]

@@ -20,7 +20,8 @@ const VERSIONS: i64 = 200;
 /// The language models, with what they used, as `model list --json` shows it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Models {
-    pub(crate) models: Vec<web::ModelEntry>,
+    #[serde(rename = "models")]
+    pub(crate) set_up: Vec<web::ModelEntry>,
     pub(crate) today: Used,
     pub(crate) ever: Used,
     pub(crate) worked_ms: WorkedMs,
@@ -52,7 +53,7 @@ impl ModelsThere {
         let today = of_today.map(|row| (row.turns, row.input_tokens + row.output_tokens, row.cost_microusd));
         let ever = self.spent.iter().map(|row| (row.turns, row.input_tokens + row.output_tokens, row.cost_microusd));
         let worked_ms = WorkedMs { today: self.worked_today_ms, ever: self.worked_ms };
-        Models { today: sum(today), ever: sum(ever), worked_ms, models: self.models, limits: self.limits }
+        Models { today: sum(today), ever: sum(ever), worked_ms, set_up: self.models, limits: self.limits }
     }
 }
 
@@ -71,7 +72,7 @@ impl Place {
             Self::Here(ctx) => {
                 let brains = model::brains(ctx).await?;
                 Ok(Models {
-                    models: crate::hands::entries(&brains),
+                    set_up: crate::hands::entries(&brains),
                     today: model_turns::spent(&ctx.actor, &ctx.store, true).await?,
                     ever: model_turns::spent(&ctx.actor, &ctx.store, false).await?,
                     worked_ms: WorkedMs {
