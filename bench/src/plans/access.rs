@@ -28,6 +28,12 @@ pub(crate) enum Access {
 
 /// A task's id.
 pub(crate) const TASK: &[&str] = &["'{task}'"];
+/// The ids that begin as a task's does, in as many digits as must be typed: those of a minute.
+pub(crate) const MINUTE: &[&str] = &[
+    "(left('{task}', 8) || '-0000-0000-0000-000000000000')::uuid",
+    "(left('{task}', 8) || '-ffff-ffff-ffff-ffffffffffff')::uuid",
+    "6",
+];
 /// The first page of a list.
 pub(crate) const FIRST: &[&str] = &["'9999-12-30'", "'ffffffff-ffff-ffff-ffff-ffffffffffff'", "20"];
 /// The same, of one priority.

@@ -2,7 +2,7 @@
 
 use super::access::{
     Access::{self, Own, Page, Small, Whole},
-    CHOSEN, CHOSEN_ASSIGNED, CHOSEN_DUE, CHOSEN_MADE, CHOSEN_STATUS, FIRST, TASK,
+    CHOSEN, CHOSEN_ASSIGNED, CHOSEN_DUE, CHOSEN_MADE, CHOSEN_STATUS, FIRST, MINUTE, TASK,
     Who::{Admin, Agent, Person, Service},
 };
 
@@ -86,10 +86,10 @@ pub(crate) static LIST: &[(&str, Access)] = &[
         "events/visible",
         Page(Person, &["'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'", "'{}'"]),
     ),
-    ("beginnings/approvals", Page(Person, &["'{task}'", "'{task}'", "6"])),
-    ("beginnings/attachments", Page(Person, &["'{task}'", "'{task}'", "6"])),
-    ("beginnings/memories", Page(Person, &["'{task}'", "'{task}'", "6"])),
-    ("beginnings/tasks", Page(Person, &["'{task}'", "'{task}'", "6"])),
+    ("beginnings/approvals", Page(Person, MINUTE)),
+    ("beginnings/attachments", Page(Person, MINUTE)),
+    ("beginnings/memories", Page(Person, MINUTE)),
+    ("beginnings/tasks", Page(Person, MINUTE)),
     (
         "briefing/approvals",
         Own(Person, &["now() - interval '1 day'", "now()", "1000"], "by index: the approvals of a period"),

@@ -3,7 +3,9 @@
 //!
 //! A database is known by what a restore does not carry along: on PostgreSQL by the server and the database in it, on SQLite
 //! by a file beside it ([`file`]). That a folder or a machine was copied with all that lies in it shows in the **turn**: it
-//! changes each time the owner begins to write, and whoever does not know the last one is not who wrote last.
+//! changes each time the owner begins to write, and whoever does not know the last one is not who wrote last. A PostgreSQL
+//! server that was copied whole is told from its original by how far their logs have come, and so only where the copy's has
+//! not come further: a copy that is to work is told so first (docs/backup.md).
 
 mod file;
 
@@ -61,7 +63,7 @@ pub struct Owner {
 enum Turn {
     /// A word that stands beside the owner's file too.
     Word(String),
-    /// How far the owner's log had come; it never goes back.
+    /// How far the owner's log had come: on one timeline it never goes back, and a standby that takes over begins another.
     Log { timeline: u32, position: u64 },
 }
 
@@ -106,14 +108,22 @@ impl Claim {
 
     /// Whose the place is. Changes nothing.
     pub async fn whose(&self) -> Result<Whose> {
-        let (me, owner) = (self.me().await?, self.owner().await?);
+        let _turn = self.lock().await?;
+        let (owner, me) = self.both().await?;
         self.judge(&me, owner.as_ref()).await
+    }
+
+    /// The owner, and then this database: another node's turn that stands at the place by now is known to the database that
+    /// is asked after it. (On one machine the lock holds both together.)
+    async fn both(&self) -> Result<(Option<Owner>, Myself)> {
+        let owner = self.owner().await?;
+        Ok((owner, self.me().await?))
     }
 
     /// Begins to write: takes a place that is nobody's, goes on with its own, and is refused where it is another one's.
     pub async fn take(&self) -> Result<()> {
         let _turn = self.lock().await?;
-        let (me, owner) = (self.me().await?, self.owner().await?);
+        let (owner, me) = self.both().await?;
         match self.judge(&me, owner.as_ref()).await? {
             Whose::Others(why) => Err(self.refused(why)),
             Whose::Own(since) => self.write(me, owner, since).await,
@@ -132,7 +142,8 @@ impl Claim {
     /// Is refused where the archive of the server's log may be another server's: that of one which was recovered from it,
     /// until it has taken the place of the backups over.
     pub async fn check_archive(&self) -> Result<()> {
-        let (me, owner) = (self.me().await?, self.owner().await?);
+        let _turn = self.lock().await?;
+        let (owner, me) = self.both().await?;
         match (self.judge(&me, owner.as_ref()).await?, &me) {
             (Whose::Others(why), _) => Err(self.refused(why)),
             (Whose::Nobodys, Myself::Server(server)) if server.is_recovered => {
@@ -160,12 +171,16 @@ impl Claim {
     /// and is let go by the counts like its own. What waits here for the place goes: another may have gone on with it.
     pub async fn take_over(&self) -> Result<Option<Owner>> {
         let _turn = self.lock().await?;
-        let (me, owner) = (self.me().await?, self.owner().await?);
-        if let Whose::Own(_) = self.judge(&me, owner.as_ref()).await? {
-            return Ok(None);
+        let (owner, me) = self.both().await?;
+        match self.judge(&me, owner.as_ref()).await? {
+            Whose::Own(_) => return Ok(None),
+            // Nobody has gone on with what waits here.
+            Whose::Nobodys => {}
+            Whose::Others(_) => {
+                let folder = self.folder.clone();
+                joined(tokio::task::spawn_blocking(move || ship::forget(&folder)).await)?;
+            }
         }
-        let folder = self.folder.clone();
-        joined(tokio::task::spawn_blocking(move || ship::forget(&folder)).await)?;
         self.write(me, None, store::now()).await?;
         Ok(owner)
     }
@@ -228,7 +243,7 @@ impl Claim {
                 owner.written_at
             )),
             (Myself::Server(_), Turn::Log { timeline, position })
-                if turn.is_some_and(|(line, at)| line < *timeline || at < *position) =>
+                if turn.is_some_and(|now| now < (*timeline, *position)) =>
             {
                 others(format!(
                     "a copy of this server began to write there at {:.0}, or this server was taken back to an earlier moment",

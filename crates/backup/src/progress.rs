@@ -45,7 +45,8 @@ impl Progress {
         }
     }
 
-    pub(crate) fn stop(&self) -> &CancellationToken {
+    /// Cancelled where it is to be broken off.
+    pub fn stop(&self) -> &CancellationToken {
         &self.stop
     }
 

@@ -12,8 +12,8 @@ use crate::Result;
 
 /// Digits of an id.
 const DIGITS: usize = 32;
-/// Digits that must be typed at least.
-pub const LEAST_DIGITS: usize = 4;
+/// Digits that must be typed at least: ids begin with the time, and those of a minute (65 s) begin alike so far.
+pub const LEAST_DIGITS: usize = 8;
 /// Rows that are answered at most where several begin so.
 pub const SHOWN: i64 = 6;
 
@@ -86,14 +86,14 @@ mod tests {
     fn the_beginning_of_an_id_holds_those_that_begin_so() {
         let of = |text: &str| text.parse::<Beginning>();
         let id = "018f3c1e-7d6a-7c00-8000-00000000000a".parse().unwrap();
-        for text in ["018f", "018F3C1E-7d", "018f3c1e7d", " 018f3c1e-7d6a-7c00-8000-00000000000a "] {
+        for text in ["018f3c1e", "018F3C1E-7d", "018f3c1e7d", " 018f3c1e-7d6a-7c00-8000-00000000000a "] {
             assert!(of(text).unwrap().begins(id), "{text}");
         }
         assert_eq!(of("018f3c1e-7d6a-7c00-8000-00000000000a").unwrap().whole(), Some(id));
         assert_eq!(of("018f3c1e7d").unwrap().whole(), None);
         assert_eq!(of("018f3c1e7d6").unwrap().to_string(), "018f3c1e-7d6");
         assert!(!of("018f3c1f").unwrap().begins(id));
-        for bad in ["", "018", "zzzz", "018f3c1e-7d6a-7c00-8000-00000000000a0"] {
+        for bad in ["", "018f3c1", "zzzzzzzz", "018f3c1e-7d6a-7c00-8000-00000000000a0"] {
             assert!(of(bad).unwrap_err().contains("36 characters"), "{bad}");
         }
     }

@@ -292,6 +292,10 @@ impl Running {
             let renewed = schedules::renew(&service, &self.store, &self.held, self.lease, words.as_deref()).await;
             if let Ok(false) = renewed {
                 stop.cancel();
+                // Beside another node that has it by now nothing goes on; what a person broke off is undone first.
+                if !self.is_broken_off().await {
+                    return Ended::Lost(None);
+                }
                 let ended = tokio::time::timeout(UNDOING, &mut work).await;
                 return Ended::Lost(match ended {
                     Ok(Ok(Ok(_))) => None,
@@ -303,6 +307,14 @@ impl Running {
                 });
             }
         }
+    }
+}
+
+impl Running {
+    /// Whether the fire is nobody's any more, since a person broke it off.
+    async fn is_broken_off(&self) -> bool {
+        let fires = schedules::fires(&Actor::service(), &self.store, &self.held.name, 100).await.unwrap_or_default();
+        fires.iter().any(|fire| fire.fire_at == self.held.fire_at && fire.state == "failed")
     }
 }
 

@@ -176,7 +176,7 @@ async fn a_briefing_knows_what_is_over_what_it_cost_and_what_comes(postgres: boo
     for line in [
         "## Expired undecided: 1 https://d/approvals?status=expired",
         &format!("- led by a model https://d/approvals/{over}"),
-        "- models: $ 1.2500, 1000 tokens in 1 questions https://d/models",
+        "- models: $ 1.2500, 1000 tokens in 1 question https://d/models",
         &format!("  - $ 1.2500, 1000 tokens: led by a model https://d/tasks/{task}"),
         "- Reminder: call Bob https://d/notifications",
     ] {

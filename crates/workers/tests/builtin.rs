@@ -176,6 +176,15 @@ async fn what_reaches_too_far_is_refused(postgres: bool) {
         ("circle", "house", "create_task", json!({ "title": "x", "assigned_to": "employee" }), "no active person"),
     ] {
         let id = give(&s, name, &[("try", server, tool, arguments)]).await;
+        if name == "out" {
+            // What is known to reach too far needs no call to be found out.
+            let asked = s.pending().await;
+            let yes = Decision { approve: true, note: None, arguments: None };
+            let refused = decide(&s.store, &s.ada, asked.id, yes).await.unwrap_err().to_string();
+            assert!(refused.contains(word), "{refused}");
+            let no = Decision { approve: false, note: Some(word.to_owned()), arguments: None };
+            decide(&s.store, &s.ada, asked.id, no).await.unwrap();
+        }
         let task = say_yes(&s, id).await;
         let reason = task.metadata["failure_reason"].as_str().unwrap_or_default();
         assert!(task.status == "failed" && reason.contains(word), "{name}: {}", task.metadata);

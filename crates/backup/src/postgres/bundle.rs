@@ -29,7 +29,7 @@ const FACTS: &str = "database/postgres.json";
 /// The dump, in PostgreSQL's custom format.
 const DUMP: &str = "database/dump";
 /// Names of files read at once.
-const PAGE: i64 = 20_000;
+const PAGE: u32 = 20_000;
 /// Bytes of the part that says what stood in the database, at most.
 const FACTS_BYTES: u64 = 4 << 20;
 
@@ -64,15 +64,22 @@ pub async fn write(config: &Config, into: &mut Writer, stop: &CancellationToken)
 /// The files that the database's rows name: each node may have a vault of its own, and lists what is in that alone.
 async fn named(held: &Held, stop: &CancellationToken) -> Result<Vec<String>> {
     let mut all: Vec<String> = Vec::new();
+    held.list_files().await?;
     loop {
-        let page = held.files(all.last().map_or("", String::as_str), PAGE).await?;
-        if page.is_empty() || all.len() >= files::MOST {
+        let page = held.files(PAGE).await?;
+        if page.is_empty() {
             return Ok(all);
         }
         if stop.is_cancelled() {
             return Err(Error::failed("the backup was stopped"));
         }
         all.extend(page);
+        if all.len() > files::MOST {
+            return Err(Error::refused(format!(
+                "the database names more than {} files, more than a backup lists; no backup is made of it",
+                files::MOST
+            )));
+        }
     }
 }
 

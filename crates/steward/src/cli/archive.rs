@@ -347,14 +347,19 @@ pub(super) fn confirmed(question: &str) -> Result<bool> {
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
-/// Cancelled when the person interrupts.
+/// Cancelled when the person interrupts. At the second time the program ends at once: what it does then may be a piece of work
+/// that looks at nothing for minutes.
+#[expect(clippy::disallowed_methods, reason = "whoever interrupts twice waits for no order")]
 pub(super) fn interrupted() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_ok() {
-            output::note("Stopping …");
+            output::note("Stopping … (once more to end at once)");
             told.cancel();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
         }
     });
     stop

@@ -322,7 +322,7 @@ async fn into_database(safe: &Safe, id: &str, args: &RestoreArgs, shown: &Shown)
     let bundle = Bundle::open(&safe.place, id, &opener).await?.telling(&safe.progress);
     // Every part is opened before anything is touched.
     bundle.verify().await?;
-    let done = postgres::restore(&bundle, &target, args.replace, None, &CancellationToken::new()).await?;
+    let done = postgres::restore(&bundle, &target, args.replace, None, safe.progress.stop()).await?;
     shown.end();
     output::fields(&[
         ("restored", id.to_owned()),

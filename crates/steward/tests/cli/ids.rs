@@ -11,14 +11,20 @@ fn beginning(id: &str, others: &[&str]) -> String {
 #[test]
 fn a_unique_beginning_is_enough() {
     let (here, _serving, there) = house("read,tasks,policies");
-    let (one, two) = (here.made(&["task", "add", "Call the bank"]), here.made(&["task", "add", "Pay the plumber"]));
-    let short = beginning(&one, &[&two]);
+    // Ids of nearly the same moment begin alike; a minute may end between the two.
+    let (one, two, short) = loop {
+        let (one, two) = (here.made(&["task", "add", "Call the bank"]), here.made(&["task", "add", "Pay the plumber"]));
+        let short = beginning(&one, &[&two]);
+        if short.len() > 8 {
+            break (one, two, short);
+        }
+    };
     for desk in [&here, &there] {
         assert_eq!(desk.json(&["task", "show", &short])["task"]["id"], one.as_str());
-        let line = desk.run(&["task", "show", &one[..4]]).refused();
+        let line = desk.run(&["task", "show", &one[..8]]).refused();
         assert!(line.contains("type more") && line.contains(&one) && line.contains("Pay the plumber"), "{line}");
-        let line = desk.run(&["task", "start", "ffff"]).refused();
-        assert!(line.contains("no task here whose id begins with ffff"), "{line}");
+        let line = desk.run(&["task", "start", "ffffffff"]).refused();
+        assert!(line.contains("no task here whose id begins with ffffffff"), "{line}");
     }
     there.run(&["task", "depends", &short, "--on", &two]).done();
     assert_eq!(here.json(&["task", "show", &short])["task"]["dependencies"][0], two.as_str());

@@ -107,7 +107,7 @@ async fn one_person_s_pages_cost_no_more_for_all_that_is_his(db: &Db) {
         ("approvals/list", FIRST, "idx_approvals_newest"),
         ("approvals/waiting", "100", "idx_approvals_status"),
         ("briefing/open", "1000", "idx_tasks_"),
-        ("tasks/summaries", "20", "idx_tasks_created_by_newest"),
+        ("tasks/summaries", FIRST, "idx_tasks_created_by_newest"),
         ("tasks/of_source", "'watcher:7', now() - interval '1 year'", "idx_task_provenance_source"),
     ]
     .into_iter()

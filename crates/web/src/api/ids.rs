@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// At most six of those that you may see, by id: where it is more than one, more of the id must be said.
 #[utoipa::path(get, path = "/ids", tag = "System", params(
     ("kind" = String, Query, description = "What it is the id of"),
-    ("begins" = String, Query, description = "The first 4 digits or more, with or without hyphens", min_length = 4, max_length = 36),
+    ("begins" = String, Query, description = "The first 8 digits or more, with or without hyphens", min_length = 8, max_length = 36),
 ), responses((status = 200, description = "The rows", body = List<Begun>)))]
 async fn find(State(app): State<App>, me: Signed, params: Params) -> Result<Response> {
     params.only(&["kind", "begins"])?;

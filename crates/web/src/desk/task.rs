@@ -355,7 +355,7 @@ fn file_list(me: &Reader, files: &[Attachment]) -> Markup {
                         p.small { a href={ "/files/" (file.id) "/text" } { "Look at it" } }
                     }
                     @if let Some(sum) = &file.hash_checksum { p.soft.small { "SHA-256 " code { (sum) } } }
-                    div.buttons { (button(me, &format!("/files/{}/remove", file.id), &[], "Remove", "quiet", &file.original_filename)) }
+                    div.buttons { (button(me, &format!("/files/{}/remove", file.id), &[], "Remove", "quiet", &visible(&file.original_filename))) }
                 }
             }
         }

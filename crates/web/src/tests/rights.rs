@@ -170,7 +170,7 @@ const TRIES: &[(&str, &str, &str)] = &[
     ("get_audit_entity_type_entity_id", "/v1/audit/task/{task}", ""),
     ("get_status", "/v1/status", ""),
     ("get_briefing", "/v1/briefing", ""),
-    ("get_ids", "/v1/ids?kind=task&begins=0000", ""),
+    ("get_ids", "/v1/ids?kind=task&begins=00000000", ""),
 ];
 
 struct World {

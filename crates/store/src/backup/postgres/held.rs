@@ -92,10 +92,15 @@ impl Held {
         Ok(Self { client, snapshot, facts })
     }
 
-    /// Where the vault keeps the files that rows name, by name, after one of them; at most `limit`.
-    pub async fn files(&self, after: &str, limit: i64) -> Result<Vec<String>> {
+    /// Begins to list where the vault keeps the files that rows name, each once and by name; [`Self::files`] answers them.
+    pub async fn list_files(&self) -> Result<()> {
+        self.client.batch_execute(FILES).await.map_err(|e| translate("backup", &e))
+    }
+
+    /// The next of them, at most `limit`; none where all were answered.
+    pub async fn files(&self, limit: u32) -> Result<Vec<String>> {
         let fail = |e: tokio_postgres::Error| translate("backup", &e);
-        let rows = self.client.query(FILES, &[&after, &limit]).await.map_err(fail)?;
+        let rows = self.client.query(&format!("FETCH {limit} FROM named_files"), &[]).await.map_err(fail)?;
         rows.iter().map(|row| row.try_get(0).map_err(fail)).collect()
     }
 
@@ -105,11 +110,12 @@ impl Held {
     }
 }
 
-/// Each once, in an order that is the same everywhere.
+/// Each once, in an order that is the same everywhere; sorted once, however many pages are read of it.
 const FILES: &str = r#"
+    DECLARE named_files NO SCROLL CURSOR FOR
     SELECT DISTINCT storage_path COLLATE "C" AS path FROM
         (SELECT storage_path FROM public.file_attachments UNION ALL SELECT storage_path FROM public.kept_files) f
-    WHERE storage_path COLLATE "C" > $1 ORDER BY path LIMIT $2"#;
+    ORDER BY path"#;
 
 /// What stands in a database now, read as of one moment.
 pub async fn facts(config: &Config) -> Result<Facts> {
