@@ -10,7 +10,7 @@ use store::{
 };
 
 use super::{CUT_OFF, GRANT_MORE, OWN_SERVER};
-use crate::server_questions;
+use crate::{briefing::dollars, server_questions};
 
 /// What an approval is called in which a person says what became of a call.
 const OUTCOME_UNKNOWN: &str = "outcome_unknown";
@@ -147,13 +147,13 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
         ("task_steps", calls, u64::from(limits.task_steps), "calls"),
         ("task_turns", asked, u64::from(limits.task_turns), "questions to the model"),
         ("task_tokens", tokens, limits.task_tokens, "tokens"),
-        ("task_usd", cost, micro(limits.task_usd), "millionths of a dollar"),
+        ("task_usd", cost, micro(limits.task_usd), ""),
         ("task_minutes", minutes, u64::from(limits.task_minutes), "minutes of work"),
     ];
     for (limit, used, most, unit) in of_task {
         let most = most.saturating_mul(times(limit));
         if used > 0 && used >= most {
-            return Some(Reached { limit, words: format!("this task has used {used} of {most} {unit}"), used });
+            return Some(Reached { limit, words: format!("this task has used {}", of(limit, used, most, unit)), used });
         }
     }
     let (day, all) = (&usage.day, &usage.all);
@@ -161,12 +161,12 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
         ("day_steps", usage.day_steps, limits.day_steps, "calls today"),
         ("day_turns", count(day.turns), limits.day_turns, "questions today"),
         ("day_tokens", count(day.tokens), limits.day_tokens, "tokens today"),
-        ("day_usd", count(day.cost_microusd), limits.day_usd.map(micro), "millionths of a dollar today"),
+        ("day_usd", count(day.cost_microusd), limits.day_usd.map(micro), "today"),
         ("day_minutes", usage.day_worked_ms / 60_000, limits.day_minutes, "minutes of work today"),
         ("all_minutes", usage.all_worked_ms / 60_000, limits.all_minutes, "minutes of work in all"),
         ("all_turns", count(all.turns), limits.all_turns, "questions in all"),
         ("all_tokens", count(all.tokens), limits.all_tokens, "tokens in all"),
-        ("all_usd", count(all.cost_microusd), limits.all_usd.map(micro), "millionths of a dollar in all"),
+        ("all_usd", count(all.cost_microusd), limits.all_usd.map(micro), "in all"),
     ];
     let utc_day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
     for (limit, used, size, unit) in of_all {
@@ -177,12 +177,20 @@ pub fn reached(limits: &Limits, usage: &Usage, turns: &[ModelTurn], steps: &[Ste
         if used > 0 && used >= most {
             return Some(Reached {
                 limit,
-                words: format!("all tasks together have used {used} of {most} {unit}"),
+                words: format!("all tasks together have used {}", of(limit, used, most, unit)),
                 used,
             });
         }
     }
     None
+}
+
+/// `23 of 20 calls`, `$ 2.0041 of $ 2.0000 today`.
+fn of(limit: &str, used: u64, most: u64, unit: &str) -> String {
+    let amount = |n: u64| {
+        if limit.ends_with("_usd") { dollars(i64::try_from(n).unwrap_or(i64::MAX)) } else { n.to_string() }
+    };
+    format!("{} of {} {unit}", amount(used), amount(most)).trim_end().to_owned()
 }
 
 /// Whether the same call was made too often already.

@@ -177,7 +177,7 @@ async fn led_by_a_model(store: &Store, at_work: &Desk<'_>) -> Done {
         ),
         (
             "Compare the offers for a new oven",
-            "May it go on? The limit task_usd is reached: this task has used 2004113 of 2000000 millionths of a dollar; 23 calls are done",
+            "May it go on? The limit task_usd is reached: this task has used $ 2.0041 of $ 2.0000; 23 calls are done",
             "budget",
             domain::brain::GRANT_MORE,
         ),

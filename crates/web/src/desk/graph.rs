@@ -12,7 +12,7 @@ use super::parts::{cut, visible};
 /// Sizes in pixels: a box, and the room between boxes.
 const WIDTH: usize = 112;
 const HEIGHT: usize = 34;
-const ACROSS: usize = 20;
+const ACROSS: usize = 16;
 const DOWN: usize = 12;
 
 /// Where a task's box stands: column from the left, and row.
