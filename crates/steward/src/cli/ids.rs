@@ -81,14 +81,17 @@ mod tests {
 
     #[test]
     fn a_name_goes_before_the_beginning_of_an_id() {
-        let id = |n: u128| Uuid::from_u128(n << 96);
-        let all =
-            [(id(0xfeed_0001), "inbox".to_owned()), (id(0xfeed_0002), "feeds".to_owned()), (id(1), "feed".to_owned())];
+        let id = |n: u128| Uuid::from_u128(n << 88);
+        let all = [
+            (id(0xfe_ed00_0001), "inbox".to_owned()),
+            (id(0xfe_ed00_0002), "feeds".to_owned()),
+            (id(1), "feed".to_owned()),
+        ];
         let of = |name: &str| named("watcher", name, &all, |row| (row.0, row.1.as_str()));
         assert_eq!(of("feed").unwrap(), [&all[2]]);
-        assert_eq!(of("feed0001").unwrap(), [&all[0]]);
-        assert_eq!(of("FEED-0002").unwrap(), [&all[1]]);
-        assert!(of("feed0").unwrap_err().line().contains("type more of the one you mean"));
+        assert_eq!(of("feed000001").unwrap(), [&all[0]]);
+        assert_eq!(of("FEED0000-02").unwrap(), [&all[1]]);
+        assert!(of("feed0000").unwrap_err().line().contains("type more of the one you mean"));
         assert!(of("nothing").unwrap().is_empty());
         assert!(of("abcd").unwrap().is_empty());
     }
