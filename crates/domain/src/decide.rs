@@ -57,8 +57,8 @@ pub async fn decide_from_afar(
                 let open = lock_open(&actor, tx, id).await?;
                 if decision.approve {
                     // Before anybody enters a password for nothing.
-                    refuse_what_would_not_run(&actor, tx, &open, decision.arguments.as_ref()).await?;
-                    if !is_fresh && risk::needs_password(&open) {
+                    let rule = refuse_what_would_not_run(&actor, tx, &open, decision.arguments.as_ref()).await?;
+                    if !is_fresh && (risk::needs_password(&open) || is_high_by(&actor, tx, rule).await?) {
                         return Err(Error::ReauthenticationNeeded);
                     }
                     server_questions::check(&actor, tx, &open, decision.arguments.as_ref()).await?;
@@ -110,6 +110,12 @@ pub async fn decide_from_afar(
             })
         })
         .await
+}
+
+/// Whether a rule that came after the question says that the call is of high risk.
+async fn is_high_by(actor: &Actor, tx: &store::Transaction, rule: Option<Uuid>) -> Result<bool> {
+    let Some(rule) = rule else { return Ok(false) };
+    Ok(rules::asking_of(actor, tx, rule).await?.0 == "high")
 }
 
 /// Who agreed to an approval and may not decide it any more: their yes does not count. The database sees to it once more.

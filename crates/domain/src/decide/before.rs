@@ -19,21 +19,22 @@ use crate::{
 };
 
 /// Refuses a yes after which the call would not be made: the tool is no longer the one the person was asked about, a rule
-/// denies the call by now, or it names what its server may not touch. What is edited is judged with its edit, by [`check_edit`].
+/// denies the call by now, or it names what its server may not touch. Answers the rule that asks about the call by now. What is
+/// edited is judged with its edit, by [`check_edit`].
 pub(super) async fn refuse_what_would_not_run(
     actor: &Actor,
     tx: &Transaction,
     open: &Approval,
     edit: Option<&Json>,
-) -> Result<()> {
+) -> Result<Option<Uuid>> {
     let is_again = open.action_type == "outcome_unknown" && edit.is_some_and(|edit| edit["resolution"] == "retry");
     if open.action_type != "tool_call" && !is_again {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(call) = approvals::call(actor, tx, open.id).await?.map(|frozen| frozen.call) else { return Ok(()) };
+    let Some(call) = approvals::call(actor, tx, open.id).await?.map(|frozen| frozen.call) else { return Ok(None) };
     refuse_changed_tool(actor, tx, open, &call).await?;
     if edit.is_some() && !is_again {
-        return Ok(());
+        return Ok(None);
     }
     let arguments: Json = serde_json::from_str(&call.arguments).unwrap_or_default();
     let verdict = judging::judge(actor, tx, &case(actor, tx, open, &call, &arguments).await?).await?;
@@ -44,15 +45,22 @@ pub(super) async fn refuse_what_would_not_run(
             verdict.reason
         )));
     }
-    if let (true, Effect::Ask, Some((rule, _))) = (is_again, verdict.effect, &verdict.rule) {
+    let rule = verdict.rule.filter(|_| verdict.effect == Effect::Ask).map(|(rule, _)| rule);
+    if let (true, Some(rule)) = (is_again, rule) {
         // One person says what became of it. To make the call again is another question there.
-        let (risk, asking) = rules::asking_of(actor, tx, *rule).await?;
-        if asking.approvers > 1 || risk == "high" {
-            return Err(Error::Conflict(
-                "a rule wants more than one person's word before this is done again, so nothing would run; say whether it \
-                 happened, and reopen the task to be asked anew"
-                    .to_owned(),
-            ));
+        let (risk, asking) = rules::asking_of(actor, tx, rule).await?;
+        let wants = if asking.approvers > 1 {
+            "wants more than one person's word"
+        } else if risk == "high" {
+            "calls it of high risk and wants to be asked"
+        } else {
+            ""
+        };
+        if !wants.is_empty() {
+            return Err(Error::Conflict(format!(
+                "a rule {wants} before this is done again, so nothing would run; say whether it happened, and reopen the task \
+                 to be asked anew"
+            )));
         }
     }
     match outside_its_folders(actor, tx, &call.server, &arguments).await? {
@@ -60,7 +68,7 @@ pub(super) async fn refuse_what_would_not_run(
             "{why}, so the server {} would refuse it; reject it, or set another place",
             call.server
         ))),
-        None => Ok(()),
+        None => Ok(rule),
     }
 }
 

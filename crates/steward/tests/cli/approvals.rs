@@ -212,6 +212,11 @@ async fn a_yes_after_which_nothing_would_run_is_none() {
     assert!(line.contains("denies") && line.contains("never") && line.contains("nothing would run"), "{line}");
     assert_eq!(desk.json(&["approval", "show", &id])["status"], "pending", "the question stays");
     desk.run(&["policy", "remove", "never"]).done();
+    // A rule that came after the question counts as well where it says how much may go wrong.
+    desk.run(&["policy", "add", "grave", "--effect", "ask", "--tool", "move_file", "--risk", "high"]).done();
+    let line = desk.run(&["approval", "approve", &id]).refused();
+    assert!(line.contains("high risk") && line.contains("at a terminal"), "{line}");
+    desk.run(&["policy", "remove", "grave"]).done();
     assert!(desk.run(&["approval", "approve", &id]).done().contains("Approved"));
 }
 
