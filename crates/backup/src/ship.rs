@@ -37,6 +37,8 @@ const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 const PAGE_BYTES: u64 = 4096;
 const STATE: &str = "shipping.json";
 const SPOOL: &str = "spool";
+/// Stands where the series was forgotten, until whoever follows it has begun anew.
+const FORGOTTEN: &str = "forgotten";
 
 /// A place in the shipped log, as a bundle notes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,9 +252,15 @@ impl Shipping {
     pub fn begin_anew(&mut self) -> Result<()> {
         self.state = State::default();
         self.sealer = None;
-        forget(&self.folder)?;
+        empty(&self.folder)?;
         make_folder(&self.folder.join(SPOOL))?;
-        Ok(self.source.discard()?)
+        self.source.discard()?;
+        remove_file(&self.folder.join(FORGOTTEN))
+    }
+
+    /// Whether a command made this forget its series.
+    fn was_forgotten(&self) -> bool {
+        self.folder.join(FORGOTTEN).exists()
     }
 
     fn end_series(&mut self, why: String) -> Result<()> {
@@ -349,8 +357,14 @@ pub(crate) fn followed(folder: &Path) -> Result<Followed> {
     }
 }
 
-/// Forgets the series that was followed in `folder`, and what waits there for the place. Blocking.
+/// Forgets the series that was followed in `folder`, and what waits there for the place; a Steward that follows it meanwhile
+/// begins anew. Blocking.
 pub(crate) fn forget(folder: &Path) -> Result<()> {
+    write_durably(&folder.join(FORGOTTEN), |_| Ok(()))?;
+    empty(folder)
+}
+
+fn empty(folder: &Path) -> Result<()> {
     for segment in spooled(folder)? {
         remove_file(&segment.path)?;
     }

@@ -183,10 +183,8 @@ async fn send(
             () = shutdown.cancelled() => None,
             sent = async {
                 claim.hold().await?;
-                if is_others {
-                    begin_anew(&shipping).await?;
-                    is_others = false;
-                }
+                begin_anew(&shipping, is_others).await?;
+                is_others = false;
                 send_waiting(&shipping, &mut attachments, claim.place()).await
             } => Some(sent),
         };
@@ -230,13 +228,17 @@ async fn send(
 /// Sends what waits, where the place is still this database's.
 async fn send_own(shipping: &Arc<Mutex<Shipping>>, attachments: &mut Attachments, claim: &Claim) -> Result<()> {
     claim.hold().await?;
+    begin_anew(shipping, false).await?;
     send_waiting(shipping, attachments, claim.place()).await
 }
 
-async fn begin_anew(shipping: &Arc<Mutex<Shipping>>) -> Result<()> {
+/// Begins a new series where the place was another's, or a command that took it over made this one forget its own.
+async fn begin_anew(shipping: &Arc<Mutex<Shipping>>, was_others: bool) -> Result<()> {
     let shipping = Arc::clone(shipping);
-    let begun =
-        tokio::task::spawn_blocking(move || shipping.lock().unwrap_or_else(PoisonError::into_inner).begin_anew());
+    let begun = tokio::task::spawn_blocking(move || {
+        let mut shipping = shipping.lock().unwrap_or_else(PoisonError::into_inner);
+        if was_others || shipping.was_forgotten() { shipping.begin_anew() } else { Ok(()) }
+    });
     joined(begun.await)
 }
 

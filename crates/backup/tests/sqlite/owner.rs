@@ -94,6 +94,8 @@ async fn a_copied_folder_is_refused_and_a_copied_machine_is_noticed() {
         copy.claim().check().await.unwrap();
         assert!(is_refused(world.safe().create().await).contains("another SQLite database"));
         assert_eq!(world.safe().claim().take_over().await.unwrap().unwrap().engine, "SQLite");
+        // Whoever follows the log meanwhile goes on with nothing that was forgotten.
+        assert!(world.data().join("backup/forgotten").exists());
     }
     // A machine that was copied is alike to the last byte: who writes first goes on, and the other one is told.
     let noted = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&mark).unwrap()).unwrap();
