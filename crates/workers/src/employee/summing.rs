@@ -8,17 +8,16 @@ use domain::{
         summary::{self, SYSTEM},
         transcript::Message,
     },
-    playbook::sha256_hex,
     work::{Work, Worker},
 };
 use store::{
-    model_turns::{ModelTurn, NewTurn, TurnEnd},
+    model_turns::{ModelTurn, TurnEnd},
     runs::Step,
 };
 
 use super::{
     Employee, Turn,
-    think::{Brief, Setting, fingerprint, room},
+    think::{Brief, Setting, new_turn, room},
     unanswered,
 };
 use crate::{
@@ -52,16 +51,7 @@ impl Employee {
             // Whoever sums up can ask for nothing.
             tools: Vec::new(),
         };
-        let sent = fingerprint(&question);
-        let turn = NewTurn {
-            run_id: work.run.id,
-            task_id: work.task.id,
-            ordinal: turns.last().map_or(0, |t| t.ordinal + 1),
-            model: name.to_owned(),
-            request_sha256: sha256_hex(&sent),
-            request_bytes: i64::try_from(sent.len()).unwrap_or(i64::MAX),
-            attempt: work.lease.attempt,
-        };
+        let turn = new_turn(work, turns, name, &question);
         let begun = worker.begin_summary(&self.store, work, turn, through).await?;
         checkpoint::reached("summary asked");
         let mut used = Meter::default();

@@ -147,16 +147,7 @@ impl Employee {
             let reason = "the task and its last results are longer than the model can read; split the task, or use a model with a larger window";
             return self.finish(worker, work, false, reason.to_owned()).await;
         };
-        let sent = fingerprint(&question);
-        let turn = NewTurn {
-            run_id: work.run.id,
-            task_id: work.task.id,
-            ordinal: turns.last().map_or(0, |t| t.ordinal + 1),
-            model: name.clone(),
-            request_sha256: sha256_hex(&sent),
-            request_bytes: i64::try_from(sent.len()).unwrap_or(i64::MAX),
-            attempt: work.lease.attempt,
-        };
+        let turn = new_turn(work, turns, &name, &question);
         let id = worker.ask_model(store, &work.lease, turn).await?;
         checkpoint::reached("model asked");
         let mut used = Meter::default();
@@ -482,8 +473,22 @@ fn own_tools() -> [OfferedTool; 4] {
     ]
 }
 
+/// The question as it is journalled before it is asked.
+pub(super) fn new_turn(work: &Work, turns: &[ModelTurn], model: &str, question: &Question) -> NewTurn {
+    let sent = fingerprint(question);
+    NewTurn {
+        run_id: work.run.id,
+        task_id: work.task.id,
+        ordinal: turns.last().map_or(0, |t| t.ordinal + 1),
+        model: model.to_owned(),
+        request_sha256: sha256_hex(&sent),
+        request_bytes: i64::try_from(sent.len()).unwrap_or(i64::MAX),
+        attempt: work.lease.attempt,
+    }
+}
+
 /// All that is sent, as one text: what a turn's hash is of.
-pub(super) fn fingerprint(question: &Question) -> String {
+fn fingerprint(question: &Question) -> String {
     let tools: Vec<Json> = question.tools.iter().map(|t| json!([t.name, t.description, t.schema])).collect();
     canonical_json(&json!([question.system, format!("{:?}", question.messages), tools]))
 }
